@@ -1,0 +1,1 @@
+//! What the traits mean, as tests: every bus runs them all.

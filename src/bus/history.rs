@@ -1,0 +1,183 @@
+//! What can be asked of the log: it never changes anything.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::{BusError, Cause, RecordingBytes};
+use crate::clock::Timestamp;
+use crate::deployment::{Deployment, Digest, FunctionId};
+use crate::event::{Accepted, Event, Position};
+use crate::outcome::Failure;
+
+/// Reads. Answers are true at some position at or after the last one that the caller was told of.
+#[async_trait]
+pub trait History: Send + Sync {
+    /// The last position; 0 for an empty log.
+    async fn tail(&self) -> Result<Position, BusError>;
+
+    async fn event_at(&self, position: Position) -> Result<Option<Accepted>, BusError>;
+
+    /// Events whose id, or a text that the event is known by (commit, digest, delivery id), starts with `text`; at
+    /// most `max`, newest first.
+    async fn find(&self, text: &str, max: usize) -> Result<Vec<Accepted>, BusError>;
+
+    async fn events(&self, query: EventQuery) -> Result<Vec<Accepted>, BusError>;
+
+    /// Every event of a chain that is in the log, by position, at most `max`; and those of it that still wait for
+    /// their `deliverat`.
+    async fn chain(&self, correlation: &str, max: usize) -> Result<Chain, BusError>;
+
+    /// Every recorded attempt on an event, by function, round and attempt.
+    async fn attempts(&self, position: Position) -> Result<Vec<Invocation>, BusError>;
+
+    /// Newest first.
+    async fn invocations(&self, query: InvocationQuery) -> Result<Vec<Invocation>, BusError>;
+
+    async fn invocation(&self, id: &InvocationId) -> Result<Option<Invocation>, BusError>;
+
+    async fn recording(&self, id: &InvocationId) -> Result<Option<RecordingBytes>, BusError>;
+
+    /// Where each (event, function) that is not settled stands, for one event.
+    async fn pending(&self, position: Position) -> Result<Vec<(FunctionId, PendingState)>, BusError>;
+
+    async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError>;
+
+    async fn deployments(&self) -> Result<Vec<StoredDeployment>, BusError>;
+
+    /// Which deployment judged which positions for a function, by position.
+    async fn judged(&self, function: FunctionId) -> Result<Vec<JudgedRange>, BusError>;
+
+    async fn functions(&self) -> Result<Vec<FunctionStatus>, BusError>;
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct EventQuery {
+    /// A type pattern; none: all.
+    pub ty: Option<crate::filter::TypePattern>,
+    pub since: Option<Timestamp>,
+    pub after: Option<Position>,
+    pub max: usize,
+    /// Newest first, or in log order.
+    pub newest_first: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct InvocationQuery {
+    pub function: Option<FunctionId>,
+    pub failed_only: bool,
+    pub before: Option<u64>,
+    pub max: usize,
+}
+
+/// A chain: all that followed from one event.
+#[derive(Debug, Clone, Default)]
+pub struct Chain {
+    pub events: Vec<Accepted>,
+    /// Stored, with no position yet: when, and what.
+    pub waiting: Vec<(Timestamp, Event)>,
+    /// Whether there were more than asked for.
+    pub truncated: bool,
+}
+
+/// Names one attempt: `POSITION.FUNCTION-ID.ROUND.ATTEMPT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InvocationId {
+    pub position: Position,
+    pub function: FunctionId,
+    pub round: u32,
+    pub attempt: u32,
+}
+
+/// One attempt, as it was settled.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    pub id: InvocationId,
+    pub verdict: StoredVerdict,
+    pub failure: Option<Failure>,
+    pub settled_at: Timestamp,
+    pub duration: Duration,
+    pub deployment: u64,
+    pub component: Digest,
+    /// How many events it emitted.
+    pub emitted: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoredVerdict {
+    Delivered,
+    /// Failed, and tried again at this time.
+    Retried(Timestamp),
+    DeadLettered,
+}
+
+/// Why an (event, function) that passed the filter is not settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum PendingState {
+    /// Not yet read by the function: how many events stand before it.
+    Backlog {
+        events_before: u64,
+    },
+    /// Ready, and waits for a free place.
+    Ready,
+    /// Held back by an earlier event of the same key.
+    Behind {
+        position: Position,
+    },
+    Running {
+        attempt: u32,
+    },
+    Retrying {
+        attempt: u32,
+        at: Timestamp,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    pub invocation: Invocation,
+    pub event: Accepted,
+    pub state: DeadLetterState,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum DeadLetterState {
+    Open,
+    Redriven { at: Timestamp },
+    Dropped { at: Timestamp, by: String },
+}
+
+#[derive(Debug, Clone)]
+pub struct StoredDeployment {
+    pub deployment: Deployment,
+    /// Its record in the log.
+    pub position: Position,
+    pub at: Timestamp,
+    pub cause: Cause,
+}
+
+/// From `from` on (until the next range), `deployment` judged for the function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JudgedRange {
+    pub from: Position,
+    pub deployment: u64,
+}
+
+/// A function's cursor, and what it has done.
+#[derive(Debug, Clone)]
+pub struct FunctionStatus {
+    pub function: FunctionId,
+    /// At or below it and not pending means settled or filtered.
+    pub position: Position,
+    /// Events of its types past its cursor.
+    pub lag: u64,
+    pub pending: u64,
+    pub oldest_waiting: Option<Timestamp>,
+    pub delivered: u64,
+    pub failed_attempts: u64,
+    pub dead_letters_open: u64,
+}

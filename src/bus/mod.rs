@@ -1,0 +1,179 @@
+//! The bus: the durable, ordered log of events, the cursors on it, and `settle`; beside it `History`, which reads.
+//!
+//! The traits speak of outcomes and positions, never of SQL or subjects. Both implementations make a settlement at ONE
+//! atomic point. `conformance` says in tests what the traits mean.
+
+#[cfg(test)]
+mod conformance;
+pub mod embedded;
+mod history;
+mod settlement;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use history::{
+    Chain, DeadLetter, DeadLetterState, EventQuery, FunctionStatus, History, Invocation, InvocationId, InvocationQuery,
+    JudgedRange, PendingState, StoredDeployment, StoredVerdict,
+};
+pub use settlement::{KeyRead, KeyWrite, ReadScope, Revision, Settled, Settlement, Versioned};
+
+use crate::clock::Timestamp;
+use crate::deployment::{Deployment, FunctionId};
+use crate::event::{Accepted, Event, Origin, Position};
+
+/// Writes and delivers.
+#[async_trait]
+pub trait Bus: Send + Sync {
+    /// Accepts a batch in one commit, all or none. When it returns, the events are durable.
+    async fn publish(&self, batch: Vec<Incoming>) -> Result<Vec<Receipt>, PublishError>;
+
+    /// The deliveries of one function of the active deployment. One subscription a function; it follows the function
+    /// through deployments and ends when the bus closes or the function is gone.
+    fn subscribe(&self, function: FunctionId) -> Box<dyn Subscription>;
+
+    /// Commits all that an invocation did. `Settled::Conflict` gives the delivery back to run again at once.
+    async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<Settled, SettleError>;
+
+    /// The committed value of a key.
+    async fn read_key(&self, space: &str, key: &str) -> Result<Versioned, BusError>;
+
+    /// Committed keys of a space after `after`, in order, at most `max`; the revision is the whole space's.
+    async fn list_keys(
+        &self,
+        space: &str,
+        after: Option<&str>,
+        max: usize,
+    ) -> Result<(Revision, Vec<String>), BusError>;
+
+    /// Appends a deployment and makes it active by a record in the log, if `expected` is still the running number.
+    async fn activate(&self, deployment: Deployment, expected: u64, cause: Cause) -> Result<u64, ActivateError>;
+
+    /// The active deployment, and each that follows.
+    fn active(&self) -> tokio::sync::watch::Receiver<Option<Arc<Deployment>>>;
+
+    /// Puts dead letters back for their function, one round higher, in log order. Answers how many it put back.
+    async fn redrive(&self, letters: Vec<(FunctionId, Position)>) -> Result<u64, BusError>;
+
+    /// Gives dead letters up: the verdict is `dropped (by whom)`.
+    async fn drop_letters(&self, letters: Vec<(FunctionId, Position)>, by: &str) -> Result<u64, BusError>;
+
+    /// Counts commits: whoever waits for something to settle waits for it to change.
+    fn commits(&self) -> tokio::sync::watch::Receiver<u64>;
+
+    /// Stops deliveries, writes cursors and checkpoints. What is in flight is delivered again at the next start.
+    async fn close(&self) -> Result<(), BusError>;
+}
+
+/// Pulls the deliveries of one function.
+#[async_trait]
+pub trait Subscription: Send {
+    /// The next delivery; `None` when the bus closes or no active deployment has the function. Cancel-safe.
+    async fn next(&mut self) -> Option<Delivery>;
+}
+
+/// An event at the door: checked, not yet in the log.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    pub event: Event,
+    pub origin: Origin,
+}
+
+/// What the sender is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    pub id: String,
+    /// None for an event that waits for its `deliverat`: it gets its position then.
+    pub position: Option<Position>,
+    /// Whether it was here before; then the rest tells of the first.
+    pub duplicate: bool,
+}
+
+/// Who or what activated a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// `up` read the project file.
+    ProjectFile,
+    /// A person, by the named token.
+    Operator(String),
+    /// An event asked for it.
+    Event(Position),
+}
+
+/// One event for one function. Dropped without being settled, it is delivered again.
+pub struct Delivery {
+    pub event: Arc<Accepted>,
+    pub deployment: Arc<Deployment>,
+    pub function: FunctionId,
+    /// 1 for the first.
+    pub attempt: u32,
+    /// 0, and one more for each redrive.
+    pub round: u32,
+    /// When the first attempt started: every attempt's wall clock starts there, so that a retry builds the same request.
+    pub first_attempt_at: Timestamp,
+    /// How often a process died while this ran. From the second on it runs alone.
+    pub lost: u32,
+    /// Gives the delivery back to its bus when it is dropped.
+    pub(crate) guard: Box<dyn Send + Sync>,
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery")
+            .field("position", &self.event.position)
+            .field("function", &self.function)
+            .field("attempt", &self.attempt)
+            .field("round", &self.round)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    #[error("the disk is full; nothing was accepted")]
+    Full,
+    #[error("the bus is closed")]
+    Closed,
+    #[error("cannot {what}")]
+    Store {
+        what: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    #[error(
+        "event {index} of the batch has the id and source of another event whose content differs; give it an id of its own"
+    )]
+    ContentDiffers { index: usize },
+    #[error("event {index}: {reason}")]
+    Refused { index: usize, reason: String },
+    #[error("too much is waiting to be written; try again in {retry_after_seconds} s")]
+    Busy { retry_after_seconds: u64 },
+    #[error(transparent)]
+    Bus(#[from] BusError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// The chain is at its limit: the outcome fails as a whole.
+    #[error("chain {correlation} has {events_max} events; nothing more can be emitted in it")]
+    ChainTooLong { correlation: String, events_max: u64, delivery: Delivery },
+    #[error(transparent)]
+    Bus(#[from] BusError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ActivateError {
+    #[error("deployment {running} is active, not {expected}; look at it and try again")]
+    Moved { running: u64, expected: u64 },
+    #[error(transparent)]
+    Bus(#[from] BusError),
+}
+
+/// The bytes of a recording, opaque to the bus.
+pub type RecordingBytes = Bytes;

@@ -1,0 +1,1 @@
+//! The catalogue: event types that have short names, each with a sample.

@@ -1,0 +1,272 @@
+//! A function: its name, its component, and what it may do.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::event::Position;
+use crate::filter::Filter;
+use crate::outcome::RetryPolicy;
+
+/// A function as deployed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Function {
+    pub id: FunctionId,
+    pub name: FunctionName,
+    pub component: Component,
+    pub filter: Filter,
+    /// What `wasi:config` answers, by key; empty: `wasi:config` is not linked.
+    pub config: BTreeMap<String, ConfigValue>,
+    pub grants: Grants,
+    pub limits: Limits,
+    pub retry: RetryPolicy,
+    /// Invocations in flight at once; at least 1.
+    pub concurrency: u32,
+    pub order: Order,
+    pub start: Start,
+}
+
+/// What a function keeps for ever: cursors, fences, keys and recordings use it, so that they outlive names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FunctionId(Uuid);
+
+impl FunctionId {
+    /// A new id; `now` makes ids sort by when they were given.
+    pub fn new() -> Self {
+        FunctionId(Uuid::now_v7())
+    }
+
+    pub fn from_uuid(uuid: Uuid) -> Self {
+        FunctionId(uuid)
+    }
+
+    pub fn uuid(&self) -> &Uuid {
+        &self.0
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl Default for FunctionId {
+    fn default() -> Self {
+        FunctionId::new()
+    }
+}
+
+impl fmt::Display for FunctionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Invariant: 1 to 63 of `a-z`, `0-9` and `-`, starting with a letter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FunctionName(String);
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{name:?} is no function name; use 1 to 63 of a-z, 0-9 and -, starting with a letter")]
+pub struct NameError {
+    name: String,
+}
+
+impl FunctionName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for FunctionName {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        let valid = (1..=63).contains(&name.len())
+            && name.starts_with(|first: char| first.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        if valid { Ok(FunctionName(name.to_owned())) } else { Err(NameError { name: name.to_owned() }) }
+    }
+}
+
+impl TryFrom<String> for FunctionName {
+    type Error = NameError;
+
+    fn try_from(name: String) -> Result<Self, NameError> {
+        name.parse()
+    }
+}
+
+impl From<FunctionName> for String {
+    fn from(name: FunctionName) -> String {
+        name.0
+    }
+}
+
+impl fmt::Display for FunctionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What runs: where it came from, and the digest of the bytes that count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    pub reference: ComponentRef,
+    pub digest: Digest,
+}
+
+/// Where a component is taken from: `builtin:NAME`, or a path from the project's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ComponentRef {
+    Builtin(String),
+    Path(String),
+}
+
+impl fmt::Display for ComponentRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ComponentRef::Builtin(name) => write!(f, "builtin:{name}"),
+            ComponentRef::Path(path) => f.write_str(path),
+        }
+    }
+}
+
+/// A SHA-256. Shown as `sha256:` and 64 lower-case hex digits, and nothing else is one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest([u8; 32]);
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{text:?} is no digest; it is sha256: and 64 lower-case hex digits")]
+pub struct DigestError {
+    text: String,
+}
+
+impl Digest {
+    pub fn of(bytes: &[u8]) -> Self {
+        Digest(Sha256::digest(bytes).into())
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Digest(bytes)
+    }
+
+    /// The 64 hex digits alone.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let error = || DigestError { text: text.to_owned() };
+        let hex = text.strip_prefix("sha256:").ok_or_else(error)?;
+        let digits = hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if hex.len() != 64 || !digits {
+            return Err(error());
+        }
+        let mut bytes = [0; 32];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).map_err(|_| error())?;
+        }
+        Ok(Digest(bytes))
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = DigestError;
+
+    fn try_from(text: String) -> Result<Self, DigestError> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> String {
+        digest.to_string()
+    }
+}
+
+/// A value of `config`: a literal, or a file's text read when the deployment was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigValue {
+    pub text: String,
+    /// The file that it came from, from the project's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// What a function may do beside reading its event: nothing that does not stand here.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Grants {
+    /// Key spaces that it reads and writes; no other function of the deployment writes them.
+    pub keyvalue_write: Vec<String>,
+    /// Key spaces whose committed state it reads.
+    pub keyvalue_read: Vec<String>,
+    /// Full event types, each perhaps with a trailing `*`.
+    pub emits: Vec<String>,
+    /// Connections by name.
+    pub http: Vec<String>,
+    /// Whether `wasi:logging` is linked. Standard output and error are always logged.
+    pub logging: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Linear memory of one instance, all memories together.
+    pub memory_bytes_max: u64,
+    /// Wall time of one attempt.
+    pub time_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { memory_bytes_max: 64 * 1024 * 1024, time_max: Duration::from_secs(10) }
+    }
+}
+
+/// What is delivered one at a time, in log order. An event whose key is empty or missing is not ordered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    None,
+    /// A CEL expression over the event; `"partitionkey"` is short for `event.partitionkey`.
+    Key(crate::filter::KeyExpression),
+}
+
+/// Where a new function starts to read the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    Latest,
+    Earliest,
+    At(Timestamp),
+    Position(Position),
+}

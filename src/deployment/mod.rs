@@ -1,0 +1,67 @@
+//! The deployment: a checked, numbered set of functions, filters, triggers and connections, as a value.
+//!
+//! `manifest` makes one out of the project file, with every problem at once; `plan` gives functions the ids that they
+//! keep. Nothing here does IO: files and components are read by the caller, and imports are checked as a list of names.
+//! A deployment stores names of secrets, never their values.
+
+mod catalogue;
+mod check;
+mod function;
+mod manifest;
+mod plan;
+mod secret;
+mod trigger;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use check::check_imports;
+pub use function::{
+    Component, ComponentRef, ConfigValue, Digest, DigestError, Function, FunctionId, FunctionName, Grants, Limits,
+    NameError, Order, Start,
+};
+pub use manifest::{BusSettings, Listen, Manifest, Problem, Scope, Severity, Sources, Token};
+pub use plan::{PlanError, plan};
+pub use secret::{Secret, SecretError};
+pub use trigger::{
+    BucketTrigger, MissedTicks, Proof, QueueKind, QueueTrigger, ScheduleTrigger, Sender, Trigger, WebhookTrigger,
+};
+
+/// A set of functions and triggers that is, was or may become active. Numbered from 1, append-only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// 0 until it is appended.
+    pub number: u64,
+    pub project: String,
+    pub environments: Vec<String>,
+    pub functions: Vec<Function>,
+    pub triggers: Vec<Trigger>,
+    pub connections: BTreeMap<String, Connection>,
+    /// Version of the filter language that judged under this deployment.
+    pub filter_language: u32,
+    /// Digest of all above but the number: two deployments with the same digest do the same.
+    pub digest: Digest,
+}
+
+/// Where granted functions may send HTTP requests. The guest knows the name only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// `http` or `https`, host, port and a base path that no request leaves.
+    pub url: String,
+    /// Added by the host, last; a guest may not set them. Names in lower case.
+    pub headers: BTreeMap<String, Secret>,
+    /// Whether loopback, private, link-local and metadata addresses may be dialled.
+    #[serde(default)]
+    pub private: bool,
+}
+
+impl Deployment {
+    pub fn function(&self, name: &str) -> Option<&Function> {
+        self.functions.iter().find(|function| function.name.as_str() == name)
+    }
+
+    pub fn function_by_id(&self, id: FunctionId) -> Option<&Function> {
+        self.functions.iter().find(|function| function.id == id)
+    }
+}

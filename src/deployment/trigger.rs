@@ -1,0 +1,102 @@
+//! Triggers, as the project file declares them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Secret;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trigger {
+    Webhook(WebhookTrigger),
+    Schedule(ScheduleTrigger),
+    Bucket(BucketTrigger),
+    Queue(QueueTrigger),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WebhookTrigger {
+    /// Starts with `/`; no two triggers share one.
+    pub path: String,
+    pub sender: Sender,
+    pub proof: Proof,
+}
+
+/// Who sends to a webhook; each has one file in `trigger/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sender {
+    Github,
+    /// S3 event notifications: AWS, MinIO, RustFS, Ceph.
+    S3,
+    Cloudevents,
+}
+
+/// How a sender proves that it is the one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Proof {
+    /// Signs the raw body with any of these; two during a rotation.
+    Secret(Vec<Secret>),
+    /// Sends one of these as `Authorization: Bearer` (or bare).
+    Token(Vec<Secret>),
+    /// Nobody proves anything: what comes in is unverified for ever.
+    Unsigned,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleTrigger {
+    /// Five fields, or six with seconds first; 0 and 7 are both Sunday.
+    pub cron: String,
+    /// IANA name.
+    pub timezone: String,
+    pub missed: MissedTicks,
+    /// Full type of the events.
+    pub ty: String,
+    pub subject: Option<String>,
+    /// JSON text.
+    pub data: Option<String>,
+}
+
+/// What happens to instants that passed while nothing ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MissedTicks {
+    #[default]
+    One,
+    All,
+    None,
+}
+
+/// Watches a bucket by listing it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BucketTrigger {
+    /// Any S3 endpoint; none: AWS.
+    pub endpoint: Option<String>,
+    pub region: String,
+    pub bucket: String,
+    pub prefix: String,
+    pub poll: Duration,
+    /// None: from the standard `AWS_*` variables; without these, unsigned requests.
+    pub access_key: Option<Secret>,
+    pub secret_key: Option<Secret>,
+}
+
+/// Takes messages off a queue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QueueTrigger {
+    pub kind: QueueKind,
+    pub url: Secret,
+    pub stream: String,
+    pub subject: String,
+    /// Full type of the events of messages that are no CloudEvents.
+    pub ty: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueKind {
+    /// A NATS JetStream stream.
+    Nats,
+}

@@ -1,0 +1,90 @@
+//! The event: a CloudEvent 1.0, and what the runtime knows of it beside its attributes.
+//!
+//! `Event` is what was said; `Accepted` is an event in the log, with its place, its origin and its hops. Nothing here
+//! reads a clock or does IO. Source of the format: CloudEvents 1.0.2 (specification, JSON format, HTTP binding).
+
+mod chain;
+mod id;
+mod json;
+mod origin;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+pub use chain::{CHAIN_EVENTS_MAX, EMITTED_BYTES_MAX, EMITTED_MAX, HOPS_MAX, derive, hops_after};
+pub use id::{EventKey, derive as derive_uuid, derived_id};
+pub use json::{JsonError, from_json, to_json};
+pub use origin::{Origin, OriginKind};
+
+use crate::clock::Timestamp;
+
+/// Names of the extension attributes that the runtime reads or sets.
+pub mod attribute {
+    /// The id of the event that led to this one.
+    pub const CAUSATION: &str = "causationid";
+    /// The id of the first event of the chain.
+    pub const CORRELATION: &str = "correlationid";
+    /// W3C trace context.
+    pub const TRACEPARENT: &str = "traceparent";
+    pub const TRACESTATE: &str = "tracestate";
+    /// CloudEvents partitioning extension: what orders events.
+    pub const PARTITION_KEY: &str = "partitionkey";
+    /// CloudEvents sequence extension.
+    pub const SEQUENCE: &str = "sequence";
+    pub const SEQUENCE_TYPE: &str = "sequencetype";
+    /// RFC 3339: stored now, delivered then.
+    pub const DELIVER_AT: &str = "deliverat";
+    /// Where data above `DATA_INLINE_BYTES_MAX` lies (CloudEvents dataref extension).
+    pub const DATA_REF: &str = "dataref";
+}
+
+/// Attributes of one event together: names and values.
+pub const ATTRIBUTES_BYTES_MAX: usize = 16 * 1024;
+/// Data above this is kept in the blob store and named by `dataref`.
+pub const DATA_INLINE_BYTES_MAX: usize = 64 * 1024;
+pub const DATA_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A CloudEvent 1.0.
+///
+/// Invariant (kept by `from_json`, `Builder` of the doors and `derive`; checked by `Event::validate`): `id`, `source`
+/// and `ty` are not empty, `time` is RFC 3339, extension names are `[a-z0-9]+` and no core attribute's name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Event {
+    pub id: String,
+    pub source: String,
+    /// The `type` attribute.
+    pub ty: String,
+    pub subject: Option<String>,
+    /// As the sender wrote it: its offset is a fact too.
+    pub time: Option<String>,
+    pub datacontenttype: Option<String>,
+    pub dataschema: Option<String>,
+    pub extensions: BTreeMap<String, Extension>,
+    /// The data's bytes as they are on the wire in HTTP binary mode: JSON text when `datacontenttype` is JSON or absent.
+    pub data: Option<Bytes>,
+}
+
+/// The value of an extension attribute. CloudEvents has no decimals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extension {
+    Text(String),
+    Integer(i32),
+    Boolean(bool),
+}
+
+/// A place in the log: 1 is the first.
+pub type Position = u64;
+
+/// An event in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    pub position: Position,
+    /// Never falls from one position to the next.
+    pub accepted_at: Timestamp,
+    pub origin: Origin,
+    /// How many functions stand between the first event of the chain and this one; a hop that waited a second or more
+    /// is not counted.
+    pub hops: u32,
+    pub event: Event,
+}

@@ -1,0 +1,123 @@
+//! Effects and their answers, as values that can be stored, compared and answered again.
+
+use serde::{Deserialize, Serialize};
+
+/// What a function asks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Nanoseconds since 1970; starts at the first attempt's time.
+    WallClock,
+    /// Nanoseconds since the invocation started.
+    MonotonicClock,
+    /// This many random bytes, seeded by (event key, function id).
+    Random {
+        bytes: u64,
+    },
+    InsecureRandom {
+        bytes: u64,
+    },
+    /// What seeds a guest's hash maps.
+    InsecureSeed,
+    KeyGet {
+        space: String,
+        key: String,
+    },
+    KeySet {
+        space: String,
+        key: String,
+        #[serde(with = "serde_bytes")]
+        value: Vec<u8>,
+    },
+    KeyDelete {
+        space: String,
+        key: String,
+    },
+    KeyExists {
+        space: String,
+        key: String,
+    },
+    /// Keys after `after`, in order.
+    KeyList {
+        space: String,
+        after: Option<String>,
+    },
+    KeyIncrement {
+        space: String,
+        key: String,
+        delta: i64,
+    },
+    ConfigGet {
+        key: String,
+    },
+    ConfigAll,
+    Log {
+        level: LogLevel,
+        context: String,
+        message: String,
+    },
+    Http(HttpRequest),
+}
+
+/// What the host answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    Done,
+    Nanoseconds(u64),
+    Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
+    Seed(u64, u64),
+    Value(#[serde(with = "serde_bytes")] Option<Vec<u8>>),
+    Exists(bool),
+    Keys { keys: Vec<String>, more: bool },
+    Number(i64),
+    Text(Option<String>),
+    Pairs(Vec<(String, String)>),
+    Http(HttpResponse),
+    Failed(EffectError),
+}
+
+/// A request to a connection, as the guest made it: no secret of the host is in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HttpRequest {
+    pub method: String,
+    pub connection: String,
+    /// Path and query, normalised.
+    pub path: String,
+    /// The guest's headers and the `Idempotency-Key`; names in lower case.
+    pub headers: Vec<(String, String)>,
+    #[serde(with = "serde_bytes")]
+    pub body: Vec<u8>,
+    pub timeout_millis: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HttpResponse {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    #[serde(with = "serde_bytes")]
+    pub body: Vec<u8>,
+}
+
+/// Why an effect could not be had.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum EffectError {
+    /// Ends the invocation: the function asked for what it was not granted.
+    #[error("{0}")]
+    NotPermitted(String),
+    /// The guest is told and may go on: a limit, or what a peer did.
+    #[error("{0}")]
+    Refused(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+    Critical,
+}

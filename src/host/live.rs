@@ -1,0 +1,1 @@
+//! Live answers, one file for each kind of effect.

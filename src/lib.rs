@@ -1,0 +1,40 @@
+//! Tidegate: events on a durable log, WebAssembly functions, one commit for all that a function did.
+//!
+//! ```text
+//! trigger -> event -> bus -> filter -> invoke -> outcome -> settle -> bus
+//! (world)  (CloudEvents)     (pure)    (wasm)    (pure)     (one commit)
+//! ```
+//!
+//! The modules stand on floors; imports point down, never up. Within a floor, later ones may import earlier ones.
+//!
+//! | floor | module | what it is |
+//! | --- | --- | --- |
+//! | 0 | `clock` `event` `outcome` `filter` `deployment` | values and decisions: no IO, no waiting |
+//! | 1 | `blob` `bus` | what is kept: the log, the cursors, `settle`; large bytes by digest |
+//! | 2 | `host` | what a function can ask, and its journal |
+//! | 3 | `invoke` | component + event + host -> result |
+//! | 4 | `record` | run, and what is kept of it |
+//! | 5 | `trigger` `dispatch` | the world -> events; the path itself: READ `dispatch` FIRST |
+//! | 6 | `api` | HTTP routes, JSON, server-sent events |
+//! | 7 | `app` `cli` | putting it together |
+//! | beside | `telemetry` `tasks` | may be used from everywhere above floor 0 |
+
+pub mod clock;
+pub mod event;
+pub mod outcome;
+
+pub mod deployment;
+pub mod filter;
+
+pub mod blob;
+pub mod bus;
+
+pub mod host;
+
+pub mod invoke;
+
+pub mod record;
+
+pub mod trigger;
+
+pub mod telemetry;

@@ -1,0 +1,158 @@
+//! What a function did, and what follows from it. `decide` is pure: loops carry out what it says.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::event::{Event, derive_uuid};
+
+/// What one attempt came to. A failure of ours (disk, network, a bug of the host) is never an outcome but an `Err`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The function returned; its events are stamped by the host and within every limit and grant.
+    Completed {
+        emitted: Vec<Event>,
+    },
+    Failed(Failure),
+}
+
+/// Why an attempt failed: the function's fault, or its author's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// Names the thing and, where there is one, the next step.
+    pub reason: String,
+    /// Frames of the guest, innermost first; empty unless it trapped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backtrace: Vec<String>,
+    /// The delay that the function asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_millis: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The function returned `retry`.
+    Retry,
+    /// The function returned `reject`.
+    Rejected,
+    Trapped,
+    TimedOut,
+    OutOfMemory,
+    /// An emitted event is invalid or past a limit.
+    BadOutput,
+    /// It emitted a type, wrote a key or called a host that it was not granted.
+    NotPermitted,
+    /// The chain has too many hops or events.
+    ChainTooLong,
+    /// The process ended while this ran.
+    HostLost,
+}
+
+impl FailureKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FailureKind::Retry => "retry",
+            FailureKind::Rejected => "rejected",
+            FailureKind::Trapped => "trapped",
+            FailureKind::TimedOut => "timed-out",
+            FailureKind::OutOfMemory => "out-of-memory",
+            FailureKind::BadOutput => "bad-output",
+            FailureKind::NotPermitted => "not-permitted",
+            FailureKind::ChainTooLong => "chain-too-long",
+            FailureKind::HostLost => "host-lost",
+        }
+    }
+
+    /// Whether another attempt could end otherwise. The same code on the same input breaks the same rule again.
+    fn may_pass_later(self) -> bool {
+        match self {
+            FailureKind::Retry
+            | FailureKind::Trapped
+            | FailureKind::TimedOut
+            | FailureKind::OutOfMemory
+            | FailureKind::HostLost => true,
+            FailureKind::Rejected | FailureKind::BadOutput | FailureKind::NotPermitted | FailureKind::ChainTooLong => {
+                false
+            }
+        }
+    }
+}
+
+impl Failure {
+    pub fn new(kind: FailureKind, reason: impl Into<String>) -> Self {
+        Failure { kind, reason: reason.into(), backtrace: Vec::new(), after_millis: None }
+    }
+}
+
+/// How often, and how long apart, a failed event is tried again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    /// All attempts, the first included; at least 1.
+    pub attempts: u32,
+    pub initial: Duration,
+    pub factor: f64,
+    pub max: Duration,
+    /// Spreads delays over the upper half of their length.
+    pub jitter: bool,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        RetryPolicy {
+            attempts: 5,
+            initial: Duration::from_secs(1),
+            factor: 2.0,
+            max: Duration::from_secs(300),
+            jitter: true,
+        }
+    }
+}
+
+/// What the runtime decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Final: the outcome's events and writes are committed.
+    Ack,
+    /// Not final: the same event and function again, at this time.
+    RetryAt(Timestamp),
+    /// Final: kept with its failure until someone redrives or drops it.
+    DeadLetter,
+}
+
+/// What is known of the attempt that `decide` judges.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// 1 for the first; conflicts and faults of ours do not count.
+    pub number: u32,
+    /// What the jitter is a hash of: the event's key and the function's id.
+    pub seed: (&'a [u8], &'a [u8]),
+}
+
+/// Decides what an outcome means. Pure: the jitter is a hash of (event key, function id, attempt).
+pub fn decide(outcome: &Outcome, attempt: Attempt<'_>, policy: &RetryPolicy, now: Timestamp) -> Decision {
+    let failure = match outcome {
+        Outcome::Completed { .. } => return Decision::Ack,
+        Outcome::Failed(failure) => failure,
+    };
+    if !failure.kind.may_pass_later() || attempt.number >= policy.attempts {
+        return Decision::DeadLetter;
+    }
+    let after = failure.after_millis.map_or_else(|| backoff(attempt, policy), Duration::from_millis);
+    Decision::RetryAt(now.plus(after))
+}
+
+fn backoff(attempt: Attempt<'_>, policy: &RetryPolicy) -> Duration {
+    let exponent = i32::try_from(attempt.number - 1).unwrap_or(i32::MAX);
+    let full = (policy.initial.as_secs_f64() * policy.factor.powi(exponent)).min(policy.max.as_secs_f64());
+    let share = if policy.jitter { 0.5 + 0.5 * unit_hash(attempt) } else { 1.0 };
+    Duration::from_secs_f64(full * share)
+}
+
+/// A number in [0, 1) that depends on the attempt alone.
+fn unit_hash(attempt: Attempt<'_>) -> f64 {
+    let hash = derive_uuid(&[attempt.seed.0, attempt.seed.1, &attempt.number.to_be_bytes()]).as_u128();
+    (hash >> 75) as f64 / (1u64 << 53) as f64
+}

@@ -1,5 +1,7 @@
 //! What every sender's file needs: reading a body as JSON, and which texts may become attributes.
 
+use bytes::Bytes;
+use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -44,6 +46,11 @@ pub fn malformed(error: &serde_json::Error) -> Rejection {
     Rejection::Malformed(format!("line {}, column {}: {reason}", error.line(), error.column()))
 }
 
+/// Data as JSON text.
+pub fn json_bytes(data: &impl Serialize) -> Bytes {
+    serde_json::to_vec(data).expect("members with text for keys can be written").into()
+}
+
 /// Valid JSON without the white space between its tokens.
 fn without_white_space(json: &str) -> String {
     let (mut in_string, mut escaped) = (false, false);
@@ -64,9 +71,7 @@ fn without_white_space(json: &str) -> String {
 /// (CloudEvents 1.0.2, Type System).
 pub fn attribute_text(text: &str) -> Option<&str> {
     let forbidden = |character: char| {
-        character.is_control()
-            || matches!(character, '\u{fdd0}'..='\u{fdef}')
-            || (character as u32 & 0xfffe) == 0xfffe
+        character.is_control() || matches!(character, '\u{fdd0}'..='\u{fdef}') || (character as u32 & 0xfffe) == 0xfffe
     };
     (!text.is_empty() && text.len() <= TEXT_BYTES_MAX && !text.contains(forbidden)).then_some(text)
 }
@@ -130,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_time_is_taken_only_where_it_is_one() {
-        let check = |value: Value, expected: Option<&str>| assert_eq!(time_text(&value).as_deref(), expected, "{value}");
+        let check =
+            |value: Value, expected: Option<&str>| assert_eq!(time_text(&value).as_deref(), expected, "{value}");
         check(json!("2019-05-15T15:20:33Z"), Some("2019-05-15T15:20:33Z"));
         check(json!("2018-06-19T19:03:12-07:00"), Some("2018-06-19T19:03:12-07:00"));
         check(json!(1557933657), Some("2019-05-15T15:20:57Z"));

@@ -35,7 +35,8 @@ impl Credentials {
     /// Resolves the secrets by `env`. Empty ones are refused: a signature with an empty secret proves nothing.
     pub fn resolve(proof: &Proof, env: &dyn Fn(&str) -> Option<String>) -> Result<Credentials, CredentialsError> {
         let resolve = |secrets: &[Secret]| {
-            let values = secrets.iter().map(|secret| Ok(secret.resolve(env)?)).collect::<Result<Vec<_>, CredentialsError>>()?;
+            let values =
+                secrets.iter().map(|secret| Ok(secret.resolve(env)?)).collect::<Result<Vec<_>, CredentialsError>>()?;
             if values.is_empty() || values.iter().any(String::is_empty) {
                 return Err(CredentialsError::Empty);
             }
@@ -88,23 +89,29 @@ fn github(secrets: &[String], headers: &HeaderMap, body: &[u8]) -> Result<(), Re
         proven | mac.verify_slice(&signature).is_ok()
     });
     proven.then_some(()).ok_or_else(|| {
-        unproven("header x-hub-signature-256 does not fit body and secret; give the webhook and its sender the same secret")
+        unproven(
+            "header x-hub-signature-256 does not fit body and secret; give the webhook and its sender the same secret",
+        )
     })
 }
 
 /// `Authorization: Bearer TOKEN` or, as MinIO can be told to send it, the token alone.
 fn token(tokens: &[String], headers: &HeaderMap) -> Result<(), Rejection> {
-    let value = only(headers, header::AUTHORIZATION.as_str())?
-        .ok_or_else(|| unproven("header authorization is missing; send `Authorization: Bearer` and the webhook's token"))?;
+    let value = only(headers, header::AUTHORIZATION.as_str())?.ok_or_else(|| {
+        unproven("header authorization is missing; send `Authorization: Bearer` and the webhook's token")
+    })?;
     let whole = value.as_bytes();
     let bearer = match whole.split_at_checked(7) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => token,
         _ => whole,
     };
-    let proven =
-        tokens.iter().fold(false, |proven, token| proven | same(token.as_bytes(), bearer) | same(token.as_bytes(), whole));
+    let proven = tokens
+        .iter()
+        .fold(false, |proven, token| proven | same(token.as_bytes(), bearer) | same(token.as_bytes(), whole));
     proven.then_some(()).ok_or_else(|| {
-        unproven("header authorization does not hold the webhook's token; give the webhook and its sender the same token")
+        unproven(
+            "header authorization does not hold the webhook's token; give the webhook and its sender the same token",
+        )
     })
 }
 
@@ -151,7 +158,6 @@ fn unproven(reason: &str) -> Rejection {
 mod tests {
     use super::*;
 
-    /// HMAC-SHA256 of `{"zen":"x"}` keyed with `one`, and with `two`.
     fn signed(secret: &str, body: &[u8]) -> String {
         let mut mac = keyed(secret.as_bytes());
         mac.update(body);
@@ -236,9 +242,10 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_never_shows_what_was_expected() {
-        let reason = prove(&tokens(), Sender::S3, &headers(&[("authorization", "x")]), b"").unwrap_err().to_string();
-        assert!(!reason.contains("one") || reason.contains("one;"), "{reason}");
-        assert_eq!(format!("{:?}", secrets()), "Secrets(..)");
+    fn neither_a_rejection_nor_debug_output_shows_a_secret() {
+        let credentials = Credentials::Tokens(vec!["hunter2".into()]);
+        let reason = prove(&credentials, Sender::S3, &headers(&[("authorization", "x")]), b"").unwrap_err().to_string();
+        assert!(!reason.contains("hunter2"), "{reason}");
+        assert_eq!(format!("{credentials:?}"), "Tokens(..)");
     }
 }

@@ -87,7 +87,8 @@ struct Data<'a> {
 fn event(name: &str, headers: &HeaderMap, body: &Bytes, payload: &Payload, facts: &Facts) -> Event {
     let action = payload.text_at("/action").and_then(type_word);
     let delivery = headers.get("x-github-delivery").and_then(|value| value.to_str().ok()).and_then(attribute_text);
-    let id = delivery.map_or_else(|| derive_uuid(&[SENDER.as_bytes(), name.as_bytes(), body]).to_string(), str::to_owned);
+    let id =
+        delivery.map_or_else(|| derive_uuid(&[SENDER.as_bytes(), name.as_bytes(), body]).to_string(), str::to_owned);
     let source = source(payload);
     let time = times(name, action).iter().find_map(|pointer| time_text(&payload.at(pointer)));
     let (subject, key) = place(name, facts, payload);

@@ -10,13 +10,16 @@ mod cdevents;
 mod cloudevents;
 mod git;
 mod github;
+mod intake;
 mod payload;
 mod s3;
+pub mod schedule;
 mod signature;
 
 use bytes::Bytes;
 
 pub use cloudevents::handshake;
+pub use intake::{Intake, TriggerError};
 pub use signature::{Credentials, CredentialsError, prove};
 
 use crate::deployment::Sender;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 pub use history::{
     Chain, DeadLetter, DeadLetterState, EventQuery, FunctionStatus, History, Invocation, InvocationId, InvocationQuery,
@@ -21,7 +22,7 @@ pub use history::{
 pub use settlement::{KeyRead, KeyWrite, ReadScope, Revision, Settled, Settlement, Versioned};
 
 use crate::clock::Timestamp;
-use crate::deployment::{Deployment, FunctionId};
+use crate::deployment::{Deployment, Function, FunctionId};
 use crate::event::{Accepted, Event, Origin, Position};
 
 /// Writes and delivers.
@@ -92,12 +93,15 @@ pub struct Receipt {
 }
 
 /// Who or what activated a deployment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// `up` read the project file.
     ProjectFile,
-    /// A person, by the named token.
+    /// A person deployed a project's folder, by the named token.
     Operator(String),
+    /// A person activated deployment `to` again, by the named token.
+    Rollback { to: u64, by: String },
     /// An event asked for it.
     Event(Position),
 }
@@ -117,6 +121,13 @@ pub struct Delivery {
     pub lost: u32,
     /// Gives the delivery back to its bus when it is dropped.
     pub(crate) guard: Box<dyn Send + Sync>,
+}
+
+impl Delivery {
+    /// The function, as the deployment that this delivery runs under has it.
+    pub fn deployed_function(&self) -> &Function {
+        self.deployment.function_by_id(self.function).expect("a bus delivers to functions of the deployment only")
+    }
 }
 
 impl std::fmt::Debug for Delivery {

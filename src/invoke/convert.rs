@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::bindings::tidegate::handler::types as wit;
-use crate::event::{Accepted, EMITTED_BYTES_MAX, EMITTED_MAX, Event, Extension};
+use crate::event::{Accepted, Event, Extension};
 use crate::outcome::{Failure, FailureKind};
 
 /// Text of a failure that a guest returned; the rest is cut.
@@ -41,33 +41,9 @@ pub(super) fn to_guest(accepted: &Accepted) -> wit::Event {
     }
 }
 
-/// What a guest returned. The limits on all of it are checked first, so that too much is not copied.
+/// What a guest returned. Its limits are `event::derive`'s; the engine bounds what can get this far.
 pub(super) fn from_guest(returned: Result<Vec<wit::Event>, wit::Failure>) -> Result<Vec<Event>, Failure> {
-    let returned = returned.map_err(failure)?;
-    if returned.len() > EMITTED_MAX {
-        let reason = format!("returned {} events; at most {EMITTED_MAX}", returned.len());
-        return Err(Failure::new(FailureKind::BadOutput, reason));
-    }
-    let bytes: usize = returned.iter().map(size).sum();
-    if bytes > EMITTED_BYTES_MAX {
-        let reason = format!("returned events of {bytes} bytes together; at most {EMITTED_BYTES_MAX}");
-        return Err(Failure::new(FailureKind::BadOutput, reason));
-    }
-    returned.into_iter().enumerate().map(|(index, event)| from_guest_event(index, event)).collect()
-}
-
-fn size(event: &wit::Event) -> usize {
-    let optional = [&event.subject, &event.time, &event.datacontenttype, &event.dataschema];
-    let extensions = event.extensions.iter().map(|(name, value)| match value {
-        wit::Attribute::Text(text) => name.len() + text.len(),
-        wit::Attribute::Integer(_) | wit::Attribute::Boolean(_) => name.len() + 4,
-    });
-    event.id.len()
-        + event.source.len()
-        + event.type_.len()
-        + optional.into_iter().flatten().map(String::len).sum::<usize>()
-        + extensions.sum::<usize>()
-        + event.data.as_ref().map_or(0, Vec::len)
+    returned.map_err(failure)?.into_iter().enumerate().map(|(index, event)| from_guest_event(index, event)).collect()
 }
 
 fn from_guest_event(index: usize, event: wit::Event) -> Result<Event, Failure> {

@@ -11,6 +11,8 @@ mod id;
 mod json;
 mod origin;
 mod stored;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 use std::collections::BTreeMap;

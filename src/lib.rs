@@ -37,4 +37,6 @@ pub mod record;
 
 pub mod trigger;
 
+pub mod api;
+
 pub mod telemetry;

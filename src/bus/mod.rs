@@ -21,7 +21,7 @@ pub use history::{
 pub use settlement::{KeyRead, KeyWrite, ReadScope, Revision, Settled, Settlement, Versioned};
 
 use crate::clock::Timestamp;
-use crate::deployment::{Deployment, FunctionId};
+use crate::deployment::{Deployment, Function, FunctionId};
 use crate::event::{Accepted, Event, Origin, Position};
 
 /// Writes and delivers.
@@ -117,6 +117,13 @@ pub struct Delivery {
     pub lost: u32,
     /// Gives the delivery back to its bus when it is dropped.
     pub(crate) guard: Box<dyn Send + Sync>,
+}
+
+impl Delivery {
+    /// The function, as the deployment that this delivery runs under has it.
+    pub fn deployed_function(&self) -> &Function {
+        self.deployment.function_by_id(self.function).expect("a bus delivers to functions of the deployment only")
+    }
 }
 
 impl std::fmt::Debug for Delivery {

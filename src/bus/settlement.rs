@@ -31,6 +31,20 @@ pub struct Settlement {
     pub duration: Duration,
 }
 
+impl Settlement {
+    /// The same attempt as a dead letter: nothing that it did is committed but its recording.
+    pub fn refused(self, failure: Failure) -> Self {
+        Settlement {
+            decision: Decision::DeadLetter,
+            failure: Some(failure),
+            emitted: Vec::new(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+            ..self
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRead {
     pub space: String,

@@ -3,19 +3,30 @@
 //! `Event` is what was said; `Accepted` is an event in the log, with its place, its origin and its hops. Nothing here
 //! reads a clock or does IO. Source of the format: CloudEvents 1.0.2 (specification, JSON format, HTTP binding).
 
+mod accept;
 mod chain;
+mod check;
+mod http;
 mod id;
 mod json;
 mod origin;
+mod stored;
+mod trace;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
+pub use accept::{accept, same_content};
 pub use chain::{CHAIN_EVENTS_MAX, EMITTED_BYTES_MAX, EMITTED_MAX, HOPS_MAX, derive, hops_after};
+pub use check::{DELIVER_AHEAD_MAX, EventError};
+pub use http::{HttpError, from_http};
 pub use id::{EventKey, derive as derive_uuid, derived_id};
-pub use json::{JsonError, from_json, to_json};
+pub use json::{BatchError, JsonError, batch_from_json, from_json, to_json};
 pub use origin::{Origin, OriginKind};
+pub use stored::DecodeError;
 
 use crate::clock::Timestamp;
 
@@ -37,6 +48,10 @@ pub mod attribute {
     pub const DELIVER_AT: &str = "deliverat";
     /// Where data above `DATA_INLINE_BYTES_MAX` lies (CloudEvents dataref extension).
     pub const DATA_REF: &str = "dataref";
+
+    /// Those that are text if they are present.
+    pub(super) const TEXTS: [&str; 7] =
+        [CAUSATION, CORRELATION, TRACEPARENT, TRACESTATE, PARTITION_KEY, DELIVER_AT, DATA_REF];
 }
 
 /// Attributes of one event together: names and values.
@@ -47,7 +62,7 @@ pub const DATA_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// A CloudEvent 1.0.
 ///
-/// Invariant (kept by `from_json`, `Builder` of the doors and `derive`; checked by `Event::validate`): `id`, `source`
+/// Invariant (kept by `from_json`, `from_http` and `derive`; checked by `Event::validate`): `id`, `source`
 /// and `ty` are not empty, `time` is RFC 3339, extension names are `[a-z0-9]+` and no core attribute's name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Event {
@@ -66,18 +81,79 @@ pub struct Event {
 }
 
 /// The value of an extension attribute. CloudEvents has no decimals.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Extension {
     Text(String),
     Integer(i32),
     Boolean(bool),
 }
 
+impl fmt::Display for Extension {
+    /// The value's canonical text (CloudEvents type system): what stands in an HTTP header.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Extension::Text(text) => f.write_str(text),
+            Extension::Integer(number) => number.fmt(f),
+            Extension::Boolean(flag) => flag.fmt(f),
+        }
+    }
+}
+
+impl Event {
+    pub fn key(&self) -> EventKey {
+        EventKey::of(self)
+    }
+
+    /// An extension attribute that is text; none if it is absent or of another type.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.extensions.get(name) {
+            Some(Extension::Text(text)) => Some(text),
+            Some(Extension::Integer(_) | Extension::Boolean(_)) | None => None,
+        }
+    }
+
+    /// The id of the event that led to this one; none for the first of a chain.
+    pub fn causation(&self) -> Option<&str> {
+        self.text(attribute::CAUSATION)
+    }
+
+    /// The id of the first event of the chain. Every accepted event has one.
+    pub fn correlation(&self) -> Option<&str> {
+        self.text(attribute::CORRELATION)
+    }
+
+    /// What orders events: those with the same key are delivered one at a time where a function asks for it.
+    pub fn partition_key(&self) -> Option<&str> {
+        self.text(attribute::PARTITION_KEY)
+    }
+
+    /// W3C trace context. Every accepted event has one.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.text(attribute::TRACEPARENT)
+    }
+
+    /// When it is to be delivered; none: at once.
+    pub fn deliver_at(&self) -> Option<Timestamp> {
+        self.text(attribute::DELIVER_AT)?.parse().ok()
+    }
+
+    /// Whether data is declared to be JSON: `datacontenttype` is absent, or its subtype is `json` or ends in `+json`.
+    pub fn is_json(&self) -> bool {
+        self.datacontenttype.as_deref().is_none_or(is_json_type)
+    }
+}
+
+fn is_json_type(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence.split_once('/').is_some_and(|(_, subtype)| subtype == "json" || subtype.ends_with("+json"))
+}
+
 /// A place in the log: 1 is the first.
 pub type Position = u64;
 
 /// An event in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     pub position: Position,
     /// Never falls from one position to the next.

@@ -1,0 +1,171 @@
+//! The path itself: delivery -> invoke -> decide -> settle. READ THIS FIRST.
+//!
+//! The filter stands before it, in `deployment::Routes`: the bus asks it what to deliver. Nothing here decides; values
+//! do, and these loops carry out what they say.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
+use tracing::Instrument;
+
+use crate::bus::{Bus, Delivery, SettleError, Settled, Settlement, Subscription};
+use crate::clock::Clock;
+use crate::components::Components;
+use crate::deployment::FunctionId;
+use crate::event::EventKey;
+use crate::host::World;
+use crate::outcome::{Attempt, Decision, Failure, FailureKind, Outcome, decide};
+use crate::record::{self, Ran};
+use crate::tasks::Tasks;
+use crate::telemetry::{self, Metrics};
+
+/// After this many conflicts an invocation runs alone in its function, so that it cannot lose again.
+const CONFLICTS_BEFORE_ALONE: u32 = 3;
+/// After a process died this often while an event ran, the event runs with nothing beside it.
+const LOST_BEFORE_ALONE: u32 = 2;
+/// How long a fault of ours (a full disk, a lost connection) holds back the place that met it.
+const FAULT_PAUSE: Duration = Duration::from_secs(1);
+
+/// A fault of ours: no outcome, no attempt.
+type Fault = Box<dyn Error + Send + Sync>;
+
+/// What the path needs of the process.
+pub struct Path {
+    pub bus: Arc<dyn Bus>,
+    pub components: Components,
+    pub world: Arc<World>,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    /// Held for reading by every invocation, for writing by one that must run with nothing beside it.
+    pub process: RwLock<()>,
+}
+
+/// Delivers one function's events, as many at once as its deployment says, until its subscription ends.
+pub async fn serve(path: Arc<Path>, function: FunctionId, mut subscription: Box<dyn Subscription>, tasks: Tasks) {
+    let stopping = tasks.stopping();
+    let mut places = Places::new();
+    let own = Arc::new(RwLock::new(()));
+    loop {
+        // Both are cancel-safe: a place not taken stays free, a delivery not taken stays with the bus.
+        let Some(place) = stopping.run_until_cancelled(places.take(path.concurrency(function))).await else { return };
+        let Some(Some(delivery)) = stopping.run_until_cancelled(subscription.next()).await else { return };
+        let (path, own) = (path.clone(), own.clone());
+        tasks.spawn(async move {
+            let span = telemetry::span_for(&delivery);
+            path.handle(delivery, &own).instrument(span).await;
+            drop(place);
+        });
+    }
+}
+
+impl Path {
+    fn concurrency(&self, function: FunctionId) -> usize {
+        let active = self.bus.active();
+        let active = active.borrow();
+        let deployed = active.as_ref().and_then(|deployment| deployment.function_by_id(function));
+        deployed.map_or(1, |function| function.concurrency as usize)
+    }
+
+    /// Takes one delivery to its settlement. A conflict is no attempt: the event runs again at once.
+    async fn handle(&self, mut delivery: Delivery, own: &RwLock<()>) {
+        let mut conflicts = 0;
+        loop {
+            let _process = Turn::take(&self.process, delivery.lost >= LOST_BEFORE_ALONE).await;
+            let _function = Turn::take(own, conflicts >= CONFLICTS_BEFORE_ALONE).await;
+            match self.attempt(delivery).await {
+                Ok(Settled::Settled | Settled::AlreadySettled) => return,
+                Ok(Settled::Conflict(again)) => delivery = again,
+                Err(fault) => {
+                    // The bus has the delivery back; it will be handed out again.
+                    self.metrics.fault(&*fault);
+                    return tokio::time::sleep(FAULT_PAUSE).await;
+                }
+            }
+            conflicts += 1;
+        }
+    }
+
+    async fn attempt(&self, delivery: Delivery) -> Result<Settled, Fault> {
+        let function = delivery.deployed_function().clone();
+        let component = self.components.get(function.component.digest).await?;
+        let ran = record::run(self.components.engine(), &component, self.world.clone(), &delivery, self.clock.now());
+        let ran = ran.await?;
+
+        let key = EventKey::of(&delivery.event.event);
+        let attempt = Attempt { number: delivery.attempt, seed: (key.uuid().as_bytes(), function.id.as_bytes()) };
+        let decision = decide(&ran.outcome, attempt, &function.retry, self.clock.now());
+        self.metrics.attempt(&delivery, &ran, decision);
+
+        let settlement = settlement(ran, decision, function.component.digest);
+        match self.bus.settle(delivery, settlement.clone()).await {
+            Err(error @ SettleError::ChainTooLong { .. }) => {
+                let failure = Failure::new(FailureKind::ChainTooLong, error.to_string());
+                let SettleError::ChainTooLong { delivery, .. } = error else { unreachable!("matched above") };
+                Ok(self.bus.settle(delivery, settlement.refused(failure)).await?)
+            }
+            settled => Ok(settled?),
+        }
+    }
+}
+
+fn settlement(ran: Ran, decision: Decision, component: crate::deployment::Digest) -> Settlement {
+    let (emitted, failure) = match ran.outcome {
+        Outcome::Completed { emitted } => (emitted, None),
+        Outcome::Failed(failure) => (Vec::new(), Some(failure)),
+    };
+    Settlement {
+        decision,
+        failure,
+        emitted,
+        hops: ran.hops,
+        reads: ran.reads,
+        writes: ran.writes,
+        recording: ran.recording,
+        component,
+        duration: ran.duration,
+    }
+}
+
+/// A turn among others, or alone.
+enum Turn<'a> {
+    Shared { _guard: tokio::sync::RwLockReadGuard<'a, ()> },
+    Alone { _guard: tokio::sync::RwLockWriteGuard<'a, ()> },
+}
+
+impl<'a> Turn<'a> {
+    async fn take(lock: &'a RwLock<()>, alone: bool) -> Self {
+        match alone {
+            true => Turn::Alone { _guard: lock.write().await },
+            false => Turn::Shared { _guard: lock.read().await },
+        }
+    }
+}
+
+/// Places for invocations in flight, whose number may change from one deployment to the next.
+struct Places {
+    free: Arc<Semaphore>,
+    /// How many there are, taken ones included.
+    total: usize,
+}
+
+impl Places {
+    fn new() -> Self {
+        Places { free: Arc::new(Semaphore::new(0)), total: 0 }
+    }
+
+    /// Waits for a place among `wanted`. Cancel-safe.
+    async fn take(&mut self, wanted: usize) -> OwnedSemaphorePermit {
+        if wanted > self.total {
+            self.free.add_permits(wanted - self.total);
+            self.total = wanted;
+        }
+        while wanted < self.total {
+            let place = self.free.acquire().await.expect("the semaphore is never closed");
+            place.forget();
+            self.total -= 1;
+        }
+        self.free.clone().acquire_owned().await.expect("the semaphore is never closed")
+    }
+}

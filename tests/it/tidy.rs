@@ -1,0 +1,110 @@
+//! The code keeps to the map in `src/lib.rs`: imports point down the floors, files stay short.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The floors of `src/lib.rs`, from the ground up; within a floor, later modules may import earlier ones.
+const FLOORS: [&[&str]; 8] = [
+    &["clock", "event", "outcome", "filter", "deployment"],
+    &["blob", "bus"],
+    &["host"],
+    &["invoke"],
+    &["components", "record"],
+    &["trigger", "dispatch"],
+    &["api"],
+    &["builtin", "scaffold", "project", "app", "cli"],
+];
+/// May be imported from every floor but the ground.
+const BESIDE: [&str; 2] = ["telemetry", "tasks"];
+/// Longer files hold several ideas. Tests at a file's end do not count.
+const LINES_MAX: usize = 500;
+
+fn source_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a source folder can be listed") {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() {
+            files.extend(source_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// What a file is without the tests at its end.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).expect("a source file is text");
+    text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned()
+}
+
+fn is_test(path: &Path) -> bool {
+    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    ["tests", "conformance", "faulty", "testing"].contains(&name) || path.components().any(|part| part.as_os_str() == "tests")
+}
+
+/// The module of `src/` that a file belongs to; none for `lib.rs` and `main.rs`.
+fn module(path: &Path) -> Option<String> {
+    let inner = path.strip_prefix(src()).expect("a file of src");
+    let first = inner.components().next()?.as_os_str().to_str()?.trim_end_matches(".rs").to_owned();
+    (first != "lib" && first != "main").then_some(first)
+}
+
+fn floor(module: &str) -> Option<usize> {
+    FLOORS.iter().position(|floor| floor.contains(&module))
+}
+
+/// Modules named by `crate::MODULE` in code; comments may point anywhere.
+fn imports(code: &str) -> Vec<String> {
+    let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    code.split("crate::")
+        .skip(1)
+        .map(|rest| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect())
+        .filter(|name: &String| !name.is_empty())
+        .collect()
+}
+
+#[test]
+fn imports_point_down_the_floors() {
+    let mut wrong = Vec::new();
+    for path in source_files(&src()).iter().filter(|path| !is_test(path)) {
+        let Some(importer) = module(path) else { continue };
+        for imported in imports(&code(path)) {
+            let up = match (floor(&importer), floor(&imported)) {
+                (Some(from), Some(to)) => to > from,
+                (Some(from), None) => !(BESIDE.contains(&imported.as_str()) && from > 0),
+                // What stands beside the floors may look at them.
+                (None, _) => !BESIDE.contains(&importer.as_str()),
+            };
+            if up {
+                wrong.push(format!("{} imports crate::{imported}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_can_hold() {
+    let long: Vec<String> = source_files(&src())
+        .iter()
+        .filter(|path| !is_test(path))
+        .map(|path| (path, code(path).lines().count()))
+        .filter(|(_, lines)| *lines > LINES_MAX)
+        .map(|(path, lines)| format!("{}: {lines} lines", path.display()))
+        .collect();
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+#[test]
+fn sql_stays_inside_the_embedded_bus() {
+    let outside: Vec<PathBuf> = source_files(&src())
+        .into_iter()
+        .filter(|path| !path.starts_with(src().join("bus/embedded")) && code(path).contains("rusqlite"))
+        .collect();
+    assert!(outside.is_empty(), "{outside:#?}");
+}

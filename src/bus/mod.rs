@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 pub use history::{
     Chain, DeadLetter, DeadLetterState, EventQuery, FunctionStatus, History, Invocation, InvocationId, InvocationQuery,
@@ -92,12 +93,15 @@ pub struct Receipt {
 }
 
 /// Who or what activated a deployment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// `up` read the project file.
     ProjectFile,
-    /// A person, by the named token.
+    /// A person deployed a project's folder, by the named token.
     Operator(String),
+    /// A person activated deployment `to` again, by the named token.
+    Rollback { to: u64, by: String },
     /// An event asked for it.
     Event(Position),
 }

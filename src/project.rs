@@ -32,7 +32,7 @@ pub enum ProjectError {
         source: std::io::Error,
     },
     /// At least one of the problems is an error.
-    #[error("{folder}/{PROJECT_FILE} has problems; `tidegate check {folder}` lists them\n{}", lines(.problems))]
+    #[error("{folder}/{PROJECT_FILE} has errors; nothing was started or deployed\n{}", lines(.problems))]
     Invalid { folder: String, problems: Vec<Problem> },
 }
 
@@ -63,21 +63,26 @@ impl Project {
 
     /// Every problem of a folder's project file; the manifest where none of them is an error.
     pub fn check(folder: &Path) -> Result<(Option<Manifest>, Vec<Problem>), ProjectError> {
-        let path = folder.join(PROJECT_FILE);
-        let unreadable = |source| ProjectError::Unreadable { path: path.display().to_string(), source };
-        let text = match read_limited(&path) {
-            Ok(bytes) => String::from_utf8(bytes).map_err(|error| unreadable(std::io::Error::other(error)))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(ProjectError::Missing { folder: folder.display().to_string() });
-            }
-            Err(error) => return Err(unreadable(error)),
-        };
+        let text = read_project_file(folder)?;
         Ok(Manifest::parse(&text, &Folder { root: folder.to_owned() }))
     }
 
     /// Where the project keeps what it knows.
     pub fn state_folder(&self) -> PathBuf {
         self.folder.join(STATE_FOLDER)
+    }
+}
+
+/// The text of a folder's project file.
+pub fn read_project_file(folder: &Path) -> Result<String, ProjectError> {
+    let path = folder.join(PROJECT_FILE);
+    let unreadable = |source| ProjectError::Unreadable { path: path.display().to_string(), source };
+    match read_limited(&path) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|error| unreadable(std::io::Error::other(error))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(ProjectError::Missing { folder: folder.display().to_string() })
+        }
+        Err(error) => Err(unreadable(error)),
     }
 }
 

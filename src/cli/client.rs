@@ -76,11 +76,7 @@ impl Client {
         }
     }
 
-    fn http(
-        args: &ServerArgs,
-        env: &dyn Fn(&str) -> Option<String>,
-        next: &'static str,
-    ) -> Result<Self, CliError> {
+    fn http(args: &ServerArgs, env: &dyn Fn(&str) -> Option<String>, next: &'static str) -> Result<Self, CliError> {
         let base = base_url(args.url.clone().or_else(|| env("TIDEGATE_URL").filter(|url| !url.is_empty())))?;
         let token = match &args.token_file {
             Some(path) => Some(token_of(path)?),
@@ -196,10 +192,7 @@ impl Client {
     }
 }
 
-async fn send_in_process(
-    router: &Router,
-    request: http::Request<Vec<u8>>,
-) -> Result<(StatusCode, Bytes), CliError> {
+async fn send_in_process(router: &Router, request: http::Request<Vec<u8>>) -> Result<(StatusCode, Bytes), CliError> {
     let answer = match router.clone().oneshot(request.map(axum::body::Body::from)).await {
         Ok(answer) => answer,
         Err(never) => match never {},
@@ -216,7 +209,9 @@ async fn send_in_process(
 fn base_url(text: Option<String>) -> Result<Url, CliError> {
     let text = text.unwrap_or_else(|| URL_DEFAULT.to_owned());
     match Url::parse(&text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none() => {
+        Ok(url)
+            if matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none() =>
+        {
             Ok(url)
         }
         _ => Err(CliError::Usage(format!("{text:?} is no address of an API; write one like {URL_DEFAULT}"))),
@@ -247,3 +242,6 @@ fn bearer(token: &str) -> Result<HeaderValue, CliError> {
     value.set_sensitive(true);
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,7 +67,7 @@ pub struct LettersArgs {
     #[arg(long)]
     pub all: bool,
     /// With --all: only those of this function
-    #[arg(long, value_name = "NAME", requires = "all")]
+    #[arg(long, value_name = "NAME", requires = "all", conflicts_with = "ids")]
     pub function: Option<String>,
     #[command(flatten)]
     pub server: ServerArgs,

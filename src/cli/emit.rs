@@ -104,7 +104,10 @@ async fn wait(
         let look = render::Look { now: clock.now(), ..terminal.look };
         terminal.show(&trace, |trace, _| render::trace(trace, &look))?;
         if !trace.settled {
-            terminal.warn(&format!("the chain of {id} has not settled within {}; `tidegate trace {id}` shows it later", render::duration(at_most)));
+            terminal.warn(&format!(
+                "the chain of {id} has not settled within {}; `tidegate trace {id}` shows it later",
+                render::duration(at_most)
+            ));
         }
         if !trace.settled || render::has_dead_letter(&trace) {
             status = Status::Failed;

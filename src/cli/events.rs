@@ -118,3 +118,7 @@ pub async fn follow_chain(
 /// A chain settles in milliseconds or takes seconds: asks soon at first, and then ever less often.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+async fn follow(_client: &Client, _after: u64, _args: &EventsArgs, _terminal: &Terminal) -> Result<(), CliError> {
+    unimplemented!()
+}

@@ -39,8 +39,9 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-A client command finds the project's API by --url, then TIDEGATE_URL, then http://127.0.0.1:7117, and its token by
-TIDEGATE_TOKEN or --token-file. An ID is an event id or the start of one, #POSITION, or last.
+A client command finds the project's API by --url, then TIDEGATE_URL, then http://127.0.0.1:7117,
+and its token by TIDEGATE_TOKEN or --token-file.
+An ID is an event id or the start of one, #POSITION, or last.
 Exit status: 0 done, 1 failed, 2 wrong usage.
 
 Start with: tidegate new shop";

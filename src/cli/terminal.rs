@@ -31,7 +31,8 @@ impl Terminal {
         let stdout = std::io::stdout().is_terminal();
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let width = if stdout { terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into()) } else { usize::MAX };
+        let width =
+            if stdout { terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into()) } else { usize::MAX };
         Terminal {
             format,
             look: Look { colour: stdout && !plain && !dumb, width, now },
@@ -59,6 +60,11 @@ impl Terminal {
             Format::Text => self.print(&render(values, &self.look)),
             Format::Json => self.print(&values.iter().map(json_line).collect::<Result<String, _>>()?),
         }
+    }
+
+    /// Tells of something beside the answer, on standard error.
+    pub fn warn(&self, text: &str) {
+        eprintln!("warning: {text}");
     }
 
     /// Shows how far a long command is: one line on standard error that the next one replaces. Nothing where nobody

@@ -25,7 +25,10 @@ pub fn from_text(text: &str, path: &str, now: Timestamp) -> Result<Vec<u8>, CliE
         let at_line = |error: serde_json::Error| {
             // The error counts lines from the value's start.
             let line = text[..before].matches('\n').count() + error.line();
-            malformed(format!("line {line}: an event is a JSON object, and a batch an array of them: {}", reason(&error)))
+            malformed(format!(
+                "line {line}: an event is a JSON object, and a batch an array of them: {}",
+                reason(&error)
+            ))
         };
         if value.get().starts_with('[') {
             events.extend(serde_json::from_str::<Vec<Members>>(value.get()).map_err(at_line)?);
@@ -51,8 +54,7 @@ fn reason(error: &serde_json::Error) -> String {
 /// Makes one event of options. `data`: JSON text.
 pub fn from_args(args: &EventArgs, data: &Option<String>, now: Timestamp) -> Result<Vec<u8>, CliError> {
     let mut event = Members::new();
-    let attributes =
-        [("type", &args.r#type), ("subject", &args.subject), ("source", &args.source), ("id", &args.id)];
+    let attributes = [("type", &args.r#type), ("subject", &args.subject), ("source", &args.source), ("id", &args.id)];
     for (name, value) in attributes {
         if let Some(value) = value {
             event.insert(name.to_owned(), raw(value));
@@ -112,19 +114,23 @@ mod tests {
 
     #[test]
     fn a_file_holds_one_event_an_array_or_lines() {
-        let one = expect![[
-            r#"[{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"}]"#
-        ]];
-        check(A, one.clone());
-        check(&format!("\n[ {A} ]\n"), one);
-        check(&format!("{A}\n{A}\n"), expect![[r#"[{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"},{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"}]"#]]);
+        check(A, expect![[r#"[{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"}]"#]]);
+        check(&format!("\n[ {A} ]\n"), expect![[r#"[{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"}]"#]]);
+        check(
+            &format!("{A}\n{A}\n"),
+            expect![[
+                r#"[{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"},{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"}]"#
+            ]],
+        );
     }
 
     #[test]
     fn what_is_missing_is_filled_in_and_numbers_stay_as_written() {
         check(
             r#"{"id":"a","type":"t","data":{"n":123456789012345678901234567890.10}}"#,
-            expect![[r#"[{"data":{"n":123456789012345678901234567890.10},"id":"a","source":"/tidegate/emit","specversion":"1.0","time":"1970-01-01T00:00:00.000000Z","type":"t"}]"#]],
+            expect![[
+                r#"[{"data":{"n":123456789012345678901234567890.10},"id":"a","source":"/tidegate/emit","specversion":"1.0","time":"1970-01-01T00:00:00.000000Z","type":"t"}]"#
+            ]],
         );
     }
 
@@ -134,7 +140,9 @@ mod tests {
         check("{", expect!["events.json: EOF while parsing an object at line 1 column 1"]);
         check(
             &format!("{A}\n\n7\n"),
-            expect!["events.json: line 3: an event is a JSON object, and a batch an array of them: invalid type: integer `7`, expected a map"],
+            expect![
+                "events.json: line 3: an event is a JSON object, and a batch an array of them: invalid type: integer `7`, expected a map"
+            ],
         );
     }
 
@@ -150,6 +158,7 @@ mod tests {
         let batch = from_args(&args, &Some("{\"total\": 12}".into()), NOW).unwrap();
         expect![[r#"[{"data":{"total": 12},"datacontenttype":"application/json","id":"x","partitionkey":"7","source":"/tidegate/emit","specversion":"1.0","subject":"order/7","time":"1970-01-01T00:00:00.000000Z","type":"shop.order.paid"}]"#]].assert_eq(std::str::from_utf8(&batch).unwrap());
         let error = from_args(&args, &Some("text".into()), NOW).unwrap_err().to_string();
-        expect![[r#"--data is no JSON (expected ident at line 1 column 2); quote a text like '"text"'"#]].assert_eq(&error);
+        expect![[r#"--data is no JSON (expected ident at line 1 column 2); quote a text like '"text"'"#]]
+            .assert_eq(&error);
     }
 }

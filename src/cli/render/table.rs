@@ -1,6 +1,6 @@
 //! Aligned columns.
 
-use super::{Colour, Look, clean, shorten};
+use super::text::{Colour, Look, clean, shorten};
 
 /// Which side a column's cells lean to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,9 +15,20 @@ pub struct Table {
     rows: Vec<Vec<Cell>>,
 }
 
-struct Cell {
+/// What stands in one column of a row.
+pub struct Cell {
     text: String,
     colour: Option<Colour>,
+}
+
+/// A cell in the terminal's own colour.
+pub fn plain(text: impl ToString) -> Cell {
+    Cell { text: clean(&text.to_string()).into_owned(), colour: None }
+}
+
+/// A cell in a colour.
+pub fn painted(colour: Colour, text: impl ToString) -> Cell {
+    Cell { colour: Some(colour), ..plain(text) }
 }
 
 /// A column is not cut below this.
@@ -30,17 +41,16 @@ impl Table {
     }
 
     /// One cell for each column.
-    pub fn row<const N: usize>(&mut self, cells: [(String, Option<Colour>); N]) {
+    pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
         debug_assert_eq!(N, self.heading.len(), "a row has one cell for each column");
-        let cells = cells.into_iter().map(|(text, colour)| Cell { text: clean(&text).into_owned(), colour });
-        self.rows.push(cells.collect());
+        self.rows.push(cells.into());
     }
 
     /// The heading and the rows, each on a line of its own.
     pub fn render(&self, look: &Look) -> String {
         let widths = self.widths(look.width);
         let mut text = String::new();
-        let heading = self.heading.iter().map(|(name, _)| Cell { text: (*name).to_owned(), colour: Some(Colour::Faint) });
+        let heading = self.heading.iter().map(|(name, _)| painted(Colour::Faint, name));
         self.line(&mut text, &heading.collect::<Vec<_>>(), &widths, look);
         for row in &self.rows {
             self.line(&mut text, row, &widths, look);
@@ -93,8 +103,8 @@ mod tests {
 
     fn table() -> Table {
         let mut table = Table::new([("POS", Align::Right), ("TYPE", Align::Left), ("SUBJECT", Align::Left)]);
-        table.row([("9".into(), None), ("shop.order.paid".into(), None), ("a\u{7}b".into(), None)]);
-        table.row([("10".into(), None), ("x".into(), Some(Colour::Bad)), (String::new(), None)]);
+        table.row([plain(9), plain("shop.order.paid"), plain("a\u{7}b")]);
+        table.row([plain(10), painted(Colour::Bad, "x"), plain("")]);
         table
     }
 
@@ -113,8 +123,8 @@ mod tests {
     fn the_widest_column_gives_way_to_the_terminal() {
         let look = Look { colour: false, width: 24, now: Timestamp::EPOCH };
         expect![[r#"
-            POS  TYPE       SUBJECT
-              9  shop.ord…  a\u{7}b
+            POS  TYPE        SUBJECT
+              9  shop.orde…  a\u{7}b
              10  x
         "#]]
         .assert_eq(&table().render(&look));

@@ -68,11 +68,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     if !text.chars().any(unsafe_char) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(
-        text.chars()
-            .flat_map(|c| if unsafe_char(c) { c.escape_default().collect() } else { vec![c] })
-            .collect(),
-    )
+    Cow::Owned(text.chars().flat_map(|c| if unsafe_char(c) { c.escape_default().collect() } else { vec![c] }).collect())
 }
 
 /// At most `max` characters, the last one `…` if some are missing.

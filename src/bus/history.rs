@@ -44,6 +44,9 @@ pub trait History: Send + Sync {
 
     async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError>;
 
+    /// The dead letter of one event for one function, in the highest round that has one.
+    async fn dead_letter(&self, function: FunctionId, position: Position) -> Result<Option<DeadLetter>, BusError>;
+
     async fn deployments(&self) -> Result<Vec<StoredDeployment>, BusError>;
 
     /// Which deployment judged which positions for a function, by position.

@@ -120,7 +120,7 @@ pub struct Delivery {
     /// How often a process died while this ran. From the second on it runs alone.
     pub lost: u32,
     /// Gives the delivery back to its bus when it is dropped.
-    pub(crate) guard: Box<dyn Send + Sync>,
+    pub(crate) guard: Box<dyn std::any::Any + Send + Sync>,
 }
 
 impl Delivery {

@@ -4,6 +4,7 @@
 //! facts that a parser would lose.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
 
 use base64::Engine as _;
@@ -73,6 +74,7 @@ fn syntax(error: serde_json::Error) -> JsonError {
 }
 
 fn checked(members: Members) -> Result<Event, JsonError> {
+    members.check_unique()?;
     let event = members.into_event()?;
     event.check()?;
     Ok(event)
@@ -93,16 +95,21 @@ enum Member {
 }
 
 impl Members {
+    /// JSON lets a name stand twice, and readers differ in which one counts.
+    fn check_unique(&self) -> Result<(), EventError> {
+        let mut seen = HashSet::with_capacity(self.0.len());
+        match self.0.iter().find(|(name, _)| !seen.insert(name.as_str())) {
+            Some((name, _)) => Err(EventError::attribute(name, "is given twice")),
+            None => Ok(()),
+        }
+    }
+
     /// Builds the event; what it must hold beyond types is left to `Event::check`.
     pub fn into_event(self) -> Result<Event, EventError> {
         let mut event = Event::default();
         let mut specversion = None;
         let (mut data, mut base64) = (None, None);
-        let mut seen = std::collections::HashSet::with_capacity(self.0.len());
         for (name, member) in self.0 {
-            if !seen.insert(name.clone()) {
-                return Err(EventError::attribute(&name, "is given twice"));
-            }
             match (name.as_str(), member) {
                 (_, Member::Null) => {}
                 ("specversion", member) => specversion = Some(member.text(&name)?),

@@ -7,8 +7,9 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::{Engine as _, alphabet};
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
@@ -149,7 +150,7 @@ fn read_data(event: &Event, data: Option<Box<RawValue>>, base64: Option<String>)
     match (data, base64) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) => Err(EventError::attribute("data_base64", "stands beside data; send one of them")),
-        (None, Some(base64)) => match STANDARD.decode(base64) {
+        (None, Some(base64)) => match decode_base64(base64) {
             Ok(bytes) => Ok(Some(bytes.into())),
             Err(error) => Err(EventError::attribute("data_base64", format!("is no base64 ({error})"))),
         },
@@ -161,6 +162,19 @@ fn read_data(event: &Event, data: Option<Box<RawValue>>, base64: Option<String>)
         }
         (Some(raw), None) => Ok(Some(String::from(Box::<str>::from(raw)).into())),
     }
+}
+
+/// Decodes as MIME does (RFC 2045): characters outside the alphabet are passed over, and padding may lack. Senders wrap
+/// lines, and the specification's own samples are no strict base64.
+fn decode_base64(mut text: String) -> Result<Vec<u8>, base64::DecodeError> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
+    text.retain(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/'));
+    LENIENT.decode(text)
 }
 
 impl Member {

@@ -39,7 +39,10 @@ pub mod trigger;
 
 pub mod api;
 
-pub mod cli;
+pub mod builtin;
 pub mod project;
+
+pub mod app;
+pub mod cli;
 
 pub mod telemetry;

@@ -2,7 +2,7 @@
 
 use super::{Look, clean, count};
 use crate::api::model::{ProblemView, SeverityView};
-use crate::project::PROJECT_FILE;
+use crate::deployment::PROJECT_FILE;
 
 /// A line for each problem, and one that sums them up. `functions`: how many were found, where the file could be read
 /// whole.

@@ -21,10 +21,10 @@
 
 pub mod clock;
 pub mod event;
+pub mod filter;
 pub mod outcome;
 
 pub mod deployment;
-pub mod filter;
 
 pub mod blob;
 pub mod bus;
@@ -33,16 +33,19 @@ pub mod host;
 
 pub mod invoke;
 
+pub mod components;
 pub mod record;
 
+pub mod dispatch;
 pub mod trigger;
 
 pub mod api;
 
-pub mod builtin;
-pub mod project;
-
 pub mod app;
+pub mod builtin;
 pub mod cli;
+pub mod project;
+pub mod scaffold;
 
+pub mod tasks;
 pub mod telemetry;

@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
-use crate::api::ProjectFiles;
-use crate::deployment::{Manifest, PROJECT_FILE, Problem, Sources};
+pub use crate::deployment::PROJECT_FILE;
+use crate::deployment::{Manifest, Problem, Sources};
 
 /// What a project keeps, in its folder: the log, blobs, the writer's lock.
 const STATE_FOLDER: &str = ".tidegate";
@@ -43,6 +43,11 @@ impl Project {
             Some(manifest) => Ok(Project { folder: folder.to_owned(), manifest, warnings: problems }),
             None => Err(ProjectError::Invalid { folder: folder.display().to_string(), problems }),
         }
+    }
+
+    /// Where it keeps what it knows.
+    pub fn state_folder(&self) -> PathBuf {
+        state_folder(&self.folder)
     }
 
     /// Every problem of a folder's project file; the manifest where none of them is an error.
@@ -91,27 +96,6 @@ impl Sources for Folder {
             std::io::ErrorKind::NotFound => missing(path),
             _ => format!("{path} cannot be read: {error}"),
         })
-    }
-
-    fn builtin(&self, name: &str) -> Option<&'static [u8]> {
-        crate::builtin::component(name)
-    }
-
-    fn imports(&self, component: &[u8]) -> Result<Vec<String>, String> {
-        crate::invoke::imports(component)
-    }
-
-    fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-}
-
-/// What a manifest names, from the files that were sent with it; secrets are those of this process.
-pub struct Uploaded<'a>(pub &'a ProjectFiles);
-
-impl Sources for Uploaded<'_> {
-    fn file(&self, path: &str) -> Result<Vec<u8>, String> {
-        self.0.get(&normal(path)?).map(|bytes| bytes.to_vec()).ok_or_else(|| missing(path))
     }
 
     fn builtin(&self, name: &str) -> Option<&'static [u8]> {
@@ -177,7 +161,6 @@ fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::model::ProjectUpload;
 
     fn folder() -> (tempfile::TempDir, Folder) {
         let temporary = tempfile::tempdir().unwrap();
@@ -208,17 +191,6 @@ mod tests {
         refused("sub/../../outside", "sub/../../outside is outside the project's folder; copy it there");
         refused("/etc/hostname", "/etc/hostname is outside the project's folder; copy it there");
         refused("link", "link is outside the project's folder; copy it there");
-    }
-
-    #[test]
-    fn uploaded_files_are_found_as_the_project_file_names_them() {
-        let upload = |path: &str| ProjectUpload {
-            files: [("tidegate.toml", ""), (path, "AA==")].map(|(path, text)| (path.to_owned(), text.to_owned())).into(),
-        };
-        let files = ProjectFiles::try_from(upload("functions/a.wasm")).unwrap();
-        assert_eq!(Uploaded(&files).file("./functions/../functions/a.wasm").unwrap(), [0]);
-        assert!(Uploaded(&files).file("functions/b.wasm").unwrap_err().ends_with("make it with `tidegate build`"));
-        assert!(Uploaded(&files).file("../a.wasm").unwrap_err().contains("outside"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `tidegate new`, `build`, `check` and `up`: what is done with a project's folder.
+//! `tidegate new`, `build` and `check`: what is done with a project's folder.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,8 @@ use clap::Args;
 use super::terminal::Terminal;
 use super::{CliError, Status, render};
 use crate::api::model::ProblemView;
-use crate::app::{self, Listening};
 use crate::deployment::Severity;
 use crate::project::Project;
-use crate::telemetry;
 
 /// Make a folder with a project file, a function and a sample event; it builds without a network.
 #[derive(Debug, Args)]
@@ -43,40 +41,6 @@ pub struct CheckArgs {
     pub dir: PathBuf,
 }
 
-/// Run a project until it is interrupted: triggers, bus, functions and API.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
-  tidegate up shop --log json
-
-What it keeps is in DIR/.tidegate. An interrupt (Ctrl-C) or SIGTERM lets invocations finish; a second one ends at once.")]
-pub struct UpArgs {
-    /// The project's folder
-    #[arg(value_name = "DIR", default_value = ".")]
-    pub dir: PathBuf,
-    /// Form of the log on standard error
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    pub log: LogFormat,
-}
-
-/// The form of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object on each line.
-    Json,
-}
-
-impl From<LogFormat> for telemetry::Format {
-    fn from(form: LogFormat) -> Self {
-        match form {
-            LogFormat::Text => telemetry::Format::Text,
-            LogFormat::Json => telemetry::Format::Json,
-        }
-    }
-}
-
 pub fn check(args: &CheckArgs, terminal: &Terminal) -> Result<Status, CliError> {
     let (manifest, problems) = Project::check(&args.dir)?;
     let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
@@ -86,26 +50,9 @@ pub fn check(args: &CheckArgs, terminal: &Terminal) -> Result<Status, CliError> 
     Ok(if failed { Status::Failed } else { Status::Done })
 }
 
-/// Runs until a signal ends it. The first thing printed is where it listens.
-pub async fn up(args: &UpArgs, terminal: &Terminal) -> Result<Status, CliError> {
-    let project = Project::open(&args.dir)?;
-    for warning in &project.warnings {
-        terminal.warn(&warning.to_string());
-    }
-    let env = |name: &str| std::env::var(name).ok();
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| CliError::Failed {
-        what: format!("cannot run the project in {}", args.dir.display()),
-        source,
-    };
-    let settings = telemetry::Settings::from_env(&env, args.log.into());
-    let _flushed_when_dropped = telemetry::init(&settings).map_err(|error| failed(error.into()))?;
-    let listening = |listening: &Listening| {
-        // A project runs on when nobody reads where it listens.
-        let _ = terminal.show(listening, render::listening);
-    };
-    app::run(project, &listening).await.map_err(|error| failed(error.into()))?;
-    Ok(Status::Done)
+pub fn new(_args: &NewArgs, _terminal: &Terminal) -> Result<Status, CliError> {
+    unimplemented!()
 }
-
-pub fn new(_args: &NewArgs, _terminal: &Terminal) -> Result<Status, CliError> { unimplemented!() }
-pub fn build(_args: &BuildArgs, _terminal: &Terminal) -> Result<Status, CliError> { unimplemented!() }
+pub fn build(_args: &BuildArgs, _terminal: &Terminal) -> Result<Status, CliError> {
+    unimplemented!()
+}

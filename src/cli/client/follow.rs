@@ -49,7 +49,11 @@ impl Messages {
 }
 
 fn broken_off(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CliError {
-    CliError::BrokenOff { what: "the stream of events", next: "look whether the project runs, and follow again", source: source.into() }
+    CliError::BrokenOff {
+        what: "the stream of events",
+        next: "look whether the project runs, and follow again",
+        source: source.into(),
+    }
 }
 
 /// Takes the first whole message: lines up to an empty one.

@@ -1,15 +1,27 @@
 //! What `up` says when it takes requests.
 
+use serde::Serialize;
+
 use super::{Look, count, facts};
-use crate::app::Listening;
+
+/// Where a running project listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listening {
+    pub project: String,
+    /// `http://ADDRESS:PORT` of webhooks.
+    pub hooks: String,
+    /// `http://ADDRESS:PORT` of the API.
+    pub api: String,
+    /// How many functions the project file has.
+    pub functions: u64,
+}
 
 pub fn listening(listening: &Listening, look: &Look) -> String {
-    let functions = count(listening.functions as u64, "function");
     let addresses = [("webhooks", Some(listening.hooks.clone())), ("API", Some(listening.api.clone()))];
     format!(
-        "{} is up: deployment {}, {functions}\n{}publish with `tidegate emit`, stop with Ctrl-C\n",
+        "{} is up with {}\n{}publish with `tidegate emit`, stop with Ctrl-C\n",
         look.strong(&listening.project),
-        listening.deployment,
+        count(listening.functions, "function"),
         facts(look, &addresses),
     )
 }
@@ -27,11 +39,10 @@ mod tests {
             project: "shop".into(),
             hooks: "http://0.0.0.0:7118".into(),
             api: "http://127.0.0.1:7117".into(),
-            deployment: 1,
             functions: 2,
         };
         expect![[r#"
-            shop is up: deployment 1, 2 functions
+            shop is up with 2 functions
               webhooks  http://0.0.0.0:7118
               API       http://127.0.0.1:7117
             publish with `tidegate emit`, stop with Ctrl-C

@@ -21,7 +21,7 @@ pub use explanation::explanation;
 pub use filter::{event_type, event_types, filter_report};
 pub use function::{function, functions};
 pub use invocation::{dead_letter, dead_letters, invocation, invocations};
-pub use listening::listening;
+pub use listening::{Listening, listening};
 pub use problem::problems;
 pub use text::{Look, clean};
 pub use time::duration;

@@ -60,7 +60,7 @@ async fn event(args: &FilterArgs, terminal: &Terminal) -> Result<Accepted, CliEr
         let event = from_json(input::read_text(path)?.as_bytes()).map_err(|error| malformed(error.to_string()))?;
         return Ok(as_from_file(event, terminal));
     }
-    let client = Client::to_read(&args.read).await?;
+    let client = Client::to_read(&args.read)?;
     let view: EventView = client.get(&["events", &args.event], &[]).await?;
     let event =
         view.parse().map_err(|error| CliError::Malformed { path: args.event.clone(), reason: error.to_string() })?;

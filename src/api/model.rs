@@ -345,8 +345,11 @@ pub struct FunctionView {
     pub deployed: bool,
     pub deployment: u64,
     pub component: ComponentView,
-    /// Full types, each perhaps with a trailing `*`.
+    /// Full types, each perhaps with a trailing `*`; none: every type.
     pub on: Vec<String>,
+    /// Attribute to a pattern of its text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
     pub grants: Grants,
@@ -395,8 +398,10 @@ pub struct DeploymentView {
 pub enum CauseView {
     /// `up` read the project file.
     ProjectFile,
-    /// A person, by the token's name.
+    /// A person deployed a project's folder, by the token's name.
     Operator { name: String },
+    /// A person activated deployment `to` again.
+    Rollback { to: u64, by: String },
     /// An event asked for it.
     Event { position: Position },
 }
@@ -406,6 +411,7 @@ impl fmt::Display for CauseView {
         match self {
             CauseView::ProjectFile => f.write_str("project file"),
             CauseView::Operator { name } => write!(f, "operator {name}"),
+            CauseView::Rollback { to, by } => write!(f, "rollback to {to} by {by}"),
             CauseView::Event { position } => write!(f, "event #{position}"),
         }
     }

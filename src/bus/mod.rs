@@ -16,8 +16,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use history::{
-    Chain, DeadLetter, DeadLetterState, EventQuery, FunctionStatus, History, Invocation, InvocationId, InvocationQuery,
-    JudgedRange, PendingState, StoredDeployment, StoredVerdict,
+    Chain, DeadLetter, DeadLetterState, EventQuery, FunctionStatus, History, Invocation, InvocationId,
+    InvocationIdError, InvocationQuery, JudgedRange, PendingState, StoredDeployment, StoredVerdict,
 };
 pub use settlement::{KeyRead, KeyWrite, ReadScope, Revision, Settled, Settlement, Versioned};
 
@@ -120,7 +120,7 @@ pub struct Delivery {
     /// How often a process died while this ran. From the second on it runs alone.
     pub lost: u32,
     /// Gives the delivery back to its bus when it is dropped.
-    pub(crate) guard: Box<dyn Send + Sync>,
+    pub(crate) guard: Box<dyn std::any::Any + Send + Sync>,
 }
 
 impl Delivery {

@@ -9,6 +9,8 @@ mod check;
 mod function;
 mod manifest;
 mod plan;
+mod problem;
+mod routes;
 mod secret;
 mod trigger;
 
@@ -16,13 +18,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use catalogue::{Author, EventType, UnknownType, catalogue, event_type, full_type, type_pattern};
 pub use check::check_imports;
 pub use function::{
     Component, ComponentRef, ConfigValue, Digest, DigestError, Function, FunctionId, FunctionName, Grants, Limits,
     NameError, Order, Start,
 };
-pub use manifest::{BusSettings, Listen, Manifest, Problem, Scope, Severity, Sources, Token};
+pub use manifest::{BusSettings, Listen, Manifest, ProjectLimits, Scope, Sources, Token};
 pub use plan::{PlanError, plan};
+pub use problem::{PROJECT_FILE, Problem, Severity};
+pub use routes::{Judgement, Routes};
 pub use secret::{Secret, SecretError};
 pub use trigger::{
     BucketTrigger, MissedTicks, Proof, QueueKind, QueueTrigger, ScheduleTrigger, Sender, Trigger, WebhookTrigger,

@@ -2,15 +2,75 @@
 
 use std::collections::BTreeMap;
 
-use super::{Deployment, FunctionId, FunctionName, Manifest};
+use serde::Serialize;
+
+use super::{Connection, Deployment, Digest, Function, FunctionId, FunctionName, Manifest, Trigger};
+use crate::filter::LANGUAGE_VERSION;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    #[error("function {name} says it was {was}, which no deployment had")]
+    #[error("function {name} says it was {was}, which no deployment had; correct `was`, or leave it out")]
     UnknownFormerName { name: FunctionName, was: FunctionName },
+    #[error("functions {name} and {other} go back to one function that was renamed; give one of them a new name")]
+    SharedPast { name: FunctionName, other: FunctionName },
 }
 
 /// Makes a deployment of a checked manifest. `known`: every name that a deployment of this project ever had.
-pub fn plan(_known: &BTreeMap<FunctionName, FunctionId>, _manifest: &Manifest) -> Result<Deployment, PlanError> {
-    todo!()
+///
+/// A function whose name is known keeps that name's id, whatever its `was` says: after the first deployment a `was` that
+/// was left in the file means nothing.
+pub fn plan(known: &BTreeMap<FunctionName, FunctionId>, manifest: &Manifest) -> Result<Deployment, PlanError> {
+    let mut owners: BTreeMap<FunctionId, &FunctionName> = BTreeMap::new();
+    let mut functions = Vec::with_capacity(manifest.functions.len());
+    for (function, was) in &manifest.functions {
+        let id = match (known.get(&function.name), was) {
+            (Some(id), _) => *id,
+            (None, Some(was)) => *known
+                .get(was)
+                .ok_or_else(|| PlanError::UnknownFormerName { name: function.name.clone(), was: was.clone() })?,
+            (None, None) => function.id,
+        };
+        if let Some(other) = owners.insert(id, &function.name) {
+            return Err(PlanError::SharedPast { name: function.name.clone(), other: other.clone() });
+        }
+        functions.push(Function { id, ..function.clone() });
+    }
+    let mut deployment = Deployment {
+        number: 0,
+        project: manifest.project.clone(),
+        environments: manifest.environments.clone(),
+        functions,
+        triggers: manifest.triggers.clone(),
+        connections: manifest.connections.clone(),
+        filter_language: LANGUAGE_VERSION,
+        digest: Digest::of(b""),
+    };
+    deployment.digest = deployment.compute_digest();
+    Ok(deployment)
+}
+
+/// What a deployment's digest is taken of: all that it does, in one fixed order.
+#[derive(Serialize)]
+struct Digested<'a> {
+    project: &'a str,
+    environments: &'a [String],
+    functions: &'a [Function],
+    triggers: &'a [Trigger],
+    connections: &'a BTreeMap<String, Connection>,
+    filter_language: u32,
+}
+
+impl Deployment {
+    /// Digest of all but the number: component digests, configuration, filters and the names of secrets are in it.
+    pub fn compute_digest(&self) -> Digest {
+        let digested = Digested {
+            project: &self.project,
+            environments: &self.environments,
+            functions: &self.functions,
+            triggers: &self.triggers,
+            connections: &self.connections,
+            filter_language: self.filter_language,
+        };
+        Digest::of(&serde_json::to_vec(&digested).expect("a deployment has text keys and finite numbers only"))
+    }
 }

@@ -4,6 +4,7 @@
 //! reads a clock or does IO. Source of the format: CloudEvents 1.0.2 (specification, JSON format, HTTP binding).
 
 mod accept;
+mod aliases;
 mod chain;
 mod check;
 mod http;
@@ -11,6 +12,8 @@ mod id;
 mod json;
 mod origin;
 mod stored;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -20,6 +23,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use accept::{accept, same_content};
+pub use aliases::{ALIASES_MAX, aliases};
 pub use chain::{CHAIN_EVENTS_MAX, EMITTED_BYTES_MAX, EMITTED_MAX, HOPS_MAX, derive, hops_after};
 pub use check::{DELIVER_AHEAD_MAX, EventError};
 pub use http::{HttpError, from_http};

@@ -1,9 +1,31 @@
 //! Triggers: the world -> events. Formats are parsed here and nowhere else: one pure file for each sender.
+//!
+//! A webhook's request passes `prove` (on the raw bytes), then `parse`. `schedule`, `bucket` and `queue` are loops that publish
+//! by themselves. Nothing here knows functions, filters or deployments' contents.
+//!
+//! Invariant: what `parse` returns is valid (`Event::validate`), and is the same for the same headers and body.
+
+mod attributes;
+pub mod bucket;
+mod cdevents;
+mod cloudevents;
+mod git;
+mod github;
+mod intake;
+mod payload;
+pub mod queue;
+mod s3;
+pub mod schedule;
+mod signature;
 
 use bytes::Bytes;
 
+pub use cloudevents::handshake;
+pub use intake::{Env, Intake, TriggerError};
+pub use signature::{Credentials, CredentialsError, prove};
+
 use crate::deployment::Sender;
-use crate::event::Event;
+use crate::event::{DATA_BYTES_MAX, Event};
 
 /// Bodies above this are answered 413.
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -25,8 +47,22 @@ pub enum Rejection {
     UnsupportedMediaType(String),
 }
 
-/// Makes events of what a sender sent. Pure. An empty list: acknowledged, and nothing to tell (a ping, a test).
-/// `source`: what the trigger sets as the events' source where the sender names none.
-pub fn parse(_sender: Sender, _headers: &http::HeaderMap, _body: &Bytes) -> Result<Vec<Event>, Rejection> {
-    todo!()
+/// Makes events of what a sender sent, in its order. Pure. An empty list: acknowledged, and nothing to tell (a test).
+/// Whatever parses as JSON is accepted; an event's source is what the sender names, else the sender's name.
+pub fn parse(sender: Sender, headers: &http::HeaderMap, body: &Bytes) -> Result<Vec<Event>, Rejection> {
+    let events = match sender {
+        Sender::Github => github::parse(headers, body),
+        Sender::S3 => s3::parse(body),
+        Sender::Cloudevents => cloudevents::parse(headers, body),
+    }?;
+    match events.iter().find(|event| event.data_bytes() > DATA_BYTES_MAX) {
+        Some(event) => {
+            let (ty, bytes) = (&event.ty, event.data_bytes());
+            Err(Rejection::TooLarge(format!("{ty} has {bytes} B of data; at most {DATA_BYTES_MAX} B are taken")))
+        }
+        None => Ok(events),
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! Events: publish, list, follow, show, trace, explain.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::answer::json;
+use super::error::ApiError;
+use super::model::{EventView, Listing};
+use super::route::{By, DOOR, DoorSpan};
+use super::trace::is_settled;
+use super::view::event_view;
+use super::{ApiState, explain as explaining, find, hooks, trace as tracing_back};
+use crate::bus::EventQuery;
+use crate::clock::Timestamp;
+use crate::deployment::type_pattern;
+use crate::event::{Accepted, Origin, OriginKind, Position, from_http};
+use crate::trigger::BODY_BYTES_MAX;
+
+const LIMIT_DEFAULT: usize = 100;
+pub(super) const LIMIT_MAX: usize = 1_000;
+/// How long a trace waits for its chain at most.
+const WAIT_SECONDS_MAX: u64 = 600;
+/// A chain is looked at again no more often than this, however busy the log is.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+type Shared = State<Arc<ApiState>>;
+
+/// Reads the query of a request. Unknown names are errors, so that a misspelt filter is not a missing one.
+pub(super) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
+    let read = Query::<T>::try_from_uri(uri);
+    read.map(|Query(query)| query).map_err(|error| ApiError::invalid(format!("the query: {}", error.body_text())))
+}
+
+pub(super) fn limit(asked: Option<usize>) -> Result<usize, ApiError> {
+    match asked.unwrap_or(LIMIT_DEFAULT) {
+        limit @ 1..=LIMIT_MAX => Ok(limit),
+        limit => Err(ApiError::invalid(format!("limit {limit} is not within 1 and {LIMIT_MAX}"))),
+    }
+}
+
+/// `POST /events`: CloudEvents in binary, structured or batched mode, all or none.
+pub(super) async fn publish(
+    State(state): Shared,
+    Extension(caller): By,
+    Extension(DoorSpan(span)): Extension<DoorSpan>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let body = state.bodies.read(&headers, body, BODY_BYTES_MAX).await?;
+    let events = from_http(&headers, body.bytes.clone())?;
+    if let Some((index, event)) = events.iter().enumerate().find(|(_, event)| !caller.may_emit(&event.ty)) {
+        let (name, ty) = (&caller.name, &event.ty);
+        let message = format!("event {index}: token {name} is not granted {ty}; add it to the token's `emits`");
+        return Err(ApiError::Forbidden(message));
+    }
+    let origin = Origin { kind: OriginKind::Api, name: caller.name, verified: caller.verified };
+    hooks::publish(&state, DOOR, events, &origin, &span, &headers).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventsQuery {
+    /// A short name of the catalogue, or a full type, perhaps with a trailing `*`.
+    r#type: Option<String>,
+    since: Option<Timestamp>,
+    after: Option<Position>,
+    limit: Option<usize>,
+    #[serde(default)]
+    follow: bool,
+}
+
+/// `GET /events`: in log order, the last `limit` of those asked for, or the first `limit` after a position. With
+/// `follow=true`: server-sent events, one for each event, from the given position or time, else from now on.
+pub(super) async fn list(State(state): Shared, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
+    let asked: EventsQuery = query(&uri)?;
+    let ty = asked.r#type.as_deref().map(type_pattern).transpose().map_err(ApiError::invalid)?;
+    let newest_first = asked.after.is_none() && !asked.follow;
+    let events = EventQuery { ty, since: asked.since, after: asked.after, max: limit(asked.limit)?, newest_first };
+    if asked.follow {
+        return follow(state, events, &headers).await.map(IntoResponse::into_response);
+    }
+    let position = state.history.tail().await?;
+    let mut found = state.history.events(events).await?;
+    if newest_first {
+        found.reverse();
+    }
+    let items = found.iter().map(event_view).collect();
+    Ok(json(StatusCode::OK, &Listing::<EventView> { position, items }))
+}
+
+/// Where a followed listing stands.
+struct Following {
+    state: Arc<ApiState>,
+    query: EventQuery,
+    commits: watch::Receiver<u64>,
+    ready: VecDeque<Accepted>,
+}
+
+type Line = Result<sse::Event, axum::Error>;
+
+async fn follow(
+    state: Arc<ApiState>,
+    mut query: EventQuery,
+    headers: &HeaderMap,
+) -> Result<Sse<impl Stream<Item = Line> + use<>>, ApiError> {
+    let commits = state.bus()?.commits();
+    let resumed = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse::<Position>().ok());
+    query.after = match (resumed.or(query.after), query.since) {
+        (Some(after), _) => Some(after),
+        (None, Some(_)) => Some(0),
+        (None, None) => Some(state.history.tail().await?),
+    };
+    query.max = LIMIT_MAX;
+    let following = Following { state, query, commits, ready: VecDeque::new() };
+    let lines = stream::unfold(Some(following), |following| async move {
+        let mut following = following?;
+        match following.next().await {
+            Ok(Some(event)) => Some((line(&event), Some(following))),
+            Ok(None) => None,
+            Err(error) => Some((Ok(sse::Event::default().event("error").data(error.to_string())), None)),
+        }
+    });
+    Ok(Sse::new(lines).keep_alive(KeepAlive::default()))
+}
+
+fn line(event: &Accepted) -> Line {
+    sse::Event::default().id(event.position.to_string()).json_data(event_view(event))
+}
+
+impl Following {
+    /// The next event; none when the server stops.
+    async fn next(&mut self) -> Result<Option<Accepted>, ApiError> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                self.query.after = Some(event.position);
+                return Ok(Some(event));
+            }
+            // Marked as seen before reading: a commit during the read wakes the wait after it.
+            self.commits.borrow_and_update();
+            self.ready = self.state.history.events(self.query.clone()).await?.into();
+            if self.ready.is_empty() {
+                // Waiting for a change is cancel-safe: it stays unseen.
+                let changed = self.state.shutdown.run_until_cancelled(self.commits.changed()).await;
+                if !matches!(changed, Some(Ok(()))) {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+/// `GET /events/{id}`
+pub(super) async fn show(State(state): Shared, Path(id): Path<String>) -> Result<Response, ApiError> {
+    let event = find::find(&*state.history, &id).await?;
+    Ok(json(StatusCode::OK, &event_view(&event)))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TraceQuery {
+    /// Seconds to wait for the whole chain to be settled, at most; then the answer says that it is not.
+    wait: Option<u64>,
+}
+
+/// `GET /events/{id}/trace`
+pub(super) async fn trace(State(state): Shared, Path(id): Path<String>, uri: Uri) -> Result<Response, ApiError> {
+    let asked: TraceQuery = query(&uri)?;
+    let event = find::find(&*state.history, &id).await?;
+    if let (Some(seconds), Some(bus)) = (asked.wait, &state.bus) {
+        let deadline = Instant::now() + Duration::from_secs(seconds.min(WAIT_SECONDS_MAX));
+        wait_settled(&state, bus.commits(), &event, deadline).await?;
+    }
+    Ok(json(StatusCode::OK, &tracing_back::trace(&*state.history, &event.event).await?))
+}
+
+/// Waits until the chain is settled, the deadline passes or the server stops.
+async fn wait_settled(
+    state: &ApiState,
+    mut commits: watch::Receiver<u64>,
+    event: &Accepted,
+    deadline: Instant,
+) -> Result<(), ApiError> {
+    loop {
+        commits.borrow_and_update();
+        if is_settled(&*state.history, &event.event).await? {
+            return Ok(());
+        }
+        let changed = async {
+            let changed = commits.changed().await;
+            tokio::time::sleep(LOOK_AGAIN).await;
+            changed
+        };
+        match timeout_at(deadline, state.shutdown.run_until_cancelled(changed)).await {
+            Ok(Some(Ok(()))) => {}
+            Ok(Some(Err(_)) | None) | Err(_) => return Ok(()),
+        }
+    }
+}
+
+/// `GET /events/{id}/explain`
+pub(super) async fn explain(State(state): Shared, Path(id): Path<String>) -> Result<Response, ApiError> {
+    let event = find::find(&*state.history, &id).await?;
+    Ok(json(StatusCode::OK, &explaining::explain(&*state.history, &event).await?))
+}

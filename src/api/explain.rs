@@ -1,0 +1,216 @@
+//! Why an event did, or did not, reach each function: the verdicts, out of what the log holds.
+//!
+//! `judge` is pure. Verdicts of filters are computed again with the deployment that judged the event; those that depend on
+//! state were stored with what decided.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::model::{EventRef, ExplanationView, FunctionExplanation, VerdictView};
+use super::view::{Names, event_ref, event_view, invocation_view, waiting_ref};
+use crate::bus::{
+    BusError, Chain, DeadLetter, DeadLetterState, History, Invocation, JudgedRange, PendingState, StoredDeployment,
+    StoredVerdict,
+};
+use crate::deployment::{Deployment, FunctionId};
+use crate::event::{Accepted, Position, derived_id};
+use crate::filter::{LANGUAGE_VERSION, Subject, Verdict};
+
+/// Events of a chain that are looked at.
+pub(super) const CHAIN_SHOWN_MAX: usize = 10_000;
+
+/// What verdicts are made of, beside the event: the same for all events.
+#[derive(Debug, Default)]
+pub(super) struct Ground {
+    pub deployments: Vec<StoredDeployment>,
+    pub judged: HashMap<FunctionId, Vec<JudgedRange>>,
+    pub names: Names,
+}
+
+impl Ground {
+    pub async fn read(history: &dyn History) -> Result<Self, BusError> {
+        let deployments = history.deployments().await?;
+        let ids: BTreeSet<FunctionId> =
+            deployments.iter().flat_map(|stored| stored.deployment.functions.iter().map(|one| one.id)).collect();
+        let mut judged = HashMap::new();
+        for id in ids {
+            judged.insert(id, history.judged(id).await?);
+        }
+        let names = Names::of(&deployments);
+        Ok(Ground { deployments, judged, names })
+    }
+
+    fn deployment(&self, number: u64) -> Option<&StoredDeployment> {
+        self.deployments.iter().find(|stored| stored.deployment.number == number)
+    }
+
+    /// The active deployment.
+    pub fn active(&self) -> Option<&Deployment> {
+        self.deployments.last().map(|stored| &stored.deployment)
+    }
+
+    /// The deployment that judged a position for a function; none if it starts after it, or no longer read then.
+    fn judge_of(&self, function: FunctionId, position: Position) -> Judge<'_> {
+        let ranges = self.judged.get(&function).map(Vec::as_slice).unwrap_or_default();
+        let Some(range) = ranges.iter().rev().find(|range| range.from <= position) else {
+            return Judge::BeforeStart;
+        };
+        let gone = self.deployments.iter().find(|stored| {
+            stored.deployment.number >= range.deployment && stored.deployment.function_by_id(function).is_none()
+        });
+        match (gone, self.deployment(range.deployment)) {
+            (Some(gone), _) if gone.position <= position => Judge::NotDeployed,
+            (_, Some(stored)) => Judge::By(&stored.deployment),
+            (_, None) => Judge::NotDeployed,
+        }
+    }
+}
+
+enum Judge<'a> {
+    BeforeStart,
+    NotDeployed,
+    By(&'a Deployment),
+}
+
+/// What is known of one event.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub pending: Vec<(FunctionId, PendingState)>,
+    pub attempts: Vec<Invocation>,
+    pub letters: Vec<DeadLetter>,
+}
+
+impl Facts {
+    pub async fn read(history: &dyn History, position: Position) -> Result<Self, BusError> {
+        // Pending first: what is settled between the two reads shows in the attempts.
+        let pending = history.pending(position).await?;
+        let attempts = history.attempts(position).await?;
+        let ended: BTreeSet<FunctionId> = attempts
+            .iter()
+            .filter(|attempt| attempt.verdict == StoredVerdict::DeadLettered)
+            .map(|attempt| attempt.id.function)
+            .collect();
+        let mut letters = Vec::new();
+        for function in ended {
+            letters.extend(history.dead_letter(function, position).await?);
+        }
+        Ok(Facts { pending, attempts, letters })
+    }
+
+    /// In the order in which they ran.
+    pub fn attempts_of(&self, function: FunctionId) -> Vec<&Invocation> {
+        let mut own: Vec<&Invocation> = self.attempts.iter().filter(|attempt| attempt.id.function == function).collect();
+        own.sort_by_key(|attempt| (attempt.id.round, attempt.id.attempt));
+        own
+    }
+
+    fn letter_of(&self, function: FunctionId) -> Option<&DeadLetter> {
+        self.letters.iter().find(|letter| letter.invocation.id.function == function)
+    }
+}
+
+/// The verdict on an event for a function, and the deployment that judged it.
+pub(super) fn judge(
+    event: &Accepted,
+    subject: &Subject,
+    function: FunctionId,
+    ground: &Ground,
+    facts: &Facts,
+) -> (VerdictView, Option<u64>) {
+    let judge = ground.judge_of(function, event.position);
+    let judged_by = match &judge {
+        Judge::By(deployment) => Some(deployment.number),
+        Judge::BeforeStart | Judge::NotDeployed => None,
+    };
+    if let Some((_, state)) = facts.pending.iter().find(|(pending, _)| *pending == function) {
+        return (waiting(state), judged_by.or_else(|| ground.active().map(|active| active.number)));
+    }
+    if let Some(last) = facts.attempts_of(function).last() {
+        return (settled(last, facts.letter_of(function)), Some(last.deployment));
+    }
+    let verdict = match judge {
+        Judge::BeforeStart => VerdictView::BeforeStart,
+        Judge::NotDeployed => VerdictView::NotDeployed,
+        Judge::By(deployment) => match deployment.function_by_id(function).map(|one| one.filter.judge(subject)) {
+            None => VerdictView::NotDeployed,
+            Some(Verdict::Filtered { clause, saw }) => VerdictView::Filtered { clause, value: saw },
+            Some(Verdict::Failed { clause, reason }) => VerdictView::FilterFailed { clause, reason },
+            // It was settled or is about to be handed out: between the reads, nothing says more.
+            Some(Verdict::Pass) => VerdictView::WaitingReady,
+        },
+    };
+    (verdict, judged_by)
+}
+
+fn waiting(state: &PendingState) -> VerdictView {
+    match *state {
+        PendingState::Backlog { events_before } => VerdictView::WaitingBacklog { events_before },
+        PendingState::Ready => VerdictView::WaitingReady,
+        PendingState::Behind { position } => VerdictView::WaitingBehind { position },
+        PendingState::Running { attempt } => VerdictView::Running { attempt },
+        PendingState::Retrying { attempt, at } => VerdictView::Retrying { attempt, at },
+    }
+}
+
+fn settled(last: &Invocation, letter: Option<&DeadLetter>) -> VerdictView {
+    match last.verdict {
+        StoredVerdict::Delivered => VerdictView::Delivered,
+        StoredVerdict::Retried(at) => VerdictView::Retrying { attempt: last.id.attempt + 1, at },
+        StoredVerdict::DeadLettered => match letter.map(|letter| &letter.state) {
+            None | Some(DeadLetterState::Open) => VerdictView::DeadLettered,
+            Some(DeadLetterState::Redriven { at }) => VerdictView::Redriven { at: *at },
+            Some(DeadLetterState::Dropped { at, by }) => VerdictView::Dropped { by: by.clone(), at: *at },
+        },
+    }
+}
+
+/// The verdict of every function that any deployment ever had.
+pub async fn explain(history: &dyn History, event: &Accepted) -> Result<ExplanationView, BusError> {
+    let ground = Ground::read(history).await?;
+    let facts = Facts::read(history, event.position).await?;
+    let correlation = event.event.correlation().unwrap_or(&event.event.id);
+    let chain = history.chain(correlation, CHAIN_SHOWN_MAX).await?;
+    Ok(explanation(event, &ground, &facts, &chain))
+}
+
+fn explanation(event: &Accepted, ground: &Ground, facts: &Facts, chain: &Chain) -> ExplanationView {
+    let subject = Subject::new(event);
+    let refs = refs(chain);
+    let ids: BTreeSet<FunctionId> = ground.judged.keys().copied().collect();
+    let explained = ids.into_iter().map(|function| {
+        let (verdict, deployment) = judge(event, &subject, function, ground, facts);
+        let attempts = facts.attempts_of(function);
+        let language = deployment.and_then(|number| ground.deployment(number));
+        let language = language.map(|stored| stored.deployment.filter_language);
+        FunctionExplanation {
+            emitted: emitted(event, &attempts, &refs),
+            function: ground.names.name(function),
+            function_id: function,
+            verdict,
+            deployment,
+            filter_language: language.filter(|language| *language != LANGUAGE_VERSION),
+            attempts: attempts.into_iter().map(|one| invocation_view(one, &ground.names)).collect(),
+        }
+    });
+    let mut functions: Vec<FunctionExplanation> = explained.collect();
+    let active = |id: FunctionId| ground.active().is_some_and(|active| active.function_by_id(id).is_some());
+    functions.sort_by(|a, b| {
+        (!active(a.function_id), a.function.as_str()).cmp(&(!active(b.function_id), b.function.as_str()))
+    });
+    let settled = functions.iter().all(|function| function.verdict.is_final());
+    ExplanationView { event: event_view(event), settled, functions }
+}
+
+/// Events of a chain by their ids.
+fn refs(chain: &Chain) -> HashMap<&str, EventRef> {
+    let waiting = chain.waiting.iter().map(|(_, event)| (event.id.as_str(), waiting_ref(event)));
+    waiting.chain(chain.events.iter().map(|event| (event.event.id.as_str(), event_ref(event)))).collect()
+}
+
+/// What a function emitted for the event: the ids are derived, so they need not be stored.
+fn emitted(event: &Accepted, attempts: &[&Invocation], refs: &HashMap<&str, EventRef>) -> Vec<EventRef> {
+    let key = event.event.key();
+    let ids = attempts
+        .iter()
+        .flat_map(|attempt| (0..attempt.emitted).map(|index| derived_id(key, attempt.id.function, index).to_string()));
+    ids.filter_map(|id| refs.get(id.as_str()).cloned()).collect()
+}

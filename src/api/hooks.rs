@@ -1,0 +1,183 @@
+//! The door for webhooks: it serves the paths of triggers and nothing else.
+//!
+//! Proof comes before parsing, on the raw bytes. One request is one commit, and 202 is answered after it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tracing::{Instrument, Span};
+
+use super::ApiState;
+use super::answer::json;
+use super::door::{check_host, essence};
+use super::error::ApiError;
+use super::model::{ReceiptView, ReceiptsView};
+use crate::bus::{Incoming, Receipt};
+use crate::deployment::{Sender, Trigger, WebhookTrigger};
+use crate::event::{Event, Origin, OriginKind};
+use crate::telemetry::{door_span, stamp};
+use crate::trigger::{BODY_BYTES_MAX, Credentials, CredentialsError, parse, prove};
+
+/// Label of requests to no trigger's path: what a sender writes is never a label.
+const NO_TRIGGER: &str = "hooks";
+const METHODS: &str = "HEAD, OPTIONS, POST";
+/// Proofs of who sent a request. They are dropped once they were checked, so that no event can hold one.
+const IDENTITY_HEADERS: [&str; 10] = [
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "webhook-signature",
+    "x-api-key",
+    "x-gitea-signature",
+    "x-gitlab-token",
+    "x-hub-signature",
+    "x-hub-signature-256",
+    "x-signature",
+];
+
+/// The webhooks of the active deployment, by path, with their secrets.
+#[derive(Debug, Clone, Default)]
+pub struct Webhooks(BTreeMap<String, Webhook>);
+
+#[derive(Debug, Clone)]
+struct Webhook {
+    sender: Sender,
+    credentials: Credentials,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("webhook {path}: {source}")]
+pub struct WebhookError {
+    pub path: String,
+    pub source: CredentialsError,
+}
+
+impl Webhooks {
+    /// Takes the webhooks out of a deployment's triggers, and resolves their secrets by `env`.
+    pub fn resolve(triggers: &[Trigger], env: &dyn Fn(&str) -> Option<String>) -> Result<Self, WebhookError> {
+        let webhooks = triggers.iter().filter_map(|trigger| match trigger {
+            Trigger::Webhook(webhook) => Some(webhook),
+            Trigger::Schedule(_) | Trigger::Bucket(_) | Trigger::Queue(_) => None,
+        });
+        let resolve = |webhook: &WebhookTrigger| {
+            let path = webhook.path.clone();
+            match Credentials::resolve(&webhook.proof, env) {
+                Ok(credentials) => Ok((path, Webhook { sender: webhook.sender, credentials })),
+                Err(source) => Err(WebhookError { path, source }),
+            }
+        };
+        Ok(Webhooks(webhooks.map(resolve).collect::<Result<_, _>>()?))
+    }
+}
+
+/// The router of the hooks listener.
+pub fn hooks(state: Arc<ApiState>) -> Router {
+    Router::new().fallback(receive).with_state(state)
+}
+
+async fn receive(State(state): State<Arc<ApiState>>, request: Request) -> Response {
+    let webhooks = state.webhooks.borrow().clone();
+    let path = request.uri().path().to_owned();
+    let webhook = webhooks.0.get(&path);
+    let door = if webhook.is_some() { path.as_str() } else { NO_TRIGGER };
+    let span = door_span(request.method(), door, request.headers());
+    let answered = answer(&state, webhook, &path, request, &span).instrument(span.clone()).await;
+    let response = answered.unwrap_or_else(|error| {
+        state.metrics.rejected(door, error.code(), &error.reason());
+        error.into_response()
+    });
+    span.record("http.response.status_code", response.status().as_u16());
+    response
+}
+
+async fn answer(
+    state: &ApiState,
+    webhook: Option<&Webhook>,
+    path: &str,
+    request: Request,
+    span: &Span,
+) -> Result<Response, ApiError> {
+    check_host(state.doors.hooks, &state.doors.names, request.uri(), request.headers())?;
+    let webhook = webhook.ok_or_else(|| ApiError::not_found("no trigger has this path"))?;
+    match *request.method() {
+        // MinIO asks so whether its target is there.
+        Method::HEAD => return Ok(StatusCode::OK.into_response()),
+        Method::OPTIONS => return Ok(handshake(request.headers())),
+        Method::POST => {}
+        _ => {
+            let refused = ApiError::MethodNotAllowed(request.method().clone()).into_response();
+            return Ok(([(header::ALLOW, METHODS)], refused).into_response());
+        }
+    }
+    check_not_form(request.headers())?;
+    let (parts, body) = request.into_parts();
+    let body = state.bodies.read(&parts.headers, body, BODY_BYTES_MAX).await?;
+    let mut headers = parts.headers;
+    let verified = prove(&webhook.credentials, webhook.sender, &headers, &body.bytes)?;
+    for name in IDENTITY_HEADERS {
+        headers.remove(name);
+    }
+    let origin = Origin { kind: OriginKind::Trigger, name: path.to_owned(), verified };
+    let events = parse(webhook.sender, &headers, &body.bytes)?;
+    publish(state, path, events, &origin, span, &headers).await
+}
+
+/// A page may send a form anywhere without being asked; no sender needs one.
+fn check_not_form(headers: &HeaderMap) -> Result<(), ApiError> {
+    match essence(headers).as_str() {
+        form @ ("application/x-www-form-urlencoded" | "multipart/form-data") => {
+            let message = format!("content type {form} is not taken; set the sender to application/json");
+            Err(ApiError::UnsupportedMediaType(message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Answers whoever asks whether it may send here (CloudEvents HTTP webhooks, validation handshake).
+fn handshake(headers: &HeaderMap) -> Response {
+    let mut response = (StatusCode::OK, [(header::ALLOW, METHODS)]).into_response();
+    if let Some(origin) = headers.get("webhook-request-origin") {
+        response.headers_mut().insert("webhook-allowed-origin", origin.clone());
+        response.headers_mut().insert("webhook-allowed-rate", HeaderValue::from_static("*"));
+    }
+    response
+}
+
+/// Publishes a request's events in one commit, in the trace of the request.
+pub(super) async fn publish(
+    state: &ApiState,
+    door: &str,
+    mut events: Vec<Event>,
+    origin: &Origin,
+    span: &Span,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let bus = state.bus()?;
+    for event in &mut events {
+        stamp(event, span, headers);
+    }
+    let receipts = match events.is_empty() {
+        true => Vec::new(),
+        false => {
+            let batch = events.into_iter().map(|event| Incoming { event, origin: origin.clone() });
+            bus.publish(batch.collect()).await?
+        }
+    };
+    state.metrics.accepted(door, &receipts);
+    Ok(json(StatusCode::ACCEPTED, &view(receipts)))
+}
+
+fn view(receipts: Vec<Receipt>) -> ReceiptsView {
+    ReceiptsView {
+        ids: receipts.iter().map(|receipt| receipt.id.clone()).collect(),
+        duplicate: !receipts.is_empty() && receipts.iter().all(|receipt| receipt.duplicate),
+        receipts: receipts
+            .into_iter()
+            .map(|receipt| ReceiptView { id: receipt.id, position: receipt.position, duplicate: receipt.duplicate })
+            .collect(),
+    }
+}

@@ -1,0 +1,128 @@
+//! Dead letters: list, show, redrive, drop.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::answer::{json, parse_json};
+use super::error::ApiError;
+use super::events::{limit, query};
+use super::model::{DeadLetterView, LettersRequest, LettersView, Listing};
+use super::route::By;
+use super::view::{Names, letter_view};
+use super::{ApiState, find};
+use crate::bus::{BusError, DeadLetterState, History};
+use crate::deployment::FunctionId;
+use crate::event::Position;
+
+/// Of a request that names dead letters.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Dead letters that one request changes; a second one changes the rest.
+const CHANGED_MAX: usize = 10_000;
+
+type Shared = State<Arc<ApiState>>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LettersQuery {
+    function: Option<String>,
+    limit: Option<usize>,
+}
+
+/// `GET /dlq`
+pub(super) async fn list(State(state): Shared, uri: Uri) -> Result<Response, ApiError> {
+    let asked: LettersQuery = query(&uri)?;
+    let names = Names::of(&state.history.deployments().await?);
+    let function = asked.function.map(|name| find::function_id(&name, &names)).transpose()?;
+    let max = limit(asked.limit)?;
+    let position = state.history.tail().await?;
+    let letters = state.history.dead_letters(function, max).await?;
+    let items = letters.iter().map(|letter| letter_view(letter, &names)).collect();
+    Ok(json(StatusCode::OK, &Listing::<DeadLetterView> { position, items }))
+}
+
+/// `GET /dlq/{id}`
+pub(super) async fn show(State(state): Shared, Path(id): Path<String>) -> Result<Response, ApiError> {
+    let names = Names::of(&state.history.deployments().await?);
+    let (function, position) = find::letter_id(&id, &names)?;
+    let letter = state.history.dead_letter(function, position).await?;
+    let missing = || ApiError::not_found(format!("there is no dead letter {id}; `tidegate dlq list` lists them"));
+    Ok(json(StatusCode::OK, &letter_view(&letter.ok_or_else(missing)?, &names)))
+}
+
+/// `POST /dlq/redrive`
+pub(super) async fn redrive(State(state): Shared, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+    let bus = state.bus()?;
+    let letters = chosen(&state, &headers, body).await?;
+    let changed = bus.redrive(letters).await?;
+    Ok(json(StatusCode::OK, &LettersView { changed }))
+}
+
+/// `POST /dlq/drop`
+pub(super) async fn drop_letters(
+    State(state): Shared,
+    Extension(caller): By,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let bus = state.bus()?;
+    let letters = chosen(&state, &headers, body).await?;
+    let changed = bus.drop_letters(letters, &caller.name).await?;
+    Ok(json(StatusCode::OK, &LettersView { changed }))
+}
+
+/// The dead letters that a request names, in log order.
+async fn chosen(
+    state: &ApiState,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Vec<(FunctionId, Position)>, ApiError> {
+    let body = state.bodies.read(headers, body, BODY_BYTES_MAX).await?;
+    let request: LettersRequest = parse_json(&body.bytes)?;
+    let names = Names::of(&state.history.deployments().await?);
+    let function = request.function.as_deref().map(|name| find::function_id(name, &names)).transpose()?;
+    let mut letters = match (request.ids.is_empty(), request.all) {
+        (true, true) => open_letters(&*state.history, function).await?,
+        (false, false) if function.is_none() => named(&*state.history, &request.ids, &names).await?,
+        _ => {
+            return Err(ApiError::invalid("name dead letters by `ids`, or say `all`, perhaps of one `function`"));
+        }
+    };
+    letters.sort_by_key(|(_, position)| *position);
+    letters.dedup();
+    Ok(letters)
+}
+
+async fn open_letters(
+    history: &dyn History,
+    function: Option<FunctionId>,
+) -> Result<Vec<(FunctionId, Position)>, BusError> {
+    let letters = history.dead_letters(function, CHANGED_MAX).await?;
+    let open = letters.into_iter().filter(|letter| letter.state == DeadLetterState::Open);
+    Ok(open.map(|letter| (letter.invocation.id.function, letter.event.position)).collect())
+}
+
+/// All of them are there, or none is changed.
+async fn named(
+    history: &dyn History,
+    ids: &[String],
+    names: &Names,
+) -> Result<Vec<(FunctionId, Position)>, ApiError> {
+    if ids.len() > CHANGED_MAX {
+        return Err(ApiError::invalid(format!("{} dead letters are named; at most {CHANGED_MAX} at once", ids.len())));
+    }
+    let mut letters = Vec::with_capacity(ids.len());
+    for id in ids {
+        let (function, position) = find::letter_id(id, names)?;
+        if history.dead_letter(function, position).await?.is_none() {
+            let message = format!("there is no dead letter {id}; nothing was changed");
+            return Err(ApiError::not_found(message));
+        }
+        letters.push((function, position));
+    }
+    Ok(letters)
+}

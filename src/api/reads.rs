@@ -1,0 +1,126 @@
+//! Invocations, functions, deployments and types.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::answer::json;
+use super::error::ApiError;
+use super::events::{limit, query};
+use super::model::{DeploymentView, FunctionView, InvocationView, Listing, TypeView};
+use super::view::{Names, deployment_view, function_view, invocation_view};
+use super::{ApiState, effects, find};
+use crate::bus::{FunctionStatus, History, InvocationQuery, StoredDeployment};
+use crate::deployment::{FunctionId, catalogue};
+
+type Shared = State<Arc<ApiState>>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InvocationsQuery {
+    function: Option<String>,
+    #[serde(default)]
+    failed: bool,
+    limit: Option<usize>,
+}
+
+/// `GET /invocations`: newest first.
+pub(super) async fn invocations(State(state): Shared, uri: Uri) -> Result<Response, ApiError> {
+    let asked: InvocationsQuery = query(&uri)?;
+    let names = Names::of(&state.history.deployments().await?);
+    let function = asked.function.map(|name| find::function_id(&name, &names)).transpose()?;
+    let max = limit(asked.limit)?;
+    let position = state.history.tail().await?;
+    let query = InvocationQuery { function, failed_only: asked.failed, before: None, max };
+    let found = state.history.invocations(query).await?;
+    let items = found.iter().map(|invocation| invocation_view(invocation, &names)).collect();
+    Ok(json(StatusCode::OK, &Listing::<InvocationView> { position, items }))
+}
+
+/// `GET /invocations/{id}`: with its effects.
+pub(super) async fn invocation(State(state): Shared, Path(id): Path<String>) -> Result<Response, ApiError> {
+    let names = Names::of(&state.history.deployments().await?);
+    let parsed = find::invocation_id(&id, &names)?;
+    let missing = || ApiError::not_found(format!("there was no invocation {id}"));
+    let invocation = state.history.invocation(&parsed).await?.ok_or_else(missing)?;
+    let recording = state.history.recording(&parsed).await?;
+    let mut view = invocation_view(&invocation, &names);
+    view.effects = recording.and_then(|bytes| effects::of_recording(&bytes));
+    Ok(json(StatusCode::OK, &view))
+}
+
+/// `GET /functions`: those of the active deployment first, then those that were deployed once.
+pub(super) async fn functions(State(state): Shared) -> Result<Response, ApiError> {
+    let position = state.history.tail().await?;
+    Ok(json(StatusCode::OK, &Listing { position, items: function_views(&state).await? }))
+}
+
+/// `GET /functions/{name}`: by its name or its id.
+pub(super) async fn function(State(state): Shared, Path(name): Path<String>) -> Result<Response, ApiError> {
+    let views = function_views(&state).await?;
+    let found = views.iter().find(|view| view.name == name || view.id.to_string() == name);
+    let missing = || {
+        let message = format!("no deployment has a function {name:?}; `tidegate functions` lists them");
+        ApiError::not_found(message)
+    };
+    Ok(json(StatusCode::OK, found.ok_or_else(missing)?))
+}
+
+/// Every function there ever was, as the last deployment that had it has it.
+pub(super) async fn function_views(state: &ApiState) -> Result<Vec<FunctionView>, ApiError> {
+    let deployments = state.history.deployments().await?;
+    let statuses: HashMap<FunctionId, FunctionStatus> =
+        state.history.functions().await?.into_iter().map(|status| (status.function, status)).collect();
+    let active = active_number(&deployments);
+    let mut last = HashMap::new();
+    for stored in &deployments {
+        last.extend(stored.deployment.functions.iter().map(|one| (one.id, (one, stored.deployment.number))));
+    }
+    let mut views: Vec<FunctionView> = last
+        .into_values()
+        .map(|(function, number)| {
+            let running = state.metrics.running_now(function.name.as_str());
+            function_view(function, number, active, statuses.get(&function.id), running)
+        })
+        .collect();
+    views.sort_by(|a, b| (!a.deployed, &a.name).cmp(&(!b.deployed, &b.name)));
+    Ok(views)
+}
+
+fn active_number(deployments: &[StoredDeployment]) -> u64 {
+    deployments.last().map_or(0, |stored| stored.deployment.number)
+}
+
+/// `GET /deployments`: newest first.
+pub(super) async fn deployments(State(state): Shared) -> Result<Response, ApiError> {
+    let position = state.history.tail().await?;
+    let deployments = state.history.deployments().await?;
+    let active = active_number(&deployments);
+    let items = deployments.iter().rev().map(|stored| deployment_view(stored, active)).collect();
+    Ok(json(StatusCode::OK, &Listing::<DeploymentView> { position, items }))
+}
+
+/// `GET /deployments/{number}`
+pub(super) async fn deployment(State(state): Shared, Path(number): Path<String>) -> Result<Response, ApiError> {
+    let number = deployment_number(&number)?;
+    let deployments = state.history.deployments().await?;
+    let found = deployments.iter().find(|stored| stored.deployment.number == number);
+    let active = active_number(&deployments);
+    let missing = || ApiError::not_found(format!("there is no deployment {number}; the last one is {active}"));
+    Ok(json(StatusCode::OK, &deployment_view(found.ok_or_else(missing)?, active)))
+}
+
+pub(super) fn deployment_number(text: &str) -> Result<u64, ApiError> {
+    text.parse().map_err(|_| ApiError::invalid(format!("{text:?} is no number of a deployment")))
+}
+
+/// `GET /types`: the catalogue.
+pub(super) async fn types(State(state): Shared) -> Result<Response, ApiError> {
+    let position = state.history.tail().await?;
+    let items = catalogue().iter().map(TypeView::from).collect();
+    Ok(json(StatusCode::OK, &Listing::<TypeView> { position, items }))
+}

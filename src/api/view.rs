@@ -1,0 +1,163 @@
+//! From what the log holds to the JSON of `model`.
+
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use super::model::{
+    CauseView, ComponentView, DeadLetterView, DeploymentView, EventRef, EventView, FunctionView, InvocationView,
+    OutcomeView,
+};
+use crate::bus::{Cause, DeadLetter, FunctionStatus, Invocation, StoredDeployment, StoredVerdict};
+use crate::deployment::{Component, Function, FunctionId, Trigger};
+use crate::event::{Accepted, Event, to_json};
+
+/// Names of functions, of all deployments there ever were: an id keeps the last name that it had.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Names {
+    by_id: HashMap<FunctionId, String>,
+    by_name: HashMap<String, FunctionId>,
+}
+
+impl Names {
+    /// `deployments` in the order of their numbers.
+    pub fn of(deployments: &[StoredDeployment]) -> Self {
+        let mut names = Names::default();
+        for function in deployments.iter().flat_map(|stored| &stored.deployment.functions) {
+            names.by_id.insert(function.id, function.name.to_string());
+            names.by_name.insert(function.name.to_string(), function.id);
+        }
+        names
+    }
+
+    /// The last name of a function; its id if no deployment had it.
+    pub fn name(&self, id: FunctionId) -> String {
+        self.by_id.get(&id).cloned().unwrap_or_else(|| id.to_string())
+    }
+
+    /// By any name that it had, or its id.
+    pub fn id(&self, text: &str) -> Option<FunctionId> {
+        let by_id = || self.by_id.keys().find(|id| id.to_string() == text).copied();
+        self.by_name.get(text).copied().or_else(by_id)
+    }
+}
+
+pub(super) fn event_view(accepted: &Accepted) -> EventView {
+    let text = String::from_utf8(to_json(&accepted.event)).expect("JSON is UTF-8");
+    EventView {
+        position: accepted.position,
+        acceptedat: accepted.accepted_at,
+        origin: accepted.origin.clone(),
+        hops: accepted.hops,
+        event: RawValue::from_string(text).expect("an event is written as one JSON value"),
+    }
+}
+
+pub(super) fn event_ref(accepted: &Accepted) -> EventRef {
+    EventRef { position: Some(accepted.position), ..waiting_ref(&accepted.event) }
+}
+
+/// An event that waits for its `deliverat`.
+pub(super) fn waiting_ref(event: &Event) -> EventRef {
+    EventRef { id: event.id.clone(), ty: event.ty.clone(), subject: event.subject.clone(), position: None }
+}
+
+/// Without its effects.
+pub(super) fn invocation_view(invocation: &Invocation, names: &Names) -> InvocationView {
+    let id = invocation.id;
+    let function = names.name(id.function);
+    InvocationView {
+        id: format!("{}.{function}.{}.{}", id.position, id.round, id.attempt),
+        position: id.position,
+        function,
+        function_id: id.function,
+        round: id.round,
+        attempt: id.attempt,
+        outcome: match invocation.verdict {
+            StoredVerdict::Delivered => OutcomeView::Delivered,
+            StoredVerdict::Retried(at) => OutcomeView::Retried { at },
+            StoredVerdict::DeadLettered => OutcomeView::DeadLettered,
+        },
+        failure: invocation.failure.clone(),
+        settledat: invocation.settled_at,
+        duration_micros: u64::try_from(invocation.duration.as_micros()).unwrap_or(u64::MAX),
+        deployment: invocation.deployment,
+        component: invocation.component,
+        emitted: invocation.emitted,
+        effects: None,
+    }
+}
+
+pub(super) fn letter_view(letter: &DeadLetter, names: &Names) -> DeadLetterView {
+    let function = names.name(letter.invocation.id.function);
+    DeadLetterView {
+        id: format!("{}.{function}", letter.event.position),
+        state: letter.state.clone(),
+        function,
+        invocation: invocation_view(&letter.invocation, names),
+        event: event_ref(&letter.event),
+    }
+}
+
+pub(super) fn component_view(component: &Component) -> ComponentView {
+    ComponentView { reference: component.reference.to_string(), digest: component.digest }
+}
+
+pub(super) fn deployment_view(stored: &StoredDeployment, active: u64) -> DeploymentView {
+    let deployment = &stored.deployment;
+    let functions = deployment.functions.iter();
+    DeploymentView {
+        number: deployment.number,
+        active: deployment.number == active,
+        at: stored.at,
+        position: stored.position,
+        cause: match &stored.cause {
+            Cause::ProjectFile => CauseView::ProjectFile,
+            Cause::Operator(name) => CauseView::Operator { name: name.clone() },
+            Cause::Rollback { to, by } => CauseView::Rollback { to: *to, by: by.clone() },
+            Cause::Event(position) => CauseView::Event { position: *position },
+        },
+        digest: deployment.digest,
+        functions: functions.map(|one| (one.name.to_string(), component_view(&one.component))).collect(),
+        triggers: deployment.triggers.iter().map(trigger_line).collect(),
+    }
+}
+
+fn trigger_line(trigger: &Trigger) -> String {
+    match trigger {
+        Trigger::Webhook(webhook) => format!("webhook {}", webhook.path),
+        Trigger::Schedule(schedule) => format!("schedule {} {}", schedule.cron, schedule.timezone),
+        Trigger::Bucket(bucket) => format!("bucket {}/{}", bucket.bucket, bucket.prefix),
+        Trigger::Queue(queue) => format!("queue {} {}", queue.stream, queue.subject),
+    }
+}
+
+/// A function as `deployment` has it, and what it has done; `status` is none if it never read the log.
+pub(super) fn function_view(
+    function: &Function,
+    deployment: u64,
+    active: u64,
+    status: Option<&FunctionStatus>,
+    running: u64,
+) -> FunctionView {
+    FunctionView {
+        name: function.name.to_string(),
+        id: function.id,
+        deployed: deployment == active,
+        deployment,
+        component: component_view(&function.component),
+        on: function.filter.types().iter().map(|pattern| String::from(pattern.clone())).collect(),
+        attributes: function.filter.attributes().clone(),
+        when: function.filter.when().map(str::to_owned),
+        grants: function.grants.clone(),
+        concurrency: function.concurrency,
+        cursor: status.map_or(0, |status| status.position),
+        lag: status.map_or(0, |status| status.lag),
+        pending: status.map_or(0, |status| status.pending),
+        running,
+        oldest_waiting: status.and_then(|status| status.oldest_waiting),
+        delivered: status.map_or(0, |status| status.delivered),
+        failed_attempts: status.map_or(0, |status| status.failed_attempts),
+        dead_letters: status.map_or(0, |status| status.dead_letters_open),
+    }
+}

@@ -1,0 +1,369 @@
+//! Events into the log: what is published, and what was stored for later and is due.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, Row, params};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::log::blob_failed;
+use super::rows::{self, Stored, sql};
+use super::shared::Shared;
+use super::writer::{Fault, Group, Write};
+use crate::blob::Blobs;
+use crate::bus::{BusError, Incoming, PublishError, Receipt};
+use crate::clock::Timestamp;
+use crate::deployment::Digest;
+use crate::event::{self, Accepted, DATA_INLINE_BYTES_MAX, Event, Origin, Position};
+
+/// Delayed events that get their position in one transaction.
+const DUE_MAX: u32 = 500;
+
+/// Whether an event's data belongs into the blob store.
+pub(super) fn is_large(event: &Event) -> bool {
+    event.data_bytes() > DATA_INLINE_BYTES_MAX
+}
+
+/// An event made ready for the log outside of the writer: encoded, its large data in the blob store.
+pub(super) struct Prepared {
+    event: Event,
+    body: Bytes,
+    data: Option<Digest>,
+    due: Option<Timestamp>,
+    /// Whether the sender gave a time: if not, it says nothing when the event comes again.
+    has_own_time: bool,
+}
+
+impl Prepared {
+    /// An event from outside, completed by what every event in the log has.
+    pub fn accept(event: Event, now: Timestamp, blobs: &Blobs) -> Result<Self, BusError> {
+        let has_own_time = event.time.is_some();
+        let event = event::accept(event, now, Uuid::now_v7().as_u128());
+        Ok(Prepared { has_own_time, ..Prepared::stamped(event, blobs)? })
+    }
+
+    /// An event that has all it needs.
+    pub fn stamped(event: Event, blobs: &Blobs) -> Result<Self, BusError> {
+        let due = event.deliver_at();
+        let large = event.data.as_ref().filter(|_| is_large(&event));
+        let (body, data) = match large {
+            None => (event.encode(), None),
+            Some(bytes) => {
+                // Before the commit that names it.
+                let digest = blobs.put(bytes).map_err(|error| blob_failed("store the data of an event", error))?;
+                (Event { data: None, ..event.clone() }.encode(), Some(digest))
+            }
+        };
+        Ok(Prepared { event, body, data, due, has_own_time: true })
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
+    pub fn identity(&self) -> (&str, &str) {
+        (&self.event.id, &self.event.source)
+    }
+
+    fn correlation(&self) -> &str {
+        self.event.correlation().unwrap_or(&self.event.id)
+    }
+
+    /// Whether this is the event `stored`, sent again.
+    fn repeats(&self, stored: &Event) -> bool {
+        if self.has_own_time {
+            return event::same_content(stored, &self.event);
+        }
+        event::same_content(stored, &Event { time: None, ..self.event.clone() })
+    }
+}
+
+/// A known event with the same id and source.
+struct Known {
+    position: Option<Position>,
+    event: Event,
+    data: Option<Digest>,
+}
+
+impl Group<'_> {
+    fn known(&self, id: &str, source: &str) -> rusqlite::Result<Option<Known>> {
+        let read = |row: &Row<'_>| {
+            Ok(Known {
+                position: row.get::<_, Option<i64>>(0)?.and_then(|position| u64::try_from(position).ok()),
+                event: rows::event(row, 1)?,
+                data: row.get::<_, Option<[u8; 32]>>(2)?.map(Digest::from_bytes),
+            })
+        };
+        let known = self
+            .db
+            .prepare_cached("SELECT position, body, data_digest FROM events WHERE id = ? AND source = ?")?
+            .query_row([id, source], read)
+            .optional()?;
+        if known.is_some() {
+            return Ok(known);
+        }
+        self.db
+            .prepare_cached("SELECT NULL, body, data_digest FROM delayed WHERE id = ? AND source = ?")?
+            .query_row([id, source], read)
+            .optional()
+    }
+
+    /// Whether an event with this id and source is in the log, or waits to be.
+    pub fn has_event(&self, id: &str, source: &str) -> rusqlite::Result<bool> {
+        let log = self.db.prepare_cached("SELECT 1 FROM events WHERE id = ? AND source = ?")?.exists([id, source])?;
+        Ok(log || self.db.prepare_cached("SELECT 1 FROM delayed WHERE id = ? AND source = ?")?.exists([id, source])?)
+    }
+
+    /// Inserts an event that is not known. None: it waits for its time.
+    pub fn insert(&mut self, prepared: &Prepared, origin: &Origin, hops: u32) -> rusqlite::Result<Option<Position>> {
+        if let Some(known) = self.known.chains.get_mut(prepared.correlation()) {
+            *known += 1;
+        }
+        if let Some(due) = prepared.due.filter(|due| *due > self.now) {
+            self.delay(prepared, origin, hops, due)?;
+            return Ok(None);
+        }
+        let event = &prepared.event;
+        self.db
+            .prepare_cached(
+                "INSERT INTO events (id, source, type, correlation, accepted_at, hops, origin_kind, origin_name,
+                 origin_verified, body, data_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                event.id,
+                event.source,
+                event.ty,
+                prepared.correlation(),
+                self.now.as_micros(),
+                hops,
+                origin.kind.as_str(),
+                origin.name,
+                origin.verified,
+                &prepared.body[..],
+                prepared.data.as_ref().map(Digest::as_bytes),
+            ])?;
+        let position = u64::try_from(self.db.last_insert_rowid()).unwrap_or_default();
+        self.appended(position, event.clone(), origin.clone(), hops)?;
+        Ok(Some(position))
+    }
+
+    /// What follows from every event that has got a position.
+    fn appended(&mut self, position: Position, event: Event, origin: Origin, hops: u32) -> rusqlite::Result<()> {
+        for text in aliases(&event) {
+            self.db
+                .prepare_cached("INSERT OR IGNORE INTO aliases (text, position) VALUES (?, ?)")?
+                .execute(params![text, sql(position)])?;
+        }
+        self.tail = position;
+        self.fresh.push(Arc::new(Accepted { position, accepted_at: self.now, origin, hops, event }));
+        Ok(())
+    }
+
+    fn delay(&mut self, prepared: &Prepared, origin: &Origin, hops: u32, due: Timestamp) -> rusqlite::Result<()> {
+        let event = &prepared.event;
+        self.db
+            .prepare_cached(
+                "INSERT INTO delayed (id, source, type, correlation, due, hops, origin_kind, origin_name,
+                 origin_verified, body, data_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                event.id,
+                event.source,
+                event.ty,
+                prepared.correlation(),
+                due.as_micros(),
+                hops,
+                origin.kind.as_str(),
+                origin.name,
+                origin.verified,
+                &prepared.body[..],
+                prepared.data.as_ref().map(Digest::as_bytes),
+            ])?;
+        self.due = Some(self.due.map_or(due, |known| known.min(due)));
+        Ok(())
+    }
+}
+
+/// Other texts that an event is known by.
+fn aliases(_event: &Event) -> Vec<String> {
+    Vec::new()
+}
+
+/// A batch at the door: all of it is accepted, or nothing.
+pub(super) struct Publish {
+    batch: Vec<(Prepared, Origin)>,
+    answer: oneshot::Sender<Result<Vec<Receipt>, PublishError>>,
+    result: Result<Vec<Receipt>, PublishError>,
+}
+
+impl Publish {
+    /// Checks and prepares a batch; may write blobs.
+    pub fn prepare(
+        batch: Vec<Incoming>,
+        now: Timestamp,
+        blobs: &Blobs,
+        answer: oneshot::Sender<Result<Vec<Receipt>, PublishError>>,
+    ) -> Result<Box<Self>, PublishError> {
+        for (index, incoming) in batch.iter().enumerate() {
+            let refused = |error: event::EventError| PublishError::Refused { index, reason: error.to_string() };
+            incoming.event.validate(now).map_err(refused)?;
+        }
+        let prepare = |incoming: Incoming| Ok((Prepared::accept(incoming.event, now, blobs)?, incoming.origin));
+        let batch = batch.into_iter().map(prepare).collect::<Result<_, BusError>>()?;
+        Ok(Box::new(Publish { batch, answer, result: Ok(Vec::new()) }))
+    }
+
+    /// Looks each event up before the first is written, so that a refused batch leaves nothing.
+    fn check(&self, group: &Group<'_>) -> rusqlite::Result<Result<Vec<Option<Receipt>>, PublishError>> {
+        let mut receipts = Vec::with_capacity(self.batch.len());
+        for (index, (prepared, _)) in self.batch.iter().enumerate() {
+            let (id, source) = (&prepared.event.id, &prepared.event.source);
+            let receipt = match group.known(id, source)? {
+                None => None,
+                Some(mut known) => {
+                    // Large data is the same if its digest is: there is no need to read it.
+                    if known.data.is_some() && known.data == prepared.data {
+                        known.event.data.clone_from(&prepared.event.data);
+                    }
+                    if !prepared.repeats(&known.event) {
+                        return Ok(Err(PublishError::ContentDiffers { index }));
+                    }
+                    Some(Receipt { id: id.clone(), position: known.position, duplicate: true })
+                }
+            };
+            receipts.push(receipt);
+        }
+        Ok(self.check_among_themselves().map(|()| receipts))
+    }
+
+    fn check_among_themselves(&self) -> Result<(), PublishError> {
+        if self.batch.len() == 1 {
+            return Ok(());
+        }
+        let mut seen = std::collections::HashMap::new();
+        for (index, (prepared, _)) in self.batch.iter().enumerate() {
+            let first = *seen.entry((&prepared.event.id, &prepared.event.source)).or_insert(index);
+            if first != index && !prepared.repeats(&self.batch[first].0.event) {
+                return Err(PublishError::ContentDiffers { index });
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, group: &mut Group<'_>, known: Vec<Option<Receipt>>) -> rusqlite::Result<Vec<Receipt>> {
+        let mut receipts: Vec<Receipt> = Vec::with_capacity(known.len());
+        for ((prepared, origin), known) in self.batch.iter().zip(known) {
+            let event = &prepared.event;
+            let receipt = match known {
+                Some(receipt) => receipt,
+                // Twice in one batch: the second is a duplicate of the first.
+                None => match group.known(&event.id, &event.source)?.filter(|_| self.batch.len() > 1) {
+                    Some(first) => Receipt { id: event.id.clone(), position: first.position, duplicate: true },
+                    None => {
+                        Receipt { id: event.id.clone(), position: group.insert(prepared, origin, 0)?, duplicate: false }
+                    }
+                },
+            };
+            receipts.push(receipt);
+        }
+        Ok(receipts)
+    }
+}
+
+impl Write for Publish {
+    fn bytes(&self) -> usize {
+        self.batch.iter().map(|(prepared, _)| prepared.bytes() + 512).sum()
+    }
+
+    fn is_intake(&self) -> bool {
+        true
+    }
+
+    fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
+        self.result = match self.check(group)? {
+            Ok(known) => Ok(self.write(group, known)?),
+            Err(refused) => Err(refused),
+        };
+        Ok(())
+    }
+
+    fn committed(self: Box<Self>, _shared: &Arc<Shared>) {
+        // Whoever asked may be gone.
+        let _ = self.answer.send(self.result);
+    }
+
+    fn failed(self: Box<Self>, _shared: &Arc<Shared>, fault: Fault) {
+        let _ = self.answer.send(Err(fault.into_error("write events").into()));
+    }
+}
+
+/// Gives a position to what is due.
+pub(super) struct Promote {
+    next: Option<Timestamp>,
+}
+
+impl Promote {
+    pub fn new() -> Box<Self> {
+        Box::new(Promote { next: None })
+    }
+}
+
+impl Write for Promote {
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn is_intake(&self) -> bool {
+        false
+    }
+
+    fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
+        let due: Vec<(i64, Stored)> = group
+            .db
+            .prepare_cached(
+                "SELECT 0, due, hops, origin_kind, origin_name, origin_verified, body, data_digest, rowid
+                 FROM delayed WHERE due <= ? ORDER BY due, rowid LIMIT ?",
+            )?
+            .query_map(params![group.now.as_micros(), DUE_MAX], |row| Ok((row.get(8)?, rows::accepted(row)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        for (rowid, stored) in due {
+            group
+                .db
+                .prepare_cached(
+                    "INSERT INTO events (id, source, type, correlation, accepted_at, hops, origin_kind, origin_name,
+                     origin_verified, body, data_digest)
+                     SELECT id, source, type, correlation, ?, hops, origin_kind, origin_name, origin_verified, body,
+                     data_digest FROM delayed WHERE rowid = ?",
+                )?
+                .execute(params![group.now.as_micros(), rowid])?;
+            let position = u64::try_from(group.db.last_insert_rowid()).unwrap_or_default();
+            group.db.prepare_cached("DELETE FROM delayed WHERE rowid = ?")?.execute([rowid])?;
+            let Accepted { event, origin, hops, .. } = stored.accepted;
+            group.appended(position, event, origin, hops)?;
+            if stored.data.is_some() {
+                // Without its data it is not whole: the reader takes it from disk.
+                group.fresh.pop();
+            }
+        }
+        self.next = next_due(group.db)?;
+        Ok(())
+    }
+
+    fn committed(self: Box<Self>, shared: &Arc<Shared>) {
+        if let Some(next) = self.next {
+            shared.expect_due(next);
+        }
+    }
+
+    fn failed(self: Box<Self>, shared: &Arc<Shared>, _fault: Fault) {
+        // The rows are there still: tried again shortly.
+        shared.expect_due(shared.clock.now().plus(std::time::Duration::from_secs(1)));
+    }
+}
+
+/// When the next delayed event is due.
+pub(super) fn next_due(db: &rusqlite::Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let due: Option<i64> = db.prepare_cached("SELECT min(due) FROM delayed")?.query_row([], |row| row.get(0))?;
+    Ok(due.map(Timestamp::from_micros))
+}

@@ -1,0 +1,120 @@
+//! Reading the log: connections of its own for readers, and the events that were lately written or read, in memory.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+use super::folder::Folder;
+use super::rows::{self, Stored};
+use crate::blob::{BlobError, Blobs};
+use crate::bus::BusError;
+use crate::event::{Accepted, Position};
+
+/// Memory for events that are likely to be read again.
+const RECENT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Idle read connections that are kept.
+const IDLE_CONNECTIONS_MAX: usize = 8;
+
+pub(super) struct Log {
+    folder: Folder,
+    pub blobs: Blobs,
+    idle: Mutex<Vec<Connection>>,
+    recent: Mutex<Recent>,
+}
+
+impl Log {
+    pub fn new(folder: Folder, blobs: Blobs) -> Self {
+        Log { folder, blobs, idle: Mutex::default(), recent: Mutex::default() }
+    }
+
+    /// Runs a short read. Each call is a transaction of its own or several; none outlives it, so that readers do not
+    /// keep the write-ahead log from being moved.
+    pub fn read<T>(
+        &self,
+        what: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, BusError> {
+        let failed = |source: rusqlite::Error| BusError::Store { what, source: Box::new(source) };
+        let idle = lock(&self.idle).pop();
+        let db = match idle {
+            Some(db) => db,
+            None => self.folder.open_reader().map_err(failed)?,
+        };
+        let result = read(&db).map_err(failed)?;
+        let mut idle = lock(&self.idle);
+        if idle.len() < IDLE_CONNECTIONS_MAX {
+            idle.push(db);
+        }
+        Ok(result)
+    }
+
+    /// An event with its data: from memory, or else from disk.
+    pub fn event(&self, position: Position) -> Result<Option<Arc<Accepted>>, BusError> {
+        if let Some(event) = self.recent(position) {
+            return Ok(Some(event));
+        }
+        let Some(stored) = self.read("read an event", |db| rows::event_at(db, position))? else { return Ok(None) };
+        let event = Arc::new(self.with_data(stored)?);
+        self.remember(&event);
+        Ok(Some(event))
+    }
+
+    /// An event that is in memory.
+    pub fn recent(&self, position: Position) -> Option<Arc<Accepted>> {
+        lock(&self.recent).by_position.get(&position).cloned()
+    }
+
+    pub fn remember(&self, event: &Arc<Accepted>) {
+        lock(&self.recent).push(event.clone());
+    }
+
+    /// Adds the data that lies in the blob store.
+    pub fn with_data(&self, stored: Stored) -> Result<Accepted, BusError> {
+        let mut accepted = stored.accepted;
+        if let Some(digest) = stored.data {
+            accepted.event.data = Some(self.blobs.get(digest).map_err(|error| blob_failed("read", error))?);
+        }
+        Ok(accepted)
+    }
+}
+
+pub(super) fn blob_failed(what: &'static str, error: BlobError) -> BusError {
+    if error.is_full() { BusError::Full } else { BusError::Store { what, source: Box::new(error) } }
+}
+
+/// Locks. A thread that panicked with the lock left a value that is still whole: every change is one step.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Forgets what came first.
+#[derive(Default)]
+struct Recent {
+    by_position: HashMap<Position, Arc<Accepted>>,
+    order: VecDeque<Position>,
+    bytes: usize,
+}
+
+impl Recent {
+    fn push(&mut self, event: Arc<Accepted>) {
+        let bytes = weight(&event);
+        if bytes > RECENT_BYTES_MAX / 8 || self.by_position.contains_key(&event.position) {
+            return;
+        }
+        self.bytes += bytes;
+        self.order.push_back(event.position);
+        self.by_position.insert(event.position, event);
+        while self.bytes > RECENT_BYTES_MAX {
+            let Some(oldest) = self.order.pop_front() else { return };
+            if let Some(event) = self.by_position.remove(&oldest) {
+                self.bytes -= weight(&event);
+            }
+        }
+    }
+}
+
+/// About what an event holds in memory.
+pub(super) fn weight(event: &Accepted) -> usize {
+    512 + event.event.attributes_bytes() + event.event.data_bytes()
+}

@@ -1,0 +1,300 @@
+//! What operators and the reconciler change: the active deployment, dead letters; and the cursors.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, params};
+use serde_json::json;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::intake::Prepared;
+use super::log::Log;
+use super::queue::Item;
+use super::routes;
+use super::rows::{self, sql};
+use super::shared::Shared;
+use super::writer::{Fault, Group, Write};
+use crate::bus::{ActivateError, BusError, Cause};
+use crate::deployment::{Deployment, Function, FunctionId, Start};
+use crate::event::{Event, Extension, Origin, OriginKind, Position, attribute, derive_uuid};
+use crate::filter::Subject;
+
+/// The type of the record that makes a deployment active.
+pub(super) const ACTIVATED: &str = "dev.cdeventsx.tidegate-deployment.activated.0.1.0";
+
+/// Appends a deployment and the record that makes it active.
+pub(super) struct Activate {
+    pub project: Uuid,
+    pub deployment: Deployment,
+    pub expected: u64,
+    pub cause: Cause,
+    pub answer: oneshot::Sender<Result<u64, ActivateError>>,
+    pub result: Result<u64, ActivateError>,
+}
+
+impl Activate {
+    fn record(&self, group: &Group<'_>) -> rusqlite::Result<Event> {
+        let deployment = &self.deployment;
+        let number = deployment.number.to_string();
+        let functions: Vec<_> = deployment
+            .functions
+            .iter()
+            .map(|function| json!({ "name": function.name, "component": function.component.digest }))
+            .collect();
+        let data = json!({ "number": deployment.number, "digest": deployment.digest, "functions": functions });
+        let mut event = Event {
+            id: derive_uuid(&[self.project.as_bytes(), b"deployment", number.as_bytes()]).to_string(),
+            source: format!("tidegate/{}", deployment.project),
+            ty: ACTIVATED.to_owned(),
+            subject: Some(number),
+            datacontenttype: Some("application/json".to_owned()),
+            data: Some(Bytes::from(data.to_string())),
+            ..Event::default()
+        };
+        if let Cause::Event(position) = self.cause
+            && let Some(parent) = rows::event_at(group.db, position)?
+        {
+            let parent = parent.accepted.event;
+            let chain = parent.correlation().unwrap_or(&parent.id).to_owned();
+            event.extensions.insert(attribute::CAUSATION.to_owned(), Extension::Text(parent.id));
+            event.extensions.insert(attribute::CORRELATION.to_owned(), Extension::Text(chain));
+        }
+        Ok(event)
+    }
+
+    /// One range for each function that came, went or changed; a function that is new starts where it says.
+    fn write_ranges(&self, group: &Group<'_>, record: Position) -> rusqlite::Result<()> {
+        let before = rows::deployment(group.db, self.expected)?;
+        let old = |id: FunctionId| before.as_ref().and_then(|deployment| deployment.function_by_id(id));
+        for function in &self.deployment.functions {
+            let mut from = record + 1;
+            if !group.db.prepare_cached("SELECT 1 FROM functions WHERE id = ?")?.exists([function.id.as_bytes()])? {
+                let cursor = start(group, function, record)?;
+                from = from.min(cursor + 1);
+                group
+                    .db
+                    .prepare_cached("INSERT INTO functions (id, position) VALUES (?, ?)")?
+                    .execute(params![function.id.as_bytes(), sql(cursor)])?;
+            }
+            if old(function.id) != Some(function) {
+                self.write_range(group, function.id, from)?;
+            }
+        }
+        let gone = before.iter().flat_map(|deployment| &deployment.functions).map(|function| function.id);
+        for function in gone.filter(|id| self.deployment.function_by_id(*id).is_none()) {
+            self.write_range(group, function, record + 1)?;
+        }
+        Ok(())
+    }
+
+    fn write_range(&self, group: &Group<'_>, function: FunctionId, from: Position) -> rusqlite::Result<()> {
+        group
+            .db
+            .prepare_cached("INSERT OR REPLACE INTO judged (function, position, deployment) VALUES (?, ?, ?)")?
+            .execute(params![function.as_bytes(), sql(from), sql(self.deployment.number)])?;
+        Ok(())
+    }
+}
+
+/// The cursor of a new function.
+fn start(group: &Group<'_>, function: &Function, record: Position) -> rusqlite::Result<Position> {
+    Ok(match function.start {
+        Start::Latest => record,
+        Start::Earliest => 0,
+        Start::Position(first) => first.saturating_sub(1).min(record),
+        Start::At(time) => rows::first_since(group.db, time)?.map_or(record, |first| first - 1),
+    })
+}
+
+impl Write for Activate {
+    fn bytes(&self) -> usize {
+        16 * 1024
+    }
+
+    fn is_intake(&self) -> bool {
+        false
+    }
+
+    fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
+        let running = rows::last_deployment(group.db)?;
+        if running != self.expected {
+            self.result = Err(ActivateError::Moved { running, expected: self.expected });
+            return Ok(());
+        }
+        self.deployment.number = running + 1;
+        let event = self.record(group)?;
+        let source = event.source.clone();
+        let prepared = Prepared::accept(event, group.now, &group.shared.log.blobs)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        let origin = Origin { kind: OriginKind::Runtime, name: source, verified: true };
+        let record = group.insert(&prepared, &origin, 0)?.unwrap_or_default();
+        self.write_ranges(group, record)?;
+        group
+            .db
+            .prepare_cached("INSERT INTO deployments (number, position, at, cause, body) VALUES (?, ?, ?, ?, ?)")?
+            .execute(params![
+                sql(self.deployment.number),
+                sql(record),
+                group.now.as_micros(),
+                rows::to_json(&self.cause)?,
+                rows::to_json(&self.deployment)?,
+            ])?;
+        self.result = Ok(self.deployment.number);
+        Ok(())
+    }
+
+    fn committed(self: Box<Self>, _shared: &Arc<Shared>) {
+        let _ = self.answer.send(self.result);
+    }
+
+    fn failed(self: Box<Self>, _shared: &Arc<Shared>, fault: Fault) {
+        let _ = self.answer.send(Err(fault.into_error("append a deployment").into()));
+    }
+}
+
+impl Group<'_> {
+    /// The round of an open dead letter.
+    fn open_letter(&self, function: FunctionId, position: Position) -> rusqlite::Result<Option<u32>> {
+        self.db
+            .prepare_cached("SELECT round FROM dead_letters WHERE function = ? AND position = ? AND state = 0")?
+            .query_row(params![function.as_bytes(), sql(position)], |row| row.get(0))
+            .optional()
+    }
+}
+
+/// Puts dead letters back, one round higher.
+pub(super) struct Redrive {
+    pub letters: Vec<(FunctionId, Position)>,
+    pub answer: oneshot::Sender<Result<u64, BusError>>,
+    pub put_back: Vec<(FunctionId, Item)>,
+}
+
+impl Write for Redrive {
+    fn bytes(&self) -> usize {
+        self.letters.len() * 64
+    }
+
+    fn is_intake(&self) -> bool {
+        false
+    }
+
+    fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
+        self.put_back.clear();
+        self.letters.sort_by_key(|(_, position)| *position);
+        for (function, position) in &self.letters {
+            let Some(round) = group.open_letter(*function, *position)? else { continue };
+            group
+                .db
+                .prepare_cached(
+                    "UPDATE dead_letters SET state = 1, changed_at = ? WHERE function = ? AND position = ?",
+                )?
+                .execute(params![group.now.as_micros(), function.as_bytes(), sql(*position)])?;
+            group
+                .db
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO pending (function, position, round, attempt, due, lost, first_attempt_at)
+                     VALUES (?, ?, ?, 1, ?, 0, NULL)",
+                )?
+                .execute(params![function.as_bytes(), sql(*position), round + 1, group.now.as_micros()])?;
+            self.put_back.push((*function, Item { round: round + 1, durable: true, ..Item::first(*position, None) }));
+        }
+        Ok(())
+    }
+
+    fn committed(self: Box<Self>, shared: &Arc<Shared>) {
+        let count = self.put_back.len() as u64;
+        let deployment = shared.active.borrow().clone();
+        for (id, item) in self.put_back {
+            let function = deployment.as_ref().and_then(|deployment| deployment.function_by_id(id));
+            if let (Some(queue), Some(function)) = (shared.queue(id), function) {
+                let key = order_key(&shared.log, function, item.position);
+                queue.offer(Item { key, ..item });
+            }
+        }
+        let _ = self.answer.send(Ok(count));
+    }
+
+    fn failed(self: Box<Self>, _shared: &Arc<Shared>, fault: Fault) {
+        let _ = self.answer.send(Err(fault.into_error("put dead letters back")));
+    }
+}
+
+/// The key of an event that is in the log; none too if it cannot be read, which its delivery will say.
+pub(super) fn order_key(log: &Log, function: &Function, position: Position) -> Option<Arc<str>> {
+    if function.order == crate::deployment::Order::None {
+        return None;
+    }
+    let event = log.event(position).ok()??;
+    routes::order_key(function, &Subject::new(&event)).map(Arc::from)
+}
+
+/// Gives dead letters up.
+pub(super) struct DropLetters {
+    pub letters: Vec<(FunctionId, Position)>,
+    pub by: String,
+    pub answer: oneshot::Sender<Result<u64, BusError>>,
+    pub dropped: u64,
+}
+
+impl Write for DropLetters {
+    fn bytes(&self) -> usize {
+        self.letters.len() * 64
+    }
+
+    fn is_intake(&self) -> bool {
+        false
+    }
+
+    fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
+        self.dropped = 0;
+        for (function, position) in &self.letters {
+            let changed = group
+                .db
+                .prepare_cached(
+                    "UPDATE dead_letters SET state = 2, changed_at = ?, dropped_by = ?
+                     WHERE function = ? AND position = ? AND state = 0",
+                )?
+                .execute(params![group.now.as_micros(), self.by, function.as_bytes(), sql(*position)])?;
+            self.dropped += changed as u64;
+        }
+        Ok(())
+    }
+
+    fn committed(self: Box<Self>, _shared: &Arc<Shared>) {
+        let _ = self.answer.send(Ok(self.dropped));
+    }
+
+    fn failed(self: Box<Self>, _shared: &Arc<Shared>, fault: Fault) {
+        let _ = self.answer.send(Err(fault.into_error("drop dead letters")));
+    }
+}
+
+/// Writes how far functions have come.
+pub(super) struct Cursors(pub Vec<(FunctionId, Position)>);
+
+impl Write for Cursors {
+    fn bytes(&self) -> usize {
+        self.0.len() * 32
+    }
+
+    fn is_intake(&self) -> bool {
+        false
+    }
+
+    fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
+        for (function, position) in &self.0 {
+            group
+                .db
+                .prepare_cached("UPDATE functions SET position = ?2 WHERE id = ?1 AND position < ?2")?
+                .execute(params![function.as_bytes(), sql(*position)])?;
+        }
+        Ok(())
+    }
+
+    fn committed(self: Box<Self>, _shared: &Arc<Shared>) {}
+
+    fn failed(self: Box<Self>, _shared: &Arc<Shared>, _fault: Fault) {
+        // Without it the next start reads a little more.
+    }
+}

@@ -1,0 +1,162 @@
+//! Between values and columns.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::deployment::{Deployment, Digest, FunctionId};
+use crate::event::{Accepted, Event, Origin, OriginKind, Position};
+
+/// The columns that `accepted` reads, in its order.
+pub(super) const ACCEPTED: &str =
+    "position, accepted_at, hops, origin_kind, origin_name, origin_verified, body, data_digest";
+
+/// SQLite's integers have a sign; positions and counts do not reach its range.
+pub(super) fn sql(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn unsigned(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(index)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, number))
+}
+
+pub(super) fn time(row: &Row<'_>, index: usize) -> rusqlite::Result<Timestamp> {
+    row.get(index).map(Timestamp::from_micros)
+}
+
+pub(super) fn function(row: &Row<'_>, index: usize) -> rusqlite::Result<FunctionId> {
+    row.get::<_, [u8; 16]>(index).map(|bytes| FunctionId::from_uuid(Uuid::from_bytes(bytes)))
+}
+
+pub(super) fn digest(row: &Row<'_>, index: usize) -> rusqlite::Result<Digest> {
+    row.get::<_, [u8; 32]>(index).map(Digest::from_bytes)
+}
+
+/// An event whose data may still lie in the blob store.
+pub(super) struct Stored {
+    pub accepted: Accepted,
+    pub data: Option<Digest>,
+}
+
+/// Reads the columns `ACCEPTED`.
+pub(super) fn accepted(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    Ok(Stored {
+        accepted: Accepted {
+            position: unsigned(row, 0)?,
+            accepted_at: time(row, 1)?,
+            hops: row.get(2)?,
+            origin: Origin { kind: origin_kind(&row.get::<_, String>(3)?)?, name: row.get(4)?, verified: row.get(5)? },
+            event: event(row, 6)?,
+        },
+        data: row.get::<_, Option<[u8; 32]>>(7)?.map(Digest::from_bytes),
+    })
+}
+
+pub(super) fn event(row: &Row<'_>, index: usize) -> rusqlite::Result<Event> {
+    Event::decode(row.get::<_, Vec<u8>>(index)?.into()).map_err(|error| unreadable(index, error))
+}
+
+pub(super) fn event_at(db: &Connection, position: Position) -> rusqlite::Result<Option<Stored>> {
+    db.prepare_cached(&format!("SELECT {ACCEPTED} FROM events WHERE position = ?"))?
+        .query_row([sql(position)], accepted)
+        .optional()
+}
+
+pub(super) fn tail(db: &Connection) -> rusqlite::Result<Position> {
+    db.prepare_cached("SELECT coalesce(max(position), 0) FROM events")?.query_row([], |row| unsigned(row, 0))
+}
+
+pub(super) fn deployment(db: &Connection, number: u64) -> rusqlite::Result<Option<Deployment>> {
+    db.prepare_cached("SELECT body FROM deployments WHERE number = ?")?
+        .query_row([sql(number)], |row| json(row, 0))
+        .optional()
+}
+
+/// The number of the last deployment; 0 before the first.
+pub(super) fn last_deployment(db: &Connection) -> rusqlite::Result<u64> {
+    db.prepare_cached("SELECT coalesce(max(number), 0) FROM deployments")?.query_row([], |row| unsigned(row, 0))
+}
+
+/// Whether a final settlement of (function, position, round) is there, or one of this very attempt.
+pub(super) fn is_settled(
+    db: &Connection,
+    function: FunctionId,
+    position: Position,
+    round: u32,
+    attempt: u32,
+) -> rusqlite::Result<bool> {
+    db.prepare_cached(
+        "SELECT 1 FROM invocations WHERE function = ? AND position = ? AND round = ? AND (verdict <> 1 OR attempt >= ?)",
+    )?
+    .exists(params![function.as_bytes(), sql(position), round, attempt])
+}
+
+fn origin_kind(text: &str) -> rusqlite::Result<OriginKind> {
+    [OriginKind::Trigger, OriginKind::Function, OriginKind::Api, OriginKind::Runtime]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
+        .ok_or_else(|| unreadable(3, Unknown { what: "origin", text: text.to_owned() }))
+}
+
+pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, index: usize) -> rusqlite::Result<T> {
+    serde_json::from_str(row.get_ref(index)?.as_str()?).map_err(|error| unreadable(index, error))
+}
+
+pub(super) fn to_json(value: &impl Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{text:?} is no {what}; the file is damaged")]
+pub(super) struct Unknown {
+    pub what: &'static str,
+    pub text: String,
+}
+
+pub(super) fn unreadable(index: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(index, Type::Blob, Box::new(error))
+}
+
+/// The first position accepted at `time` or later; none: all were before. `accepted_at` never falls, so halving finds it.
+pub(super) fn first_since(db: &Connection, time: Timestamp) -> rusqlite::Result<Option<Position>> {
+    let accepted_at = |position: Position| -> rusqlite::Result<Option<(Position, Timestamp)>> {
+        db.prepare_cached("SELECT position, accepted_at FROM events WHERE position >= ? ORDER BY position LIMIT 1")?
+            .query_row([sql(position)], |row| Ok((unsigned(row, 0)?, self::time(row, 1)?)))
+            .optional()
+    };
+    let (mut low, mut high) = (1, tail(db)? + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match accepted_at(middle)? {
+            Some((found, at)) if at < time => low = found + 1,
+            Some(_) | None => high = middle,
+        }
+    }
+    Ok(accepted_at(low)?.map(|(position, _)| position))
+}
+
+/// The deployment that the record at a position made active.
+pub(super) fn deployment_of_record(db: &Connection, record: Position) -> rusqlite::Result<Option<Deployment>> {
+    db.prepare_cached("SELECT body FROM deployments WHERE position = ?")?
+        .query_row([sql(record)], |row| json(row, 0))
+        .optional()
+}
+
+pub(super) fn write_dead_letter(
+    db: &Connection,
+    function: FunctionId,
+    position: Position,
+    round: u32,
+    sequence: i64,
+) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO dead_letters (function, position, sequence, round, state, changed_at, dropped_by)
+         VALUES (?, ?, ?, ?, 0, NULL, NULL)",
+    )?
+    .execute(params![function.as_bytes(), sql(position), sequence, round])?;
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! The tables, and how a file of an older version becomes one of this.
+//!
+//! Times are microseconds since 1970, functions and digests are their bytes. `user_version` counts the migrations that
+//! a file has seen.
+
+use rusqlite::Connection;
+
+/// Each runs once, in order, in a transaction of its own. One that was released is never changed.
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+
+/// The format version that this program writes.
+pub(super) fn version() -> i64 {
+    i64::try_from(MIGRATIONS.len()).expect("there are few migrations")
+}
+
+pub(super) fn found(db: &Connection) -> rusqlite::Result<i64> {
+    db.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// Brings a file to this version. The caller has refused newer ones.
+pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
+    let found = usize::try_from(found(db)?).unwrap_or(0);
+    for (index, sql) in MIGRATIONS.iter().enumerate().skip(found) {
+        let transaction = db.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,315 @@
+//! The one transaction of a settlement: fence, check of revisions, events, keys, recording, progress.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, params};
+use tokio::sync::oneshot;
+
+use super::intake::{Prepared, is_large};
+use super::log::blob_failed;
+use super::rows::{self, sql};
+use super::shared::Shared;
+use super::subscription::Guard;
+use super::writer::{Fault, Group, Write};
+use crate::blob::Blobs;
+use crate::bus::{
+    BusError, Delivery, KeyRead, KeyWrite, ReadScope, RecordingBytes, Revision, SettleError, Settled, Settlement,
+};
+use crate::deployment::Digest;
+use crate::event::{CHAIN_EVENTS_MAX, Event, Origin, OriginKind};
+use crate::outcome::Decision;
+
+/// A larger recording lies in the blob store.
+const RECORDING_INLINE_BYTES_MAX: usize = 512 * 1024;
+
+/// Whether something of it belongs into the blob store.
+pub(super) fn has_blobs(settlement: &Settlement) -> bool {
+    settlement.recording.len() > RECORDING_INLINE_BYTES_MAX || settlement.emitted.iter().any(is_large)
+}
+
+pub(super) struct Settle {
+    delivery: Delivery,
+    settlement: Settlement,
+    emitted: Vec<Prepared>,
+    recording: Recording,
+    answer: oneshot::Sender<Result<Settled, SettleError>>,
+    verdict: Verdict,
+}
+
+enum Recording {
+    Inline(RecordingBytes),
+    Blob(Digest),
+}
+
+/// What the transaction came to.
+enum Verdict {
+    Settled,
+    AlreadySettled,
+    Conflict,
+    ChainTooLong,
+}
+
+impl Settle {
+    /// Prepares a settlement; may write blobs.
+    pub fn prepare(
+        delivery: Delivery,
+        mut settlement: Settlement,
+        blobs: &Blobs,
+        answer: oneshot::Sender<Result<Settled, SettleError>>,
+    ) -> Result<Box<Self>, BusError> {
+        let emitted: Vec<Event> = std::mem::take(&mut settlement.emitted);
+        let emitted = emitted.into_iter().map(|event| Prepared::stamped(event, blobs)).collect::<Result<_, _>>()?;
+        let bytes: Bytes = std::mem::take(&mut settlement.recording);
+        let recording = if bytes.len() <= RECORDING_INLINE_BYTES_MAX {
+            Recording::Inline(bytes)
+        } else {
+            Recording::Blob(blobs.put(&bytes).map_err(|error| blob_failed("store a recording", error))?)
+        };
+        Ok(Box::new(Settle { delivery, settlement, emitted, recording, answer, verdict: Verdict::Settled }))
+    }
+
+    /// What stands against it, before anything is written.
+    fn check(&self, group: &mut Group<'_>) -> rusqlite::Result<Verdict> {
+        let delivery = &self.delivery;
+        let position = delivery.event.position;
+        if rows::is_settled(group.db, delivery.function, position, delivery.round, delivery.attempt)? {
+            return Ok(Verdict::AlreadySettled);
+        }
+        for read in &self.settlement.reads {
+            if group.revision(read)? != read.revision {
+                return Ok(Verdict::Conflict);
+            }
+        }
+        if !self.emitted.is_empty() && !self.fits_chain(group)? {
+            return Ok(Verdict::ChainTooLong);
+        }
+        Ok(Verdict::Settled)
+    }
+
+    fn fits_chain(&self, group: &mut Group<'_>) -> rusqlite::Result<bool> {
+        let parent = &self.delivery.event.event;
+        let chain = parent.correlation().unwrap_or(&parent.id);
+        let events = group.chain_events(chain)?;
+        Ok(events + self.emitted.len() as u64 <= CHAIN_EVENTS_MAX)
+    }
+
+    fn write(&self, group: &mut Group<'_>) -> rusqlite::Result<()> {
+        self.write_events(group)?;
+        for write in &self.settlement.writes {
+            group.write_key(write)?;
+        }
+        let sequence = self.write_invocation(group)?;
+        self.write_progress(group, sequence)
+    }
+
+    fn write_events(&self, group: &mut Group<'_>) -> rusqlite::Result<()> {
+        if self.emitted.is_empty() {
+            return Ok(());
+        }
+        let delivery = &self.delivery;
+        let name = delivery.deployment.function_by_id(delivery.function).map(|function| function.name.to_string());
+        let origin = Origin {
+            kind: OriginKind::Function,
+            name: name.unwrap_or_else(|| delivery.function.to_string()),
+            verified: true,
+        };
+        for prepared in &self.emitted {
+            let (id, source) = prepared.identity();
+            // Ids are derived: what is there already is this very event.
+            if !group.has_event(id, source)? {
+                group.insert(prepared, &origin, self.settlement.hops)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_invocation(&self, group: &Group<'_>) -> rusqlite::Result<i64> {
+        let (delivery, settlement) = (&self.delivery, &self.settlement);
+        let (verdict, retry_at) = match settlement.decision {
+            Decision::Ack => (0, None),
+            Decision::RetryAt(at) => (1, Some(at.as_micros())),
+            Decision::DeadLetter => (2, None),
+        };
+        let failure = settlement.failure.as_ref().map(rows::to_json).transpose()?;
+        group
+            .db
+            .prepare_cached(
+                "INSERT INTO invocations (function, position, round, attempt, verdict, retry_at, failure, settled_at,
+                 duration_micros, deployment, component, emitted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                delivery.function.as_bytes(),
+                sql(delivery.event.position),
+                delivery.round,
+                delivery.attempt,
+                verdict,
+                retry_at,
+                failure,
+                group.now.as_micros(),
+                i64::try_from(settlement.duration.as_micros()).unwrap_or(i64::MAX),
+                sql(delivery.deployment.number),
+                settlement.component.as_bytes(),
+                sql(self.emitted.len() as u64),
+            ])?;
+        let sequence = group.db.last_insert_rowid();
+        let (bytes, digest) = match &self.recording {
+            Recording::Inline(bytes) => (Some(&bytes[..]), None),
+            Recording::Blob(digest) => (None, Some(digest.as_bytes())),
+        };
+        group
+            .db
+            .prepare_cached("INSERT INTO recordings (sequence, bytes, digest) VALUES (?, ?, ?)")?
+            .execute(params![sequence, bytes, digest])?;
+        Ok(sequence)
+    }
+
+    /// Retries get a row that the cursor may pass; what is final loses it. The cursor goes with the group's tallies.
+    fn write_progress(&self, group: &mut Group<'_>, sequence: i64) -> rusqlite::Result<()> {
+        let delivery = &self.delivery;
+        let tally = group.tallies.entry(delivery.function).or_default();
+        let (function, position) = (delivery.function.as_bytes(), sql(delivery.event.position));
+        match self.settlement.decision {
+            Decision::RetryAt(at) => {
+                tally.failed += 1;
+                group
+                    .db
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO pending (function, position, round, attempt, due, lost, first_attempt_at)
+                         VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    )?
+                    .execute(params![
+                        function,
+                        position,
+                        delivery.round,
+                        delivery.attempt + 1,
+                        at.as_micros(),
+                        delivery.lost,
+                        delivery.first_attempt_at.as_micros(),
+                    ])?;
+                return Ok(());
+            }
+            Decision::Ack => tally.delivered += 1,
+            Decision::DeadLetter => {
+                tally.failed += 1;
+                rows::write_dead_letter(
+                    group.db,
+                    delivery.function,
+                    delivery.event.position,
+                    delivery.round,
+                    sequence,
+                )?;
+            }
+        }
+        if delivery.attempt > 1 || delivery.round > 0 {
+            group
+                .db
+                .prepare_cached("DELETE FROM pending WHERE function = ? AND position = ?")?
+                .execute(params![function, position])?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for Settle {
+    fn bytes(&self) -> usize {
+        let events: usize = self.emitted.iter().map(|prepared| prepared.bytes() + 512).sum();
+        let keys: usize = self.settlement.writes.iter().map(|write| write.value.as_ref().map_or(0, Bytes::len)).sum();
+        let recording = match &self.recording {
+            Recording::Inline(bytes) => bytes.len(),
+            Recording::Blob(_) => 0,
+        };
+        1024 + events + keys + recording
+    }
+
+    fn is_intake(&self) -> bool {
+        false
+    }
+
+    fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
+        self.verdict = self.check(group)?;
+        match self.verdict {
+            Verdict::Settled => self.write(group),
+            Verdict::AlreadySettled | Verdict::Conflict | Verdict::ChainTooLong => Ok(()),
+        }
+    }
+
+    fn committed(self: Box<Self>, _shared: &Arc<Shared>) {
+        let result = match self.verdict {
+            Verdict::Settled | Verdict::AlreadySettled => {
+                let settled = matches!(self.verdict, Verdict::Settled);
+                if let Some(guard) = self.delivery.guard.downcast_ref::<Guard>() {
+                    match self.settlement.decision {
+                        Decision::RetryAt(at) if settled => guard.retry(at),
+                        Decision::Ack | Decision::DeadLetter | Decision::RetryAt(_) => guard.settled(),
+                    }
+                }
+                Ok(if settled { Settled::Settled } else { Settled::AlreadySettled })
+            }
+            Verdict::Conflict => Ok(Settled::Conflict(self.delivery)),
+            Verdict::ChainTooLong => {
+                let event = &self.delivery.event.event;
+                let correlation = event.correlation().unwrap_or(&event.id).to_owned();
+                Err(SettleError::ChainTooLong { correlation, events_max: CHAIN_EVENTS_MAX, delivery: self.delivery })
+            }
+        };
+        // If whoever asked is gone, a delivery in the answer is dropped, and so given back.
+        let _ = self.answer.send(result);
+    }
+
+    fn failed(self: Box<Self>, _shared: &Arc<Shared>, fault: Fault) {
+        let _ = self.answer.send(Err(fault.into_error("write a settlement").into()));
+    }
+}
+
+impl Group<'_> {
+    fn revision(&self, read: &KeyRead) -> rusqlite::Result<Revision> {
+        match &read.scope {
+            ReadScope::Key(key) => self
+                .db
+                .prepare_cached("SELECT revision FROM keyvalue WHERE space = ? AND key = ?")?
+                .query_row([&read.space, key], |row| rows::unsigned(row, 0)),
+            ReadScope::Space => self
+                .db
+                .prepare_cached("SELECT revision FROM spaces WHERE space = ?")?
+                .query_row([&read.space], |row| rows::unsigned(row, 0)),
+        }
+        .optional()
+        .map(Option::unwrap_or_default)
+    }
+
+    fn write_key(&mut self, write: &KeyWrite) -> rusqlite::Result<()> {
+        self.known.revision += 1;
+        let revision = sql(self.known.revision);
+        match &write.value {
+            Some(value) => self
+                .db
+                .prepare_cached("INSERT OR REPLACE INTO keyvalue (space, key, revision, value) VALUES (?, ?, ?, ?)")?
+                .execute(params![write.space, write.key, revision, &value[..]])?,
+            None => self
+                .db
+                .prepare_cached("DELETE FROM keyvalue WHERE space = ? AND key = ?")?
+                .execute([&write.space, &write.key])?,
+        };
+        self.db
+            .prepare_cached("INSERT OR REPLACE INTO spaces (space, revision) VALUES (?, ?)")?
+            .execute(params![write.space, revision])?;
+        Ok(())
+    }
+
+    /// How many events a chain has; counted once, then kept.
+    fn chain_events(&mut self, chain: &str) -> rusqlite::Result<u64> {
+        if let Some(known) = self.known.chains.get(chain) {
+            return Ok(*known);
+        }
+        let count = self
+            .db
+            .prepare_cached(
+                "SELECT (SELECT count(*) FROM events WHERE correlation = ?1)
+                 + (SELECT count(*) FROM delayed WHERE correlation = ?1)",
+            )?
+            .query_row([chain], |row| rows::unsigned(row, 0))?;
+        self.known.chains.insert(chain.to_owned(), count);
+        Ok(count)
+    }
+}

@@ -1,0 +1,424 @@
+//! The writer: one thread, one connection, group commit.
+//!
+//! It takes whatever was queued while the last group was synced, executes each, commits once, and only then tells
+//! readers and answers. A request is checked before it writes, so a refused one leaves nothing; if the store fails on
+//! one, the group is rolled back and done again one by one, so that only that one fails.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, ffi, params};
+
+use super::folder::{Folder, checkpoint};
+use super::log::lock;
+use super::rows::sql;
+use super::shared::Shared;
+use crate::bus::BusError;
+use crate::clock::Timestamp;
+use crate::deployment::FunctionId;
+use crate::event::{Accepted, Position};
+
+const GROUP_REQUESTS_MAX: usize = 512;
+const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What waits at the door beyond this is sent away to come again.
+const INTAKE_BYTES_MAX: usize = 64 * 1024 * 1024;
+const INTAKE_AGE_MAX: Duration = Duration::from_secs(5);
+/// How long a full disk is left alone before it is tried again.
+const FULL_RETRY: Duration = Duration::from_secs(1);
+/// How much is written between two looks of the checkpoint thread.
+const CHECKPOINT_BYTES: usize = 4 * 1024 * 1024;
+/// Chains whose length is known without counting.
+const CHAINS_KNOWN_MAX: usize = 10_000;
+
+/// A change that the writer makes.
+pub(super) trait Write: Send {
+    /// About what it holds in memory.
+    fn bytes(&self) -> usize;
+    /// Whether it brings something new in: that is refused on a full disk, and the rest waits.
+    fn is_intake(&self) -> bool;
+    /// Checks, then writes. It may be run again after a rollback, so it starts anew each time.
+    fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()>;
+    /// It is durable: updates memory and answers.
+    fn committed(self: Box<Self>, shared: &Arc<Shared>);
+    /// Nothing of it was written.
+    fn failed(self: Box<Self>, shared: &Arc<Shared>, fault: Fault);
+}
+
+/// Why nothing was written.
+#[derive(Debug, Clone)]
+pub(super) enum Fault {
+    Full,
+    Closed,
+    Store(Arc<rusqlite::Error>),
+}
+
+impl Fault {
+    pub fn into_error(self, what: &'static str) -> BusError {
+        match self {
+            Fault::Full => BusError::Full,
+            Fault::Closed => BusError::Closed,
+            Fault::Store(source) => BusError::Store { what, source: Box::new(source) },
+        }
+    }
+}
+
+/// What one transaction knows, and what it leaves for memory.
+pub(super) struct Group<'a> {
+    pub db: &'a Connection,
+    pub shared: &'a Shared,
+    /// `max(last, now)`: it never falls.
+    pub now: Timestamp,
+    pub known: &'a mut Known,
+    /// Events that got a position, whole.
+    pub fresh: Vec<Arc<Accepted>>,
+    /// The last position that was given; 0: none was.
+    pub tail: Position,
+    /// The earliest time of the events that were stored to be delivered later.
+    pub due: Option<Timestamp>,
+    pub tallies: HashMap<FunctionId, Tally>,
+}
+
+/// What the writer knows without reading.
+#[derive(Default)]
+pub(super) struct Known {
+    pub last_accepted_at: Timestamp,
+    pub revision: u64,
+    /// Events by chain, of those that lately grew.
+    pub chains: HashMap<String, u64>,
+}
+
+impl Known {
+    fn read(db: &Connection) -> rusqlite::Result<Self> {
+        let last: i64 = db.query_row(
+            "SELECT coalesce((SELECT accepted_at FROM events ORDER BY position DESC LIMIT 1), 0)",
+            [],
+            |row| row.get(0),
+        )?;
+        let revision: i64 = db.query_row("SELECT coalesce(max(revision), 0) FROM spaces", [], |row| row.get(0))?;
+        Ok(Known {
+            last_accepted_at: Timestamp::from_micros(last),
+            revision: u64::try_from(revision).unwrap_or(0),
+            chains: HashMap::new(),
+        })
+    }
+}
+
+/// What a group adds to a function's counts: one row for a function and group, not for each settlement.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub delivered: u64,
+    pub failed: u64,
+}
+
+impl Group<'_> {
+    fn write_tallies(&mut self) -> rusqlite::Result<()> {
+        for (function, tally) in std::mem::take(&mut self.tallies) {
+            let cursor = self.shared.queue(function).map_or(0, |queue| queue.cursor(self.shared));
+            self.db
+                .prepare_cached(
+                    "UPDATE functions SET position = max(position, ?), delivered = delivered + ?, failed = failed + ? WHERE id = ?",
+                )?
+                .execute(params![sql(cursor), sql(tally.delivered), sql(tally.failed), function.as_bytes()])?;
+        }
+        Ok(())
+    }
+
+    fn trim(&mut self) {
+        if self.known.chains.len() > CHAINS_KNOWN_MAX {
+            self.known.chains.clear();
+        }
+    }
+}
+
+/// Where requests wait for the writer.
+#[derive(Default)]
+pub(super) struct Inbox {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    /// The disk is full: what comes in is refused at once.
+    full: AtomicBool,
+}
+
+#[derive(Default)]
+struct Waiting {
+    requests: VecDeque<(Instant, Box<dyn Write>)>,
+    bytes: usize,
+    closed: bool,
+}
+
+/// Too much waits.
+pub(super) struct Busy {
+    pub retry_after_seconds: u64,
+}
+
+impl Inbox {
+    /// Whether something new may come in.
+    pub fn admit(&self) -> Result<(), Busy> {
+        let waiting = lock(&self.waiting);
+        let old = waiting.requests.front().is_some_and(|(since, _)| since.elapsed() > INTAKE_AGE_MAX);
+        if waiting.bytes > INTAKE_BYTES_MAX || (old && !self.full.load(Ordering::Relaxed)) {
+            return Err(Busy { retry_after_seconds: 1 });
+        }
+        Ok(())
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// Queues a change; gives it back when the bus is closed.
+    pub fn submit(&self, request: Box<dyn Write>) -> Result<(), Box<dyn Write>> {
+        let mut waiting = lock(&self.waiting);
+        if waiting.closed {
+            return Err(request);
+        }
+        waiting.bytes += request.bytes();
+        waiting.requests.push_back((Instant::now(), request));
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Takes nothing more; the writer ends when it has done what waits.
+    pub fn close(&self) {
+        lock(&self.waiting).closed = true;
+        self.arrived.notify_all();
+    }
+
+    /// Waits for requests and takes as many as a group may have; none: closed and empty.
+    fn take(&self) -> Option<Vec<Box<dyn Write>>> {
+        let mut waiting = lock(&self.waiting);
+        while waiting.requests.is_empty() {
+            if waiting.closed {
+                return None;
+            }
+            waiting = self.arrived.wait(waiting).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        while group.len() < GROUP_REQUESTS_MAX && bytes < GROUP_BYTES_MAX {
+            let Some((_, request)) = waiting.requests.pop_front() else { break };
+            bytes += request.bytes();
+            group.push(request);
+        }
+        waiting.bytes = waiting.bytes.saturating_sub(bytes);
+        Some(group)
+    }
+}
+
+/// What one committed transaction leaves.
+struct Committed {
+    fresh: Vec<Arc<Accepted>>,
+    tail: Position,
+    due: Option<Timestamp>,
+}
+
+pub(super) struct Writer {
+    db: Connection,
+    folder: Folder,
+    shared: Arc<Shared>,
+    known: Known,
+    written_bytes: usize,
+}
+
+impl Writer {
+    pub fn new(db: Connection, folder: Folder, shared: Arc<Shared>) -> rusqlite::Result<Self> {
+        let known = Known::read(&db)?;
+        Ok(Writer { db, folder, shared, known, written_bytes: 0 })
+    }
+
+    /// Runs until the inbox is closed and empty, or the disk fails.
+    pub fn run(mut self) {
+        while let Some(group) = self.shared.inbox.take() {
+            if let Err(error) = self.commit(group) {
+                self.stop(error);
+                return;
+            }
+            self.keep_log_short();
+        }
+    }
+
+    /// Commits a group and answers it. An error is one after which nothing may be written.
+    fn commit(&mut self, mut group: Vec<Box<dyn Write>>) -> Result<(), Arc<rusqlite::Error>> {
+        let error = match self.transaction(&mut group) {
+            Ok(committed) => {
+                self.tell(group, committed);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        match severity(&error) {
+            Severity::Full => self.wait_for_room(group),
+            Severity::Disk => {
+                let error = Arc::new(error);
+                self.fail(group, &Fault::Store(error.clone()));
+                Err(error)
+            }
+            Severity::Request if group.len() == 1 => {
+                self.fail(group, &Fault::Store(Arc::new(error)));
+                Ok(())
+            }
+            Severity::Request => group.into_iter().try_for_each(|request| self.commit(vec![request])),
+        }
+    }
+
+    fn transaction(&mut self, requests: &mut [Box<dyn Write>]) -> rusqlite::Result<Committed> {
+        let now = self.shared.clock.now().max(self.known.last_accepted_at);
+        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        let mut group = Group {
+            db: &self.db,
+            shared: &self.shared,
+            now,
+            known: &mut self.known,
+            fresh: Vec::new(),
+            tail: 0,
+            due: None,
+            tallies: HashMap::new(),
+        };
+        let done = requests
+            .iter_mut()
+            .try_for_each(|request| request.execute(&mut group))
+            .and_then(|()| group.write_tallies())
+            .and_then(|()| group.db.execute_batch("COMMIT"));
+        group.trim();
+        let Group { fresh, tail, due, .. } = group;
+        if let Err(error) = done {
+            self.known.chains.clear();
+            if !self.db.is_autocommit() {
+                self.db.execute_batch("ROLLBACK")?;
+            }
+            return Err(error);
+        }
+        self.known.last_accepted_at = now;
+        self.written_bytes += requests.iter().map(|request| request.bytes()).sum::<usize>();
+        Ok(Committed { fresh, tail, due })
+    }
+
+    /// Settled and synced: now memory may know, then the callers.
+    fn tell(&self, group: Vec<Box<dyn Write>>, committed: Committed) {
+        self.shared.hand_over(committed.fresh, committed.tail);
+        if let Some(due) = committed.due {
+            self.shared.expect_due(due);
+        }
+        for request in group {
+            request.committed(&self.shared);
+        }
+        self.shared.commits.send_modify(|count| *count += 1);
+    }
+
+    fn fail(&self, group: Vec<Box<dyn Write>>, fault: &Fault) {
+        for request in group {
+            request.failed(&self.shared, fault.clone());
+        }
+    }
+
+    /// The disk is full. What would bring something in is refused; the rest has the reserve, and else waits for room.
+    fn wait_for_room(&mut self, group: Vec<Box<dyn Write>>) -> Result<(), Arc<rusqlite::Error>> {
+        self.shared.inbox.full.store(true, Ordering::Relaxed);
+        tracing::error!("the disk is full; nothing new is accepted until there is room");
+        self.folder.give_up_reserve();
+        let mut waiting = self.refuse_intake(group);
+        loop {
+            match self.transaction(&mut waiting) {
+                Ok(committed) => self.tell(std::mem::take(&mut waiting), committed),
+                Err(error) => match severity(&error) {
+                    Severity::Full => {}
+                    Severity::Disk => {
+                        let error = Arc::new(error);
+                        self.fail(waiting, &Fault::Store(error.clone()));
+                        return Err(error);
+                    }
+                    Severity::Request => {
+                        let last = waiting.split_off(waiting.len().saturating_sub(1));
+                        self.fail(last, &Fault::Store(Arc::new(error)));
+                    }
+                },
+            }
+            if waiting.is_empty() && self.folder.keep_reserve().is_ok() {
+                self.shared.inbox.full.store(false, Ordering::Relaxed);
+                tracing::info!("there is room on the disk again");
+                return Ok(());
+            }
+            match self.wait_while_full() {
+                Some(more) => waiting.extend(self.refuse_intake(more)),
+                None => {
+                    self.fail(waiting, &Fault::Full);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn refuse_intake(&self, group: Vec<Box<dyn Write>>) -> Vec<Box<dyn Write>> {
+        let (intake, rest) = group.into_iter().partition(|request| request.is_intake());
+        self.fail(intake, &Fault::Full);
+        rest
+    }
+
+    /// Waits a while, or until something arrives that a little room may be enough for. None: the bus closes.
+    fn wait_while_full(&self) -> Option<Vec<Box<dyn Write>>> {
+        let inbox = &self.shared.inbox;
+        let waiting = lock(&inbox.waiting);
+        let (mut waiting, _) = inbox
+            .arrived
+            .wait_timeout_while(waiting, FULL_RETRY, |waiting| waiting.requests.is_empty() && !waiting.closed)
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if waiting.closed && waiting.requests.is_empty() {
+            return None;
+        }
+        waiting.bytes = 0;
+        Some(waiting.requests.drain(..).map(|(_, request)| request).collect())
+    }
+
+    /// The disk failed: after a failed sync nothing is known of what was written, so nothing more is.
+    fn stop(&self, error: Arc<rusqlite::Error>) {
+        tracing::error!(%error, "the log cannot be written; this process must end");
+        self.shared.inbox.close();
+        while let Some(group) = self.shared.inbox.take() {
+            self.fail(group, &Fault::Store(error.clone()));
+        }
+        self.shared.stop_deliveries();
+        self.shared.failed.send_replace(Some(error.to_string()));
+    }
+
+    /// The checkpoint thread moves what it can while this one writes; when that never catches up, this one waits for it.
+    fn keep_log_short(&mut self) {
+        if self.written_bytes >= CHECKPOINT_BYTES {
+            self.written_bytes = 0;
+            self.shared.checkpoints.nudge();
+        }
+        if self.shared.checkpoints.is_overdue()
+            && let Err(error) = checkpoint(&self.db, "TRUNCATE")
+        {
+            tracing::warn!(%error, "the write-ahead log could not be emptied");
+        }
+    }
+}
+
+enum Severity {
+    /// No room.
+    Full,
+    /// The disk or the file cannot be trusted any more.
+    Disk,
+    /// Of this request alone.
+    Request,
+}
+
+fn severity(error: &rusqlite::Error) -> Severity {
+    match error.sqlite_error() {
+        Some(ffi::Error { code: ErrorCode::DiskFull, .. }) => Severity::Full,
+        // The index of the write-ahead log could not grow: there is no room either.
+        Some(ffi::Error { extended_code: ffi::SQLITE_IOERR_SHMSIZE, .. }) => Severity::Full,
+        Some(ffi::Error {
+            code:
+                ErrorCode::SystemIoFailure
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly,
+            ..
+        }) => Severity::Disk,
+        Some(_) | None => Severity::Request,
+    }
+}

@@ -1,1 +1,0 @@
-//! The catalogue: event types that have short names, each with a sample.

@@ -1,0 +1,269 @@
+//! `[[function]]`: what runs, on which events, and what it may do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::config::config;
+use super::read::{Item, Table};
+use super::settings::{bytes, period, unique};
+use super::{emits, name, units};
+use crate::deployment::catalogue::type_pattern;
+use crate::deployment::check::refused_imports;
+use crate::deployment::{
+    Component, ComponentRef, Connection, Digest, Function, FunctionId, FunctionName, Grants, Limits, Order, Start,
+    Trigger,
+};
+use crate::filter::{Filter, KeyExpression, TypePattern};
+use crate::outcome::RetryPolicy;
+
+const CONCURRENCY_DEFAULT: u32 = 8;
+const CONCURRENCY_MAX: u32 = 10_000;
+/// A module of the Rust toolchain starts with more than one MiB; 4 GiB is all that wasm32 can address.
+const MEMORY_BYTES_MIN: u64 = 1024 * 1024;
+const MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+const TIME_MIN: Duration = Duration::from_millis(1);
+const TIME_MAX: Duration = Duration::from_secs(15 * 60);
+const ATTEMPTS_MAX: u32 = 1_000;
+const DELAY_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// What functions are held against: the rest of the file, and the functions before.
+struct Context<'a, 'c> {
+    connections: &'c BTreeMap<String, Option<Connection>>,
+    triggers: &'c [Trigger],
+    names: BTreeSet<String>,
+    /// Key space to the function that writes it.
+    writers: BTreeMap<String, String>,
+    renames: Vec<(Item<'a>, FunctionName)>,
+}
+
+pub(super) fn functions(
+    table: &mut Table<'_>,
+    connections: &BTreeMap<String, Option<Connection>>,
+    triggers: &[Trigger],
+) -> Vec<(Function, Option<FunctionName>)> {
+    let mut context =
+        Context { connections, triggers, names: BTreeSet::new(), writers: BTreeMap::new(), renames: Vec::new() };
+    let Some(items) = table.take("function") else { return Vec::new() };
+    let functions = items.list(|item| item.table(|table| function(table, &mut context)).flatten());
+    let mut renamed = BTreeSet::new();
+    for (item, was) in &context.renames {
+        if context.names.contains(was.as_str()) {
+            item.error(format!("function {was} still stands in this file; a rename takes the name away"));
+        }
+        if !renamed.insert(was) {
+            item.error(format!("another function was {was} too; one of them can go on where it stopped"));
+        }
+    }
+    functions.unwrap_or_default()
+}
+
+fn function<'a>(table: &mut Table<'a>, context: &mut Context<'a, '_>) -> Option<(Function, Option<FunctionName>)> {
+    let name: Option<FunctionName> = table.need("name", |item| {
+        let name: FunctionName = item.parsed()?;
+        unique(&mut context.names, &item, name.to_string())?;
+        Some(name)
+    });
+    let was: Option<FunctionName> = table.maybe("was", |item| {
+        let was: FunctionName = item.parsed()?;
+        context.renames.push((item, was.clone()));
+        Some(was)
+    });
+    let config = table.maybe("config", config).unwrap_or_default();
+    let grants = table.maybe("grants", |item| item.table(|table| grants(table, name.as_ref(), context)));
+    let grants = grants.unwrap_or_default();
+    let component = table.need("component", |item| component(&item, &grants, !config.is_empty()));
+    let filter = filter(table);
+    let limits = table.maybe("limits", |item| item.table(limits)).unwrap_or_default();
+    let retry = table.maybe("retry", |item| item.table(retry)).unwrap_or_default();
+    let concurrency = table.maybe("concurrency", |item| item.integer_u32(1..=CONCURRENCY_MAX));
+    let order = table.maybe("order", |item| order(&item)).unwrap_or(Order::None);
+    let start = table.maybe("from", |item| start(&item)).unwrap_or(Start::Latest);
+    let function = Function {
+        id: FunctionId::new(),
+        name: name?,
+        component: component?,
+        filter: filter?,
+        config,
+        grants,
+        limits,
+        retry,
+        concurrency: concurrency.unwrap_or(CONCURRENCY_DEFAULT),
+        order,
+        start,
+    };
+    Some((function, was))
+}
+
+fn component(item: &Item<'_>, grants: &Grants, configured: bool) -> Option<Component> {
+    let text = item.filled()?;
+    let (reference, bytes) = match text.split_once(':') {
+        Some(("builtin", name)) => match item.sources().builtin(name) {
+            Some(bytes) => (ComponentRef::Builtin(name.to_owned()), bytes.to_vec()),
+            None => {
+                item.error(format!("no function {name:?} is shipped with this version"));
+                return None;
+            }
+        },
+        Some(("oci" | "s3", _)) => {
+            item.error(
+                "components from registries and buckets come with a later version; write a path or builtin:NAME",
+            );
+            return None;
+        }
+        _ => match item.sources().file(text) {
+            Ok(bytes) => (ComponentRef::Path(text.to_owned()), bytes),
+            Err(error) => {
+                let built = text.split('/').any(|part| part == "target");
+                let hint = if built { "; build it with `tidegate build`" } else { "" };
+                item.error(format!("cannot read the component {text}: {error}{hint}"));
+                return None;
+            }
+        },
+    };
+    match item.sources().imports(&bytes) {
+        Ok(imports) => {
+            for refusal in refused_imports(grants, configured, &imports) {
+                item.error(refusal);
+            }
+        }
+        Err(error) => item.error(format!("{text} is no component: {error}")),
+    }
+    Some(Component { reference, digest: Digest::of(&bytes) })
+}
+
+/// Clauses are compiled one at a time at first, so that each bad one is a problem at its own key.
+fn filter(table: &mut Table<'_>) -> Option<Filter> {
+    let on = table.need("on", |item| {
+        let types: Vec<TypePattern> = item.list(|item| item.checked(type_pattern))?;
+        if item.is_empty_array() {
+            item.error("is empty, so nothing would ever run; name a type, or \"*\" for all");
+        }
+        Some(types)
+    });
+    let attribute = |key: &str, item: Item<'_>| {
+        let pattern = item.text()?.to_owned();
+        let alone = BTreeMap::from([(key.to_owned(), pattern.clone())]);
+        match Filter::new(Vec::new(), alone, None) {
+            Ok(_) => Some((key.to_owned(), pattern)),
+            Err(error) => {
+                item.error(error.reason);
+                None
+            }
+        }
+    };
+    let attributes = table.maybe("match", |item| item.entries(attribute)).unwrap_or_default();
+    let when = table.maybe("when", |item| {
+        let text = item.filled()?;
+        match Filter::new(Vec::new(), BTreeMap::new(), Some(text)) {
+            Ok(_) => Some(text),
+            Err(error) => {
+                item.error(error.reason);
+                None
+            }
+        }
+    });
+    match Filter::new(on?, attributes.into_iter().collect(), when) {
+        Ok(filter) => Some(filter),
+        Err(error) => {
+            table.error(error.to_string());
+            None
+        }
+    }
+}
+
+fn grants(table: &mut Table<'_>, function: Option<&FunctionName>, context: &mut Context<'_, '_>) -> Grants {
+    let own_name = function.map_or("above", FunctionName::as_str);
+    let (keyvalue_write, keyvalue_read) = table
+        .maybe("keyvalue", |item| {
+            item.table(|table| {
+                let write = |item: Item<'_>| {
+                    let space = item.checked(name)?;
+                    if let Some(writer) = context.writers.get(&space) {
+                        item.error(format!(
+                            "function {writer} writes the key space {space} already; one writes it, others read"
+                        ));
+                    }
+                    context.writers.insert(space.clone(), own_name.to_owned());
+                    Some(space)
+                };
+                let write = table.maybe("write", |item| item.list(write)).unwrap_or_default();
+                let read = table.maybe("read", |item| item.list(|item| item.checked(name))).unwrap_or_default();
+                (write, read)
+            })
+        })
+        .unwrap_or_default();
+    let granted = |item: Item<'_>| item.checked(|text| emits::granted(text, context.triggers));
+    let emits = table.maybe("emits", |item| item.list(granted)).unwrap_or_default();
+    let connection = |item: Item<'_>| {
+        let connection = item.text()?.to_owned();
+        if !context.connections.contains_key(&connection) {
+            item.error(format!("there is no connection {connection:?}; declare [connections.{connection}]"));
+        }
+        Some(connection)
+    };
+    let http = table.maybe("http", |item| item.list(connection)).unwrap_or_default();
+    let logging = table.maybe("logging", |item| item.boolean()).unwrap_or(false);
+    Grants { keyvalue_write, keyvalue_read, emits, http, logging }
+}
+
+fn limits(table: &mut Table<'_>) -> Limits {
+    let default = Limits::default();
+    let memory = |item: Item<'_>| bytes(&item, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX, "1MiB to 4GiB");
+    Limits {
+        memory_bytes_max: table.maybe("memory", memory).unwrap_or(default.memory_bytes_max),
+        time_max: table.maybe("time", |item| period(&item, TIME_MIN, TIME_MAX)).unwrap_or(default.time_max),
+    }
+}
+
+fn retry(table: &mut Table<'_>) -> RetryPolicy {
+    let default = RetryPolicy::default();
+    let delay = |item: Item<'_>| period(&item, Duration::ZERO, DELAY_MAX);
+    let policy = RetryPolicy {
+        attempts: table.maybe("attempts", |item| item.integer_u32(1..=ATTEMPTS_MAX)).unwrap_or(default.attempts),
+        initial: table.maybe("initial", delay).unwrap_or(default.initial),
+        factor: table.maybe("factor", |item| item.number(1.0..=100.0)).unwrap_or(default.factor),
+        max: table.maybe("max", delay).unwrap_or(default.max),
+        jitter: table.maybe("jitter", |item| item.boolean()).unwrap_or(default.jitter),
+    };
+    if policy.initial > policy.max {
+        let (initial, max) = (units::shown(policy.initial), units::shown(policy.max));
+        table.error(format!("`initial` ({initial}) is longer than `max` ({max})"));
+    }
+    policy
+}
+
+fn order(item: &Item<'_>) -> Option<Order> {
+    let (item, expression) = match item.value() {
+        DeValue::Table(_) => item.table(|table| table.need("key", |item| Some((item.clone(), item.filled()?))))??,
+        _ if item.choice(&[("none", false), ("partitionkey", true)])? => (item.clone(), "event.partitionkey"),
+        _ => return Some(Order::None),
+    };
+    match KeyExpression::new(expression) {
+        Ok(key) => Some(Order::Key(key)),
+        Err(error) => {
+            item.error(error.reason);
+            None
+        }
+    }
+}
+
+fn start(item: &Item<'_>) -> Option<Start> {
+    match item.value() {
+        DeValue::Integer(_) => item.integer(1..=i64::MAX.unsigned_abs()).map(Start::Position),
+        DeValue::Datetime(time) => item.checked_text(&time.to_string(), instant),
+        _ => item.checked(|text| match text {
+            "latest" => Ok(Start::Latest),
+            "earliest" => Ok(Start::Earliest),
+            _ => instant(text),
+        }),
+    }
+}
+
+fn instant(text: &str) -> Result<Start, String> {
+    let error = |_| {
+        format!("{text:?} is no start; write \"latest\", \"earliest\", a position or a time like 2026-11-23T04:45:00Z")
+    };
+    text.parse().map(Start::At).map_err(error)
+}

@@ -1,0 +1,206 @@
+//! What a project file says beside triggers and functions: environments, listeners, bus, limits, connections.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::read::{Item, Table};
+use super::{BusSettings, Listen, ProjectLimits, Scope, Token, name, units};
+use crate::deployment::catalogue::type_pattern;
+use crate::deployment::{Connection, Secret};
+
+const HOOKS_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7118);
+const API_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7117);
+const DEDUPE_MAX: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+/// A log of less holds no event worth the name.
+const DISK_BYTES_MIN: u64 = 1024 * 1024;
+
+/// Headers of the connection itself, which HTTP sets (RFC 9110, 7.6.1).
+const HEADERS_RESERVED: [&str; 10] = [
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Reads text once: the second time it is a problem.
+pub(super) fn unique<'a>(seen: &mut BTreeSet<String>, item: &Item<'a>, value: String) -> Option<String> {
+    if !seen.insert(value.clone()) {
+        item.error(format!("{value:?} stands twice"));
+        return None;
+    }
+    Some(value)
+}
+
+pub(super) fn environments(table: &mut Table<'_>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let read = |item: Item<'_>| item.checked(name).and_then(|value| unique(&mut seen, &item, value));
+    table.maybe("environments", |item| item.list(read)).unwrap_or_default()
+}
+
+pub(super) fn listen(table: &mut Table<'_>) -> Listen {
+    let default = Listen { hooks: HOOKS_DEFAULT, api: API_DEFAULT, names: Vec::new(), tokens: Vec::new() };
+    let read = |table: &mut Table<'_>| {
+        let hooks = table.maybe("hooks", |item| item.checked(address)).unwrap_or(HOOKS_DEFAULT);
+        let api_item = table.take("api");
+        let api = api_item.as_ref().and_then(|item| item.checked(address)).unwrap_or(API_DEFAULT);
+        let names = table.maybe("names", |item| item.list(|item| item.checked(host_name))).unwrap_or_default();
+        let tokens = table.take("token");
+        if let Some(item) = &api_item {
+            if !api.ip().is_loopback() && tokens.is_none() {
+                item.error(format!("{api} can be reached from outside, so it wants a [[listen.token]]"));
+            }
+            if api == hooks && api.port() != 0 {
+                item.error("is the address of `hooks` too; give each its own port");
+            }
+        }
+        let (mut names_seen, mut tokens_seen) = (BTreeSet::new(), Vec::new());
+        let token = |item: Item<'_>| item.table(|table| token(table, &mut names_seen, &mut tokens_seen)).flatten();
+        Listen { hooks, api, names, tokens: tokens.and_then(|item| item.list(token)).unwrap_or_default() }
+    };
+    table.maybe("listen", |item| item.table(read)).unwrap_or(default)
+}
+
+fn token(table: &mut Table<'_>, names: &mut BTreeSet<String>, secrets: &mut Vec<Secret>) -> Option<Token> {
+    let name = table.need("name", |item| item.checked(name).and_then(|value| unique(names, &item, value)));
+    let secret = table.need("secret", |item| {
+        let secret = item.secret()?;
+        if secrets.contains(&secret) {
+            item.error("is the secret of another token too, so nobody could tell who came");
+        }
+        secrets.push(secret.clone());
+        Some(secret)
+    });
+    let scopes = [("read", Scope::Read), ("emit", Scope::Emit), ("operate", Scope::Operate)];
+    let scope = table.need("scope", |item| item.choice(&scopes));
+    let emits = table.take("emits");
+    if let (Some(Scope::Read), Some(item)) = (scope, &emits) {
+        item.error("a token of scope \"read\" emits nothing; give it scope \"emit\"");
+    }
+    let emits = emits.and_then(|item| item.list(|item| item.checked(type_pattern))).unwrap_or_default();
+    Some(Token { name: name?, secret: secret?, scope: scope?, emits })
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is no address; write IP:PORT, like 127.0.0.1:7117 or [::1]:7117"))
+}
+
+fn host_name(text: &str) -> Result<String, String> {
+    let authority: Result<http::uri::Authority, _> = text.parse();
+    match authority {
+        Ok(authority) if !text.contains('@') && !authority.host().is_empty() => Ok(text.to_ascii_lowercase()),
+        _ => Err(format!("{text:?} is no host name; write one like tidegate.example.com, perhaps with a port")),
+    }
+}
+
+pub(super) fn bus(table: &mut Table<'_>) -> Option<BusSettings> {
+    let Some(item) = table.take("bus") else { return Some(BusSettings::Embedded) };
+    item.table(|table| {
+        let kind = table.take("kind");
+        let nats = kind.as_ref().map_or(Some(false), |item| item.choice(&[("embedded", false), ("nats", true)]))?;
+        if !nats {
+            return Some(BusSettings::Embedded);
+        }
+        if let Some(item) = kind {
+            item.error("this version runs the embedded bus only; write kind = \"embedded\"");
+        }
+        let url = table.need("url", |item| item.secret());
+        let stream = table.maybe("stream", |item| item.filled()).map(str::to_owned);
+        let replicas = table.maybe("replicas", |item| item.integer_u32(1..=5)).unwrap_or(1);
+        let credentials = table.maybe("credentials", |item| item.secret());
+        Some(BusSettings::Nats { url: url?, stream, replicas, credentials })
+    })?
+}
+
+pub(super) fn limits(table: &mut Table<'_>) -> ProjectLimits {
+    let read = |table: &mut Table<'_>| {
+        let default = ProjectLimits::default();
+        ProjectLimits {
+            invocations_max: table.maybe("invocations_max", |item| item.integer_u32(1..=100_000)),
+            disk_bytes_max: table.maybe("disk_max", |item| bytes(&item, DISK_BYTES_MIN, u64::MAX, "1MiB or more")),
+            dedupe: table
+                .maybe("dedupe", |item| period(&item, Duration::from_secs(1), DEDUPE_MAX))
+                .unwrap_or(default.dedupe),
+        }
+    };
+    table.maybe("limits", |item| item.table(read)).unwrap_or_default()
+}
+
+/// A size within bounds, which `what` names.
+pub(super) fn bytes(item: &Item<'_>, min: u64, max: u64, what: &str) -> Option<u64> {
+    let size = item.checked(units::size)?;
+    if !(min..=max).contains(&size) {
+        item.error(format!("is out of range; write {what}"));
+        return None;
+    }
+    Some(size)
+}
+
+/// A length of time within bounds.
+pub(super) fn period(item: &Item<'_>, min: Duration, max: Duration) -> Option<Duration> {
+    let length = item.checked(units::duration)?;
+    if !(min..=max).contains(&length) {
+        item.error(format!("is out of range; write {} to {}", units::shown(min), units::shown(max)));
+        return None;
+    }
+    Some(length)
+}
+
+/// Every connection by name; `None` for one with a problem, so that a grant of it is not a second problem.
+pub(super) fn connections(table: &mut Table<'_>) -> BTreeMap<String, Option<Connection>> {
+    let read = |key: &str, item: Item<'_>| {
+        if let Err(problem) = name(key) {
+            item.error(problem);
+        }
+        Some((key.to_owned(), item.table(connection).flatten()))
+    };
+    table.maybe("connections", |item| item.entries(read)).unwrap_or_default().into_iter().collect()
+}
+
+fn connection(table: &mut Table<'_>) -> Option<Connection> {
+    let url = table.need("url", |item| item.checked(base_url));
+    let read = |key: &str, item: Item<'_>| {
+        let name = key.to_ascii_lowercase();
+        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+            item.error(format!("{key:?} is no header name"));
+        }
+        if HEADERS_RESERVED.contains(&name.as_str()) {
+            item.error(format!("{key:?} is set by HTTP itself; leave it out"));
+        }
+        Some((name, item.secret()?))
+    };
+    let headers = table.take("headers").and_then(|item| {
+        let headers = item.entries(read)?;
+        let count = headers.len();
+        let headers: BTreeMap<_, _> = headers.into_iter().collect();
+        if headers.len() < count {
+            item.error("names a header twice; upper and lower case are the same");
+        }
+        Some(headers)
+    });
+    let private = table.maybe("private", |item| item.boolean()).unwrap_or(false);
+    Some(Connection { url: url?, headers: headers.unwrap_or_default(), private })
+}
+
+/// `http` or `https`, a host, perhaps a port and a path; nothing that a request would carry elsewhere.
+pub(super) fn base_url(text: &str) -> Result<String, String> {
+    let error = || {
+        format!(
+            "{text:?} is no base address; write one like https://api.example.com/v2, without user, query or fragment"
+        )
+    };
+    let uri: http::Uri = text.parse().map_err(|_| error())?;
+    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+    let authority =
+        uri.authority().is_some_and(|authority| !authority.as_str().contains('@') && !authority.host().is_empty());
+    if !scheme || !authority || uri.query().is_some() || text.contains('#') {
+        return Err(error());
+    }
+    Ok(text.to_owned())
+}

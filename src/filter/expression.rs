@@ -1,0 +1,239 @@
+//! One CEL expression, compiled: its evaluation, and what it saw.
+
+use std::sync::Arc;
+
+use cel::common::ast::{Expr, IdedExpr, SourceInfo};
+use cel::common::types::{
+    CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt,
+};
+use cel::common::value::{CowVal, Val};
+use cel::context::VariableResolver;
+use cel::{Context, ExecutionError, Value};
+
+use super::functions::{Budget, ENVIRONMENT};
+use super::rewrite::{BUDGET, Needs, PATTERN, rewrite};
+use super::{EXPRESSION_BYTES_MAX, Subject};
+
+/// Text of a value that a verdict shows.
+const SAW_CHARS_MAX: usize = 120;
+
+/// A compiled expression. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Expression(Arc<Compiled>);
+
+#[derive(Debug)]
+struct Compiled {
+    root: IdedExpr,
+    needs: Needs,
+}
+
+impl Expression {
+    /// Compiles `source`. The error names the column, and the line if there are several.
+    pub fn compile(source: &str) -> Result<Self, String> {
+        if source.len() > EXPRESSION_BYTES_MAX {
+            return Err(format!("has {} B, at most {EXPRESSION_BYTES_MAX} B are allowed", source.len()));
+        }
+        let program = ENVIRONMENT.parser().max_recursion_depth(32).parse_with_source_info(source);
+        let (mut root, places) = program.map_err(|errors| match errors.errors.first() {
+            Some(error) => {
+                let (line, column) = error.pos;
+                place(source, line, column.max(1), error.msg.lines().next().unwrap_or_default())
+            }
+            None => "is no expression".to_owned(),
+        })?;
+        let needs = rewrite(&mut root).map_err(|refusal| {
+            let (line, column) = position(source, &places, refusal.id);
+            place(source, line, column, &refusal.reason)
+        })?;
+        Ok(Expression(Arc::new(Compiled { root, needs })))
+    }
+
+    /// Whether the expression holds; the error is why it cannot be told.
+    pub fn holds(&self, subject: &Subject<'_>) -> Result<bool, String> {
+        self.evaluate(subject, |value| match value.downcast_ref::<CelBool>() {
+            Some(flag) => Ok(*flag.inner()),
+            None => Err(format!("is {}, and must be true or false", value.get_type().name())),
+        })
+    }
+
+    /// The expression's value as text; none if it is no scalar, or empty.
+    pub fn text(&self, subject: &Subject<'_>) -> Result<Option<String>, String> {
+        self.evaluate(subject, |value| Ok(scalar(value).filter(|text| !text.is_empty())))
+    }
+
+    /// The places that the expression reads, with what is there.
+    pub fn saw(&self, subject: &Subject<'_>) -> String {
+        let scope = Scope::new(subject, &self.0.needs);
+        let context = scope.context();
+        let reads = self.0.needs.reads.iter().map(|read| {
+            let path = path(read).unwrap_or_default();
+            match read_place(read, &context) {
+                Ok(value) => format!("{path} = {}", shorten(&show(value.as_ref()))),
+                Err(_) => format!("{path} is absent"),
+            }
+        });
+        reads.collect::<Vec<_>>().join(", ")
+    }
+
+    fn evaluate<T>(
+        &self,
+        subject: &Subject<'_>,
+        read: impl FnOnce(&dyn Val) -> Result<T, String>,
+    ) -> Result<T, String> {
+        if self.0.needs.data {
+            subject.data()?;
+        }
+        let scope = Scope::new(subject, &self.0.needs);
+        let context = scope.context();
+        match Value::resolve_val(&self.0.root, &context) {
+            Ok(value) => read(value.as_ref()),
+            Err(error) => Err(self.reason(&error, &context)),
+        }
+    }
+
+    /// The reason in words: short, and with the path of what is missing.
+    fn reason(&self, error: &ExecutionError, context: &Context<'_, '_>) -> String {
+        match error {
+            ExecutionError::NoSuchKey(name) => {
+                let missing = self.0.needs.reads.iter().find_map(|read| missing_path(read, context));
+                format!("{} is absent; test it with has() first", missing.unwrap_or_else(|| name.to_string()))
+            }
+            ExecutionError::FunctionError { message, .. } => shorten(message),
+            ExecutionError::UnsupportedIndex(..) | ExecutionError::IndexOutOfBounds(_) => {
+                "there is no such index; test the size first".to_owned()
+            }
+            ExecutionError::NoSuchOverload(overload) => {
+                let types = overload.argument_types().join(", ");
+                format!("{} is not defined for {types}", overload.function())
+            }
+            ExecutionError::UnexpectedType { got, want } => format!("found {got} where {want} is needed"),
+            other => shorten(&other.to_string()),
+        }
+    }
+}
+
+/// What the names of an expression mean while it is evaluated.
+struct Scope<'s, 'a> {
+    subject: &'s Subject<'a>,
+    needs: &'s Needs,
+    budget: Budget,
+}
+
+impl<'s, 'a> Scope<'s, 'a> {
+    fn new(subject: &'s Subject<'a>, needs: &'s Needs) -> Self {
+        Scope { subject, needs, budget: Budget::new() }
+    }
+
+    fn context(&self) -> Context<'_, '_> {
+        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+        context.set_variable_resolver(self);
+        context
+    }
+}
+
+impl VariableResolver for Scope<'_, '_> {
+    fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
+        match name {
+            "event" => Some(CowVal::Borrowed(self.subject.event())),
+            "origin" => Some(CowVal::Borrowed(self.subject.origin())),
+            "data" => self.subject.data().ok().map(CowVal::Borrowed),
+            BUDGET => Some(CowVal::Borrowed(&self.budget)),
+            _ => {
+                let number: usize = name.strip_prefix(PATTERN)?.parse().ok()?;
+                self.needs.patterns.get(number).map(|pattern| CowVal::Borrowed(pattern as &dyn Val))
+            }
+        }
+    }
+}
+
+/// Reads a path as a value, also where the expression only tests that it is there.
+fn read_place<'e, 'v>(read: &'e IdedExpr, context: &'e Context<'_, 'v>) -> Result<CowVal<'e, 'v>, ExecutionError> {
+    match &read.expr {
+        Expr::Select(select) => {
+            let operand = read_place(&select.operand, context)?;
+            let absent = || ExecutionError::no_such_key(&select.field);
+            let map = operand.downcast_ref::<CelMap>().ok_or_else(absent)?;
+            let member = map.inner().get(&CelMapKey::from(select.field.as_str())).ok_or_else(absent)?;
+            Ok(CowVal::Owned(member.clone_as_boxed()))
+        }
+        _ => Value::resolve_val(read, context),
+    }
+}
+
+/// The first part of a path that is not there.
+fn missing_path(read: &IdedExpr, context: &Context<'_, '_>) -> Option<String> {
+    let Expr::Select(select) = &read.expr else { return None };
+    if let Some(missing) = missing_path(&select.operand, context) {
+        return Some(missing);
+    }
+    let is_missing = !select.test && read_place(read, context).is_err();
+    is_missing.then(|| path(read)).flatten()
+}
+
+fn path(node: &IdedExpr) -> Option<String> {
+    match &node.expr {
+        Expr::Ident(name) => Some(name.clone()),
+        Expr::Select(select) => Some(format!("{}.{}", path(&select.operand)?, select.field)),
+        _ => None,
+    }
+}
+
+fn scalar(value: &dyn Val) -> Option<String> {
+    if let Some(text) = value.downcast_ref::<CelString>() {
+        return Some(text.inner().to_owned());
+    }
+    if let Some(number) = value.downcast_ref::<CelInt>() {
+        return Some(number.inner().to_string());
+    }
+    if let Some(number) = value.downcast_ref::<CelUInt>() {
+        return Some(number.inner().to_string());
+    }
+    if let Some(number) = value.downcast_ref::<CelDouble>() {
+        return Some(number.inner().to_string());
+    }
+    value.downcast_ref::<CelBool>().map(|flag| flag.inner().to_string())
+}
+
+/// A value as it would stand in an expression; containers by their size.
+fn show(value: &dyn Val) -> String {
+    if let Some(text) = value.downcast_ref::<CelString>() {
+        return format!("{:?}", text.inner());
+    }
+    if let Some(list) = value.downcast_ref::<CelList>() {
+        return format!("a list of {}", list.inner().len());
+    }
+    if let Some(map) = value.downcast_ref::<CelMap>() {
+        return format!("an object of {}", map.inner().len());
+    }
+    if let Some(bytes) = value.downcast_ref::<CelBytes>() {
+        return format!("{} B", bytes.inner().len());
+    }
+    if value.downcast_ref::<CelNull>().is_some() {
+        return "null".to_owned();
+    }
+    scalar(value).unwrap_or_else(|| value.get_type().name().to_owned())
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(SAW_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn place(source: &str, line: isize, column: isize, reason: &str) -> String {
+    if source.contains('\n') {
+        format!("line {line}, column {column}: {reason}")
+    } else {
+        format!("column {column}: {reason}")
+    }
+}
+
+/// Line and column of a node, from 1.
+fn position(source: &str, places: &SourceInfo, id: u64) -> (isize, isize) {
+    let start = places.offset_for(id).map_or(0, |(start, _)| start as usize);
+    let before: Vec<char> = source.chars().take(start).collect();
+    let line = before.iter().filter(|c| **c == '\n').count() + 1;
+    let column = before.iter().rev().take_while(|c| **c != '\n').count() + 1;
+    (line as isize, column as isize)
+}

@@ -200,7 +200,7 @@ mod tests {
                 "context": {
                   "id": "5b1c2f0e-7d7a-4f43-9d0a-0c8f7a3e2b11",
                   "source": "/samples",
-                  "specversion": "0.5.1",
+                  "specversion": "0.5.0",
                   "timestamp": "2026-11-23T04:45:00Z",
                   "type": "dev.cdevents.artifact.published.0.3.0"
                 },

@@ -22,7 +22,8 @@ pub(super) fn cron(text: &str) -> Result<String, String> {
         6 => {}
         count => {
             return Err(format!(
-                "{text:?} has {count} of 5 or 6 fields; write minute, hour, day, month and day of the week, seconds first if wanted"
+                "{text:?} has {count} of 5 or 6 fields; write minute, hour, day, month and day of the week, \
+                 seconds first if wanted"
             ));
         }
     }

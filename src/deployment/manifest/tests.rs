@@ -285,6 +285,16 @@ fn a_trigger_is_checked_whole() {
     "#]],
     );
     check_project(
+        "[[trigger.schedule]]\ncron = \"0 0 31 2,4 *\"\nemit = { type = \"drift.checked\" }\n",
+        expect![[r#"
+            tidegate.toml:3: error: trigger.schedule[0].cron: "0 0 31 2,4 *" never comes due: no such month has a day 31
+        "#]],
+    );
+    check_project(
+        "[[trigger.schedule]]\ncron = \"0 0 31 2 1-5\"\nemit = { type = \"drift.checked\" }\n",
+        expect![[""]],
+    );
+    check_project(
         "[[trigger.bucket]]\nendpoint = \"127.0.0.1\"\npoll = \"0s\"\naccess_key = \"${env:UNSET}\"\n",
         expect![[r#"
             tidegate.toml:2: error: trigger.bucket[0]: `access_key` and `secret_key` go together; give both, or neither to use the AWS_* variables
@@ -497,11 +507,11 @@ fn functions_are_held_against_each_other() {
     check(
         &text,
         expect![[r#"
-        tidegate.toml:8: error: function[1].name: "gate" stands twice
-        tidegate.toml:12: error: function[1].grants.keyvalue.write[0]: function gate writes the key space evidence already; one function writes it, others read
-        tidegate.toml:15: error: function[2].was: another function was old too; one of them can go on where it stopped
-        tidegate.toml:17: error: function[2].on: is empty, so nothing would ever run; name a type, or "*" for all
-    "#]],
+            tidegate.toml:8: error: function[1].name: "gate" stands twice
+            tidegate.toml:12: error: function[1].grants.keyvalue.write[0]: function gate writes the key space evidence already; one writes it, others read
+            tidegate.toml:15: error: function[2].was: another function was old too; one of them can go on where it stopped
+            tidegate.toml:17: error: function[2].on: is empty, so nothing would ever run; name a type, or "*" for all
+        "#]],
     );
 }
 

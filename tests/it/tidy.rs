@@ -44,7 +44,8 @@ fn code(path: &Path) -> String {
 
 fn is_test(path: &Path) -> bool {
     let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    ["tests", "conformance", "faulty", "testing"].contains(&name) || path.components().any(|part| part.as_os_str() == "tests")
+    ["tests", "conformance", "faulty", "testing"].contains(&name)
+        || path.components().any(|part| part.as_os_str() == "tests")
 }
 
 /// The module of `src/` that a file belongs to; none for `lib.rs` and `main.rs`.

@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
 use tracing::Instrument;
 
-use crate::bus::{Bus, Delivery, SettleError, Settled, Settlement, Subscription};
+use crate::bus::{Bus, BusError, Delivery, SettleError, Settled, Settlement, Subscription};
 use crate::clock::Clock;
 use crate::components::Components;
-use crate::deployment::FunctionId;
+use crate::deployment::{Digest, FunctionId};
 use crate::event::EventKey;
 use crate::host::World;
 use crate::outcome::{Attempt, Decision, Failure, FailureKind, Outcome, decide};
@@ -87,30 +87,48 @@ impl Path {
         }
     }
 
+    /// One attempt: invoke, decide, settle.
     async fn attempt(&self, delivery: Delivery) -> Result<Settled, Fault> {
         let function = delivery.deployed_function().clone();
         let component = self.components.get(function.component.digest).await?;
-        let ran = record::run(self.components.engine(), &component, self.world.clone(), &delivery, self.clock.now());
-        let ran = ran.await?;
+        let _running = self.metrics.running(function.name.as_str());
+        let started = self.clock.now();
+        let ran = record::run(self.components.engine(), &component, self.world.clone(), &delivery, started).await?;
 
         let key = EventKey::of(&delivery.event.event);
         let attempt = Attempt { number: delivery.attempt, seed: (key.uuid().as_bytes(), function.id.as_bytes()) };
-        let decision = decide(&ran.outcome, attempt, &function.retry, self.clock.now());
+        let ended = self.clock.now();
+        let decision = decide(&ran.outcome, attempt, &function.retry, ended);
         self.metrics.attempt(&delivery, &ran, decision);
 
-        let settlement = settlement(ran, decision, function.component.digest);
+        let accepted_at = delivery.event.accepted_at;
+        let settled = self.settle(delivery, settlement(ran, decision, function.component.digest)).await?;
+        if let Settled::Settled = settled {
+            let now = self.clock.now();
+            self.metrics.settled(function.name.as_str(), decision, now.since(ended), accepted_at, now);
+        }
+        Ok(settled)
+    }
+
+    /// A chain that is too long fails the outcome that would lengthen it, as a whole.
+    async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<Settled, BusError> {
         match self.bus.settle(delivery, settlement.clone()).await {
-            Err(error @ SettleError::ChainTooLong { .. }) => {
-                let failure = Failure::new(FailureKind::ChainTooLong, error.to_string());
-                let SettleError::ChainTooLong { delivery, .. } = error else { unreachable!("matched above") };
-                Ok(self.bus.settle(delivery, settlement.refused(failure)).await?)
+            Ok(settled) => Ok(settled),
+            Err(SettleError::Bus(fault)) => Err(fault),
+            Err(SettleError::ChainTooLong { correlation, events_max, delivery }) => {
+                let reason = format!("chain {correlation} has {events_max} events; nothing more can be emitted in it");
+                let failure = Failure::new(FailureKind::ChainTooLong, reason);
+                match self.bus.settle(delivery, settlement.refused(failure)).await {
+                    Ok(settled) => Ok(settled),
+                    Err(SettleError::Bus(fault)) => Err(fault),
+                    Err(SettleError::ChainTooLong { .. }) => unreachable!("a dead letter emits nothing"),
+                }
             }
-            settled => Ok(settled?),
         }
     }
 }
 
-fn settlement(ran: Ran, decision: Decision, component: crate::deployment::Digest) -> Settlement {
+fn settlement(ran: Ran, decision: Decision, component: Digest) -> Settlement {
     let (emitted, failure) = match ran.outcome {
         Outcome::Completed { emitted } => (emitted, None),
         Outcome::Failed(failure) => (Vec::new(), Some(failure)),

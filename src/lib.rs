@@ -16,15 +16,15 @@
 //! | 4 | `record` | run, and what is kept of it |
 //! | 5 | `trigger` `dispatch` | the world -> events; the path itself: READ `dispatch` FIRST |
 //! | 6 | `api` | HTTP routes, JSON, server-sent events |
-//! | 7 | `app` `cli` | putting it together |
+//! | 7 | `project` `app` `cli` | a project's folder; putting it together |
 //! | beside | `telemetry` `tasks` | may be used from everywhere above floor 0 |
 
 pub mod clock;
 pub mod event;
+pub mod filter;
 pub mod outcome;
 
 pub mod deployment;
-pub mod filter;
 
 pub mod blob;
 pub mod bus;
@@ -33,10 +33,19 @@ pub mod host;
 
 pub mod invoke;
 
+pub mod components;
 pub mod record;
 
+pub mod dispatch;
 pub mod trigger;
 
 pub mod api;
 
+pub mod app;
+pub mod builtin;
+pub mod cli;
+pub mod project;
+pub mod scaffold;
+
+pub mod tasks;
 pub mod telemetry;

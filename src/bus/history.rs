@@ -1,5 +1,7 @@
 //! What can be asked of the log: it never changes anything.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -78,6 +80,7 @@ pub struct EventQuery {
 pub struct InvocationQuery {
     pub function: Option<FunctionId>,
     pub failed_only: bool,
+    /// Only those with a lower `Invocation::sequence`.
     pub before: Option<u64>,
     pub max: usize,
 }
@@ -101,9 +104,41 @@ pub struct InvocationId {
     pub attempt: u32,
 }
 
+impl fmt::Display for InvocationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}.{}", self.position, self.function, self.round, self.attempt)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no invocation; it is POSITION.FUNCTION-ID.ROUND.ATTEMPT")]
+pub struct InvocationIdError {
+    text: String,
+}
+
+impl FromStr for InvocationId {
+    type Err = InvocationIdError;
+
+    fn from_str(text: &str) -> Result<Self, InvocationIdError> {
+        let parse = || {
+            let mut parts = text.split('.');
+            let id = InvocationId {
+                position: parts.next()?.parse().ok()?,
+                function: FunctionId::from_uuid(parts.next()?.parse().ok()?),
+                round: parts.next()?.parse().ok()?,
+                attempt: parts.next()?.parse().ok()?,
+            };
+            parts.next().is_none().then_some(id)
+        };
+        parse().ok_or_else(|| InvocationIdError { text: text.to_owned() })
+    }
+}
+
 /// One attempt, as it was settled.
 #[derive(Debug, Clone)]
 pub struct Invocation {
+    /// Counts settlements over all functions: what `InvocationQuery::before` means.
+    pub sequence: u64,
     pub id: InvocationId,
     pub verdict: StoredVerdict,
     pub failure: Option<Failure>,

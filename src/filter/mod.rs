@@ -42,7 +42,7 @@ pub const LIST_ITEMS_MAX: usize = 10_000;
 /// Text given to `matches`.
 pub const MATCHED_BYTES_MAX: usize = 1024 * 1024;
 /// What one evaluation may cost: values touched in loops or put together, 16 bytes of text counting as one.
-pub const COST_MAX: u64 = 8 * 1024 * 1024;
+pub const COST_MAX: u64 = 2 * 1024 * 1024;
 
 /// A compiled filter; serialised as its source. Cheap to clone.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -69,7 +69,11 @@ pub enum Answer {
     Seed(u64, u64),
     Value(#[serde(with = "serde_bytes")] Option<Vec<u8>>),
     Exists(bool),
-    Keys { keys: Vec<String>, more: bool },
+    /// `next`: list on after this key; none: these were the last.
+    Keys {
+        keys: Vec<String>,
+        next: Option<String>,
+    },
     Number(i64),
     Text(Option<String>),
     Pairs(Vec<(String, String)>),

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Effect};
+use super::{Answer, Effect, EffectError};
+
+/// Effects and answers together, about; what comes after is not kept, and the journal says so.
+pub const JOURNAL_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What an entry costs beside its texts and bytes, about.
+const ENTRY_BYTES: usize = 48;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -12,14 +17,113 @@ pub struct Entry {
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Journal(Vec<Entry>);
+pub struct Journal {
+    entries: Vec<Entry>,
+    #[serde(skip)]
+    bytes: usize,
+    #[serde(skip)]
+    truncated: bool,
+}
+
+/// A place kept for an effect that the guest does not wait for. None: the journal was full.
+#[derive(Debug)]
+pub struct Place(Option<usize>);
 
 impl Journal {
     pub fn push(&mut self, effect: Effect, answer: Answer) {
-        self.0.push(Entry { effect, answer });
+        if self.admits(effect.bytes() + answer.bytes()) {
+            self.entries.push(Entry { effect, answer });
+        }
+    }
+
+    /// Keeps the next place. If nobody fills it, the entry says that the function ended first.
+    pub fn begin(&mut self, begun: Effect) -> Place {
+        if !self.admits(begun.bytes()) {
+            return Place(None);
+        }
+        let unanswered = EffectError::Refused("the function ended before the answer came".to_owned());
+        self.entries.push(Entry { effect: begun, answer: Answer::Failed(unanswered) });
+        Place(Some(self.entries.len() - 1))
+    }
+
+    pub fn fill(&mut self, place: Place, effect: Effect, answer: Answer) {
+        let fits = self.admits(effect.bytes() + answer.bytes());
+        // After `into_trail` there is no such entry any more.
+        let entry = place.0.and_then(|index| self.entries.get_mut(index));
+        if let (true, Some(entry)) = (fits, entry) {
+            *entry = Entry { effect, answer };
+        }
     }
 
     pub fn entries(&self) -> &[Entry] {
-        &self.0
+        &self.entries
     }
+
+    /// Lets go of all but the first entries.
+    pub fn keep_first(&mut self, entries: usize) {
+        self.entries.truncate(entries);
+        self.truncated = true;
+    }
+
+    /// Whether more happened than is kept.
+    pub fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// From the first effect that does not fit on, nothing more is kept: a gap would be worse than an end.
+    fn admits(&mut self, bytes: usize) -> bool {
+        self.bytes = self.bytes.saturating_add(bytes + ENTRY_BYTES);
+        self.truncated |= self.bytes > JOURNAL_BYTES_MAX;
+        !self.truncated
+    }
+}
+
+impl Effect {
+    /// The size of its texts and bytes.
+    fn bytes(&self) -> usize {
+        match self {
+            Effect::WallClock
+            | Effect::MonotonicClock
+            | Effect::Random { .. }
+            | Effect::InsecureRandom { .. }
+            | Effect::InsecureSeed
+            | Effect::ConfigAll => 0,
+            Effect::KeySet { space, key, value } => space.len() + key.len() + value.len(),
+            Effect::KeyGet { space, key }
+            | Effect::KeyDelete { space, key }
+            | Effect::KeyExists { space, key }
+            | Effect::KeyIncrement { space, key, .. } => space.len() + key.len(),
+            Effect::KeyList { space, after } => space.len() + after.as_ref().map_or(0, String::len),
+            Effect::ConfigGet { key } => key.len(),
+            Effect::Log { context, message, .. } => context.len() + message.len(),
+            Effect::Http(request) => {
+                request.method.len()
+                    + request.connection.len()
+                    + request.path.len()
+                    + pairs_bytes(&request.headers)
+                    + request.body.len()
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn bytes(&self) -> usize {
+        match self {
+            Answer::Done | Answer::Nanoseconds(_) | Answer::Seed(..) | Answer::Exists(_) | Answer::Number(_) => 8,
+            Answer::Bytes(bytes) => bytes.len(),
+            Answer::Value(value) => value.as_ref().map_or(0, Vec::len),
+            Answer::Keys { keys, .. } => keys.iter().map(|key| key.len() + 1).sum(),
+            Answer::Text(text) => text.as_ref().map_or(0, String::len),
+            Answer::Pairs(pairs) => pairs_bytes(pairs),
+            Answer::Http(response) => pairs_bytes(&response.headers) + response.body.len(),
+            Answer::Failed(error) => match error {
+                EffectError::NotPermitted(reason) | EffectError::Refused(reason) => reason.len(),
+            },
+        }
+    }
+}
+
+fn pairs_bytes(pairs: &[(String, String)]) -> usize {
+    pairs.iter().map(|(name, value)| name.len() + value.len() + 2).sum()
 }

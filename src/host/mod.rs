@@ -1,52 +1,75 @@
 //! The host: everything a function can ask of the world, as values, through one seam.
 //!
 //! `Host::perform` is the only place that knows live from replay. Every effect and its answer goes into the journal, in
-//! order; the journal is stored with the settlement, so that a replay can answer from it. A new effect is one variant
-//! and one live file.
+//! the order in which the guest asked; the journal is stored with the settlement, so that a replay can answer from it.
+//! A new effect is one variant and one live file.
+//!
+//! Invariants: no lock is held across an await; answers to time, random, configuration and log never wait.
 
 mod effect;
+pub mod http;
 mod journal;
 mod live;
+mod log;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use reqwest::Url;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 pub use effect::{Answer, Effect, EffectError, HttpRequest, HttpResponse, LogLevel};
-pub use journal::{Entry, Journal};
+pub use http::{Connections, ConnectionsError, LiveConnection};
+pub use journal::{Entry, JOURNAL_BYTES_MAX, Journal, Place};
+pub use live::{KEY_BYTES_MAX, KEYS_READ_MAX, VALUE_BYTES_MAX, WRITES_MAX};
+pub use log::{LOG_LINE_BYTES_MAX, LOG_LINES_MAX};
 
 use crate::bus::{Bus, BusError, Delivery, KeyRead, KeyWrite};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
+use crate::deployment::Function;
+use crate::event::EventKey;
+use live::Live;
+use log::Lines;
 
 /// What every live host of a process shares.
 pub struct World {
     pub bus: Arc<dyn Bus>,
     pub clock: Clock,
-    pub connections: Connections,
+    connections: RwLock<Arc<Connections>>,
 }
 
-/// The connections of the active deployment with their secrets, by name.
-pub struct Connections {
-    /// Base URL, headers that the host adds (their values are masked in answers), whether private addresses may be dialled.
-    pub by_name: dashmap::DashMap<String, LiveConnection>,
-    pub client: reqwest::Client,
+impl World {
+    pub fn new(bus: Arc<dyn Bus>, clock: Clock, connections: Connections) -> Self {
+        World { bus, clock, connections: RwLock::new(Arc::new(connections)) }
+    }
+
+    /// The connections of the active deployment.
+    pub fn connections(&self) -> Arc<Connections> {
+        self.connections.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Another deployment became active: requests from now on go to its connections.
+    pub fn replace_connections(&self, connections: Connections) {
+        *self.connections.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(connections);
+    }
 }
 
-pub struct LiveConnection {
-    pub url: Url,
-    pub headers: BTreeMap<String, String>,
-    pub private: bool,
+/// Answers the effects of one invocation and keeps its journal. Clones share both: a request in flight answers beside
+/// the guest.
+#[derive(Clone)]
+pub struct Host(Arc<Shared>);
+
+struct Shared {
+    live: Live,
+    lines: Mutex<Lines>,
+    journal: Mutex<Journal>,
 }
 
-/// Answers the effects of one invocation and keeps its journal.
-pub struct Host {}
-
-/// A fault of ours while an effect was answered: no outcome, no attempt.
+/// A fault of ours while an effect was answered or a guest was run: no outcome, no attempt.
 #[derive(Debug, thiserror::Error)]
 pub enum HostFault {
     #[error("an effect could not be answered")]
     Bus(#[from] BusError),
+    #[error("the engine lost an invocation")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// What an invocation leaves behind.
@@ -58,16 +81,60 @@ pub struct Trail {
 
 impl Host {
     /// Answers from the world, for this delivery's function and its grants.
-    pub fn live(_world: Arc<World>, _delivery: &Delivery) -> Self {
-        todo!()
+    pub fn live(world: Arc<World>, delivery: &Delivery) -> Self {
+        Host(Arc::new(Shared { live: Live::new(world, delivery), lines: Mutex::default(), journal: Mutex::default() }))
     }
 
     /// The one seam: live or replay, every effect passes here and into the journal.
-    pub async fn perform(&mut self, _effect: Effect) -> Result<Answer, HostFault> {
-        todo!()
+    pub async fn perform(&self, effect: Effect) -> Result<Answer, HostFault> {
+        let admitted = lock(&self.0.lines).admit(effect);
+        let Some(effect) = admitted else { return Ok(Answer::Done) };
+        let answer = self.0.live.answer(&effect).await?;
+        self.journal().push(effect, answer.clone());
+        Ok(answer)
     }
 
-    pub fn into_trail(self) -> Trail {
-        todo!()
+    /// Keeps a place in the journal for an effect that the guest has begun to ask and does not wait for. `begun`: as much
+    /// of it as is known, for the case that it never ends.
+    pub fn begin(&self, begun: Effect) -> Place {
+        self.journal().begin(begun)
     }
+
+    /// `perform` for an effect whose place was kept.
+    pub async fn perform_at(&self, place: Place, effect: Effect) -> Result<Answer, HostFault> {
+        let answer = self.0.live.answer(&effect).await?;
+        self.journal().fill(place, effect, answer.clone());
+        Ok(answer)
+    }
+
+    /// The function that asks, with its grants and limits.
+    pub fn function(&self) -> &Function {
+        self.0.live.function()
+    }
+
+    /// The key of the event that is handled.
+    pub fn event_key(&self) -> EventKey {
+        self.0.live.event_key
+    }
+
+    /// Where the guest's wall clock starts.
+    pub fn wall_start(&self) -> Timestamp {
+        self.0.live.wall_start
+    }
+
+    /// Ends the invocation. Requests that are still in flight no longer reach the journal.
+    pub fn into_trail(self) -> Trail {
+        let journal = std::mem::take(&mut *self.journal());
+        let (reads, writes) = self.0.live.take_keys();
+        Trail { journal, reads, writes }
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        lock(&self.0.journal)
+    }
+}
+
+/// A panic elsewhere leaves these values whole: each is changed in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

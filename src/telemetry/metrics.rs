@@ -199,6 +199,12 @@ impl Metrics {
         error!(error = %Causes(fault), "a fault of the runtime; the event will be tried again");
     }
 
+    /// What followed from an activation failed, and what stood before it is kept.
+    pub fn kept(&self, what: &'static str, deployment: u64, error: &(dyn Error + 'static)) {
+        self.0.faults.inc();
+        error!(what, deployment, error = %Causes(error), "kept as before the deployment");
+    }
+
     /// A door is open.
     pub fn listening(&self, door: &str, address: std::net::SocketAddr) {
         info!(door, %address, "listening");

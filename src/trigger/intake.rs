@@ -1,5 +1,6 @@
-//! Where the loops hand their events in: they publish until the bus has taken the event or refused it for good.
+//! Where the loops hand their events in: they publish until the bus has taken an event or refused it for good.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::schedule::ScheduleError;
 use crate::bus::{Bus, BusError, Incoming, PublishError};
 use crate::clock::Clock;
-use crate::deployment::SecretError;
+use crate::deployment::{Secret, SecretError};
 use crate::event::{Event, Origin, OriginKind};
 use crate::telemetry::Metrics;
 
@@ -16,12 +17,16 @@ use crate::telemetry::Metrics;
 const WAIT_FIRST: Duration = Duration::from_millis(500);
 const WAIT_LAST: Duration = Duration::from_secs(60);
 
+/// Looks a variable of the environment up.
+pub type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What the loops share. Cheap to clone.
 #[derive(Clone)]
 pub struct Intake {
     pub bus: Arc<dyn Bus>,
     pub clock: Clock,
     pub metrics: Metrics,
+    pub env: Env,
     /// The loops end, by returning, once it is cancelled.
     pub stop: CancellationToken,
 }
@@ -29,16 +34,18 @@ pub struct Intake {
 /// What ends a loop before it is told to stop: what only an operator can mend.
 #[derive(Debug, thiserror::Error)]
 pub enum TriggerError {
-    #[error(transparent)]
-    Schedule(#[from] ScheduleError),
+    #[error("trigger {trigger}")]
+    Schedule {
+        trigger: String,
+        #[source]
+        source: ScheduleError,
+    },
     #[error("trigger {trigger}")]
     Secret {
         trigger: String,
         #[source]
         source: SecretError,
     },
-    #[error("trigger {trigger}: {reason}")]
-    Config { trigger: String, reason: String },
     #[error("trigger {trigger} cannot use the bus")]
     Bus {
         trigger: String,
@@ -47,32 +54,33 @@ pub enum TriggerError {
     },
 }
 
-/// What became of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What became of the events that were handed in.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// It is durable, now or since before.
-    Durable,
-    /// The bus does not take it, however often it is asked.
-    Refused,
+    /// They are durable, now or since before, but for those at these places: the bus refuses them for good, and it was told.
+    Durable { refused: Vec<usize> },
     /// The loop was told to stop first: nobody knows.
     Stopped,
 }
 
 impl Intake {
-    /// Hands in one event of the trigger `name`, and waits until it is durable. A bus that is busy or full is asked again.
-    pub(super) async fn publish(&self, name: &str, event: Event) -> Result<Taken, TriggerError> {
+    /// Hands in events of the trigger `name`, in one commit, and waits until they are durable. A bus that is busy or full is
+    /// asked again.
+    pub(super) async fn publish(&self, name: &str, events: Vec<Event>) -> Result<Taken, TriggerError> {
         let origin = Origin { kind: OriginKind::Trigger, name: name.to_owned(), verified: true };
-        let incoming = Incoming { event, origin };
-        let mut failures = 0;
-        loop {
-            let wait = match self.bus.publish(vec![incoming.clone()]).await {
+        let incoming = |event| Incoming { event, origin: origin.clone() };
+        let mut batch: Vec<(usize, Incoming)> = events.into_iter().map(incoming).enumerate().collect();
+        let (mut refused, mut failures) = (Vec::new(), 0);
+        while !batch.is_empty() {
+            let wait = match self.bus.publish(batch.iter().map(|(_, incoming)| incoming.clone()).collect()).await {
                 Ok(receipts) => {
                     self.metrics.accepted(name, &receipts);
-                    return Ok(Taken::Durable);
+                    break;
                 }
-                Err(error @ (PublishError::ContentDiffers { .. } | PublishError::Refused { .. })) => {
+                Err(error @ (PublishError::ContentDiffers { index } | PublishError::Refused { index, .. })) => {
                     self.metrics.rejected(name, "refused", &error.to_string());
-                    return Ok(Taken::Refused);
+                    refused.push(batch.remove(index).0);
+                    continue;
                 }
                 Err(PublishError::Busy { retry_after_seconds }) => Duration::from_secs(retry_after_seconds),
                 Err(PublishError::Bus(BusError::Closed)) if self.stop.is_cancelled() => return Ok(Taken::Stopped),
@@ -89,15 +97,38 @@ impl Intake {
                 return Ok(Taken::Stopped);
             }
         }
+        Ok(Taken::Durable { refused })
     }
 
     /// Waits; whether the loop was told to stop meanwhile.
     pub(super) async fn stopped_within(&self, wait: Duration) -> bool {
         self.stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none()
     }
+
+    pub(super) fn resolve(&self, trigger: &str, secret: &Secret) -> Result<String, TriggerError> {
+        let resolved = secret.resolve(self.env.as_ref());
+        resolved.map_err(|source| TriggerError::Secret { trigger: trigger.to_owned(), source })
+    }
+}
+
+impl fmt::Debug for Intake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake").field("clock", &self.clock).finish_non_exhaustive()
+    }
 }
 
 /// How long to wait after so many failures in a row.
 pub(super) fn backoff(failures: u32) -> Duration {
     WAIT_FIRST.saturating_mul(2_u32.saturating_pow(failures)).min(WAIT_LAST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_up_to_a_minute() {
+        let waits: Vec<u128> = [0, 1, 2, 6, 7, 100].map(|failures| backoff(failures).as_millis()).to_vec();
+        assert_eq!(waits, [500, 1000, 2000, 32_000, 60_000, 60_000]);
+    }
 }

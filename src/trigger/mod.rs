@@ -6,12 +6,14 @@
 //! Invariant: what `parse` returns is valid (`Event::validate`), and is the same for the same headers and body.
 
 mod attributes;
+pub mod bucket;
 mod cdevents;
 mod cloudevents;
 mod git;
 mod github;
 mod intake;
 mod payload;
+pub mod queue;
 mod s3;
 pub mod schedule;
 mod signature;
@@ -19,7 +21,7 @@ mod signature;
 use bytes::Bytes;
 
 pub use cloudevents::handshake;
-pub use intake::{Intake, TriggerError};
+pub use intake::{Env, Intake, TriggerError};
 pub use signature::{Credentials, CredentialsError, prove};
 
 use crate::deployment::Sender;
@@ -62,5 +64,7 @@ pub fn parse(sender: Sender, headers: &http::HeaderMap, body: &Bytes) -> Result<
     }
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,11 @@ use crate::event::{self, Accepted, DATA_INLINE_BYTES_MAX, Event, Origin, Positio
 /// Delayed events that get their position in one transaction.
 const DUE_MAX: u32 = 500;
 
+/// Whether an event's data belongs into the blob store.
+pub(super) fn is_large(event: &Event) -> bool {
+    event.data_bytes() > DATA_INLINE_BYTES_MAX
+}
+
 /// An event made ready for the log outside of the writer: encoded, its large data in the blob store.
 pub(super) struct Prepared {
     event: Event,
@@ -41,7 +46,7 @@ impl Prepared {
     /// An event that has all it needs.
     pub fn stamped(event: Event, blobs: &Blobs) -> Result<Self, BusError> {
         let due = event.deliver_at();
-        let large = event.data.as_ref().filter(|data| data.len() > DATA_INLINE_BYTES_MAX);
+        let large = event.data.as_ref().filter(|_| is_large(&event));
         let (body, data) = match large {
             None => (event.encode(), None),
             Some(bytes) => {
@@ -255,11 +260,9 @@ impl Publish {
                 // Twice in one batch: the second is a duplicate of the first.
                 None => match group.known(&event.id, &event.source)?.filter(|_| self.batch.len() > 1) {
                     Some(first) => Receipt { id: event.id.clone(), position: first.position, duplicate: true },
-                    None => Receipt {
-                        id: event.id.clone(),
-                        position: group.insert(prepared, origin, 0)?,
-                        duplicate: false,
-                    },
+                    None => {
+                        Receipt { id: event.id.clone(), position: group.insert(prepared, origin, 0)?, duplicate: false }
+                    }
                 },
             };
             receipts.push(receipt);

@@ -51,13 +51,18 @@ impl Log {
 
     /// An event with its data: from memory, or else from disk.
     pub fn event(&self, position: Position) -> Result<Option<Arc<Accepted>>, BusError> {
-        if let Some(event) = lock(&self.recent).by_position.get(&position) {
-            return Ok(Some(event.clone()));
+        if let Some(event) = self.recent(position) {
+            return Ok(Some(event));
         }
         let Some(stored) = self.read("read an event", |db| rows::event_at(db, position))? else { return Ok(None) };
         let event = Arc::new(self.with_data(stored)?);
         self.remember(&event);
         Ok(Some(event))
+    }
+
+    /// An event that is in memory.
+    pub fn recent(&self, position: Position) -> Option<Arc<Accepted>> {
+        lock(&self.recent).by_position.get(&position).cloned()
     }
 
     pub fn remember(&self, event: &Arc<Accepted>) {

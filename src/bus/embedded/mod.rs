@@ -1,1 +1,329 @@
 //! The embedded bus: one SQLite file, one writer thread with group commit, one reader that follows the tail.
+//!
+//! ```text
+//! callers -> inbox -> writer (one transaction for a group, synced) -> answers, queues
+//!                       | fresh events
+//!                       v
+//!                     reader (routes) -> a queue for each function -> subscriptions
+//! ```
+//!
+//! Invariants: nothing is told before it is synced; an item of a queue is settled in memory after it is in the log; a
+//! cursor never passes what is neither settled nor has a row of its own. SQL stays in this folder.
+
+mod feed;
+mod folder;
+mod history;
+mod intake;
+mod log;
+mod operate;
+mod queue;
+mod reader;
+mod recover;
+mod routes;
+mod rows;
+mod schema;
+mod settle;
+mod shared;
+mod starts;
+mod status;
+mod subscription;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, Row};
+use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
+
+pub use folder::OpenError;
+pub use history::EmbeddedHistory;
+
+use self::folder::Folder;
+use self::intake::Publish;
+use self::log::{Log, lock};
+use self::operate::{Activate, Cursors, DropLetters, Redrive};
+use self::reader::Reader;
+use self::settle::Settle;
+use self::shared::Shared;
+use self::starts::Starts;
+use self::subscription::FunctionSubscription;
+use self::writer::{Fault, Write, Writer};
+use super::{
+    ActivateError, Bus, BusError, Cause, Delivery, Incoming, PublishError, Receipt, Revision, SettleError, Settled,
+    Settlement, Subscription, Versioned,
+};
+use crate::blob::Blobs;
+use crate::clock::Clock;
+use crate::deployment::{Deployment, FunctionId};
+use crate::event::Position;
+
+/// A write-ahead log longer than this (in pages of 4 KiB) is emptied by the writer itself: 64 MiB.
+const LOG_PAGES_MAX: i64 = 16_384;
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The longest sleep of the reader: a clock that is set, or moved by a test, is noticed within it.
+    pub poll: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { poll: Duration::from_secs(1) }
+    }
+}
+
+/// The bus of one process. Cheap to clone; the project is free again when the last clone is dropped.
+#[derive(Clone)]
+pub struct Embedded(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    history: EmbeddedHistory,
+    project: Uuid,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    others: Mutex<Vec<JoinHandle<()>>>,
+    /// Keeps other processes out.
+    _lock: File,
+}
+
+impl Embedded {
+    /// Opens a project's folder, makes it at first, and starts to deliver. `blobs` holds large data and recordings.
+    pub fn open(path: &Path, blobs: Blobs, clock: Clock, settings: Settings) -> Result<Embedded, OpenError> {
+        let folder = Folder::new(path);
+        let lock = folder.lock()?;
+        let mut db = folder.open_writer()?;
+        let project = folder::project(&db).map_err(folder.store("read"))?;
+        let starts_failed = |source| OpenError::Io { what: "open", path: folder.starts(), source };
+        let (starts, left) = Starts::open(&folder.starts()).map_err(starts_failed)?;
+        recover::count_lost(&mut db, &left, clock.now()).map_err(folder.store("recover"))?;
+        starts.reset().map_err(starts_failed)?;
+        if folder.keep_reserve().is_err() {
+            tracing::warn!("there is no room for the reserve; the disk is nearly full");
+        }
+        let due = intake::next_due(&db).map_err(folder.store("read"))?;
+        let shared = Arc::new(Shared::new(clock, Log::new(folder.clone(), blobs), starts));
+        if let Some(due) = due {
+            shared.expect_due(due);
+        }
+        let writer = Writer::new(db, folder.clone(), shared.clone()).map_err(folder.store("read"))?;
+        let reader = Reader::open(shared.clone(), settings.poll)
+            .map_err(|error| folder.store("read")(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
+        let others = vec![
+            thread("bus-reader", move || reader.run()),
+            thread("bus-checkpoint", {
+                let (shared, folder) = (shared.clone(), folder.clone());
+                move || run_checkpoints(&shared, &folder)
+            }),
+        ];
+        Ok(Embedded(Arc::new(Inner {
+            history: EmbeddedHistory::live(shared.clone()),
+            shared,
+            project,
+            writer: Mutex::new(Some(thread("bus-writer", move || writer.run()))),
+            others: Mutex::new(others),
+            _lock: lock,
+        })))
+    }
+
+    /// The project's UUID: given when the folder was made.
+    pub fn project(&self) -> Uuid {
+        self.0.project
+    }
+
+    /// Reads what this bus writes, and where its deliveries stand.
+    pub fn history(&self) -> EmbeddedHistory {
+        self.0.history.clone()
+    }
+
+    /// Waits until the disk has failed, and tells how. From then on nothing is written: the process must end.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.0.shared.failed.subscribe();
+        match failed.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    async fn submit<T>(&self, request: Box<dyn Write>, answer: oneshot::Receiver<T>) -> Result<T, BusError> {
+        let shared = &self.0.shared;
+        if let Err(request) = shared.inbox.submit(request) {
+            request.failed(shared, Fault::Closed);
+        }
+        answer.await.map_err(|_| BusError::Closed)
+    }
+}
+
+impl Inner {
+    /// Ends the threads. What waits for the writer is written first.
+    fn stop(&self) {
+        let shared = &self.shared;
+        shared.stop_deliveries();
+        shared.reader.wake(|signals| signals.stop = true);
+        shared.checkpoints.stop();
+        shared.inbox.close();
+        if let Some(writer) = lock(&self.writer).take() {
+            // A thread that panicked has said so.
+            let _ = writer.join();
+        }
+        for thread in lock(&self.others).drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).expect("the system has room for a few threads")
+}
+
+/// Moves the write-ahead log into the file while the writer goes on.
+fn run_checkpoints(shared: &Shared, folder: &Folder) {
+    let db = match folder.open_reader() {
+        Ok(db) => db,
+        Err(error) => {
+            tracing::warn!(%error, "no checkpoints: the writer empties the log alone");
+            return;
+        }
+    };
+    while shared.checkpoints.wait() {
+        match folder::checkpoint(&db, "PASSIVE") {
+            Ok((pages, _)) if pages > LOG_PAGES_MAX => shared.checkpoints.set_overdue(),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the write-ahead log could not be moved"),
+        }
+    }
+}
+
+/// Runs what may write or read large blobs off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, BusError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| BusError::Closed)
+}
+
+#[async_trait]
+impl Bus for Embedded {
+    async fn publish(&self, batch: Vec<Incoming>) -> Result<Vec<Receipt>, PublishError> {
+        let shared = &self.0.shared;
+        if shared.inbox.is_full() {
+            return Err(BusError::Full.into());
+        }
+        if let Err(busy) = shared.inbox.admit() {
+            return Err(PublishError::Busy { retry_after_seconds: busy.retry_after_seconds });
+        }
+        let (answer, answered) = oneshot::channel();
+        let now = shared.clock.now();
+        let has_blobs = batch.iter().any(|incoming| intake::is_large(&incoming.event));
+        let request = if has_blobs {
+            let blobs = shared.log.blobs.clone();
+            blocking(move || Publish::prepare(batch, now, &blobs, answer)).await??
+        } else {
+            Publish::prepare(batch, now, &shared.log.blobs, answer)?
+        };
+        self.submit(request, answered).await?
+    }
+
+    fn subscribe(&self, function: FunctionId) -> Box<dyn Subscription> {
+        Box::new(FunctionSubscription::new(self.0.shared.clone(), function))
+    }
+
+    async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<Settled, SettleError> {
+        let shared = &self.0.shared;
+        let (answer, answered) = oneshot::channel();
+        let request = if settle::has_blobs(&settlement) {
+            let blobs = shared.log.blobs.clone();
+            blocking(move || Settle::prepare(delivery, settlement, &blobs, answer)).await??
+        } else {
+            Settle::prepare(delivery, settlement, &shared.log.blobs, answer)?
+        };
+        self.submit(request, answered).await?
+    }
+
+    // A key is read in microseconds from memory that the system shares: a hand-over to another thread costs more.
+    async fn read_key(&self, space: &str, key: &str) -> Result<Versioned, BusError> {
+        self.0.shared.log.read("read a key", |db| {
+            let found = db
+                .prepare_cached("SELECT revision, value FROM keyvalue WHERE space = ? AND key = ?")?
+                .query_row([space, key], |row| {
+                    Ok(Versioned { revision: rows::unsigned(row, 0)?, value: Some(row.get::<_, Vec<u8>>(1)?.into()) })
+                })
+                .optional()?;
+            Ok(found.unwrap_or(Versioned { revision: 0, value: None }))
+        })
+    }
+
+    async fn list_keys(
+        &self,
+        space: &str,
+        after: Option<&str>,
+        max: usize,
+    ) -> Result<(Revision, Vec<String>), BusError> {
+        self.0.shared.log.read("list keys", |db| {
+            // One transaction: the revision is that of the keys listed.
+            let transaction = db.unchecked_transaction()?;
+            let revision = transaction
+                .prepare_cached("SELECT revision FROM spaces WHERE space = ?")?
+                .query_row([space], |row| rows::unsigned(row, 0))
+                .optional()?;
+            let keys = transaction
+                .prepare_cached("SELECT key FROM keyvalue WHERE space = ? AND key > ? ORDER BY key LIMIT ?")?
+                .query_map((space, after.unwrap_or_default(), rows::sql(max as u64)), |row: &Row<'_>| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok((revision.unwrap_or(0), keys))
+        })
+    }
+
+    async fn activate(&self, deployment: Deployment, expected: u64, cause: Cause) -> Result<u64, ActivateError> {
+        let (answer, answered) = oneshot::channel();
+        let request = Activate { project: self.0.project, deployment, expected, cause, answer, result: Ok(0) };
+        let number = self.submit(Box::new(request), answered).await??;
+        // Whoever asked may subscribe to what it brings.
+        let mut active = self.active();
+        let reached = |active: &Option<Arc<Deployment>>| active.as_ref().is_some_and(|active| active.number >= number);
+        active.wait_for(reached).await.map_err(|_| BusError::Closed)?;
+        Ok(number)
+    }
+
+    fn active(&self) -> watch::Receiver<Option<Arc<Deployment>>> {
+        self.0.shared.active.subscribe()
+    }
+
+    async fn redrive(&self, letters: Vec<(FunctionId, Position)>) -> Result<u64, BusError> {
+        let (answer, answered) = oneshot::channel();
+        self.submit(Box::new(Redrive { letters, answer, put_back: Vec::new() }), answered).await?
+    }
+
+    async fn drop_letters(&self, letters: Vec<(FunctionId, Position)>, by: &str) -> Result<u64, BusError> {
+        let (answer, answered) = oneshot::channel();
+        self.submit(Box::new(DropLetters { letters, by: by.to_owned(), answer, dropped: 0 }), answered).await?
+    }
+
+    fn commits(&self) -> watch::Receiver<u64> {
+        self.0.shared.commits.subscribe()
+    }
+
+    async fn close(&self) -> Result<(), BusError> {
+        let shared = &self.0.shared;
+        shared.stop_deliveries();
+        let cursors = shared.queues().into_iter().map(|(id, queue)| (id, queue.cursor(shared))).collect();
+        // A writer that has stopped wrote what it could.
+        let _ = shared.inbox.submit(Box::new(Cursors(cursors)));
+        let inner = self.0.clone();
+        blocking(move || inner.stop()).await?;
+        if shared.failed.borrow().is_none() {
+            let reset = shared.starts.reset();
+            reset.map_err(|source| BusError::Store { what: "clear the starts", source: Box::new(source) })?;
+        }
+        Ok(())
+    }
+}

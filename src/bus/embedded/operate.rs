@@ -130,8 +130,6 @@ impl Write for Activate {
         let origin = Origin { kind: OriginKind::Runtime, name: source, verified: true };
         let record = group.insert(&prepared, &origin, 0)?.unwrap_or_default();
         self.write_ranges(group, record)?;
-        let body = serde_json::to_string(&self.deployment)
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         group
             .db
             .prepare_cached("INSERT INTO deployments (number, position, at, cause, body) VALUES (?, ?, ?, ?, ?)")?
@@ -139,8 +137,8 @@ impl Write for Activate {
                 sql(self.deployment.number),
                 sql(record),
                 group.now.as_micros(),
-                rows::cause_text(&self.cause),
-                body,
+                rows::to_json(&self.cause)?,
+                rows::to_json(&self.deployment)?,
             ])?;
         self.result = Ok(self.deployment.number);
         Ok(())
@@ -156,22 +154,6 @@ impl Write for Activate {
 }
 
 impl Group<'_> {
-    pub fn write_dead_letter(
-        &self,
-        function: FunctionId,
-        position: Position,
-        round: u32,
-        sequence: i64,
-    ) -> rusqlite::Result<()> {
-        self.db
-            .prepare_cached(
-                "INSERT OR REPLACE INTO dead_letters (function, position, sequence, round, state, changed_at, dropped_by)
-                 VALUES (?, ?, ?, ?, 0, NULL, NULL)",
-            )?
-            .execute(params![function.as_bytes(), sql(position), sequence, round])?;
-        Ok(())
-    }
-
     /// The round of an open dead letter.
     fn open_letter(&self, function: FunctionId, position: Position) -> rusqlite::Result<Option<u32>> {
         self.db
@@ -204,7 +186,9 @@ impl Write for Redrive {
             let Some(round) = group.open_letter(*function, *position)? else { continue };
             group
                 .db
-                .prepare_cached("UPDATE dead_letters SET state = 1, changed_at = ? WHERE function = ? AND position = ?")?
+                .prepare_cached(
+                    "UPDATE dead_letters SET state = 1, changed_at = ? WHERE function = ? AND position = ?",
+                )?
                 .execute(params![group.now.as_micros(), function.as_bytes(), sql(*position)])?;
             group
                 .db

@@ -5,7 +5,7 @@
 //! nothing else. `cursor` says where reading must start again after a crash: items that have a row of their own in the
 //! log (retries, redrives) do not hold it back.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::bus::PendingState;
@@ -65,7 +65,8 @@ pub(super) struct Queue {
     held: usize,
     /// Unsettled items without a row of their own.
     volatile: BTreeSet<Position>,
-    /// Every position here: place of the item.
+    /// Of every item here.
+    known: HashSet<Position>,
     retry_at: HashMap<Position, Timestamp>,
     last_token: Token,
 }
@@ -83,7 +84,7 @@ impl Queue {
 
     /// Takes an event in, at the place that its position gives it.
     pub fn offer(&mut self, item: Item) {
-        if self.knows(item.position) {
+        if !self.known.insert(item.position) {
             return;
         }
         if !item.durable {
@@ -94,7 +95,7 @@ impl Queue {
 
     /// Takes an item in that waits until a time, and holds its key meanwhile.
     pub fn offer_at(&mut self, item: Item, due: Timestamp) {
-        if self.knows(item.position) {
+        if !self.known.insert(item.position) {
             return;
         }
         if let Some(key) = &item.key {
@@ -126,13 +127,6 @@ impl Queue {
         self.ready.insert(item.position, item);
     }
 
-    fn knows(&self, position: Position) -> bool {
-        self.ready.contains_key(&position)
-            || self.running.contains_key(&position)
-            || self.retry_at.contains_key(&position)
-            || self.volatile.contains(&position)
-    }
-
     /// Hands the first ready item out.
     pub fn take(&mut self, now: Timestamp) -> Option<(Item, Token)> {
         let (_, mut item) = self.ready.pop_first()?;
@@ -154,6 +148,7 @@ impl Queue {
     pub fn settled(&mut self, position: Position, token: Token) {
         let Some(item) = self.finish(position, token) else { return };
         self.volatile.remove(&position);
+        self.known.remove(&position);
         let Some(key) = item.key else { return };
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         match lane.held.pop_first() {

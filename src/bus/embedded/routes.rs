@@ -35,7 +35,8 @@ impl Routes {
             if self.by_type.len() >= TYPES_KNOWN_MAX {
                 self.by_type.clear();
             }
-            let reached = (0..self.functions.len()).filter(|index| matches_type(&self.functions[*index], &event.event.ty));
+            let reached =
+                (0..self.functions.len()).filter(|index| matches_type(&self.functions[*index], &event.event.ty));
             self.by_type.insert(event.event.ty.clone(), reached.collect());
         }
         let reached = self.by_type.get(&event.event.ty).map_or(&[][..], Vec::as_slice);

@@ -2,9 +2,10 @@
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::bus::Cause;
 use crate::clock::Timestamp;
 use crate::deployment::{Deployment, Digest, FunctionId};
 use crate::event::{Accepted, Event, Origin, OriginKind, Position};
@@ -48,11 +49,7 @@ pub(super) fn accepted(row: &Row<'_>) -> rusqlite::Result<Stored> {
             position: unsigned(row, 0)?,
             accepted_at: time(row, 1)?,
             hops: row.get(2)?,
-            origin: Origin {
-                kind: origin_kind(&row.get::<_, String>(3)?)?,
-                name: row.get(4)?,
-                verified: row.get(5)?,
-            },
+            origin: Origin { kind: origin_kind(&row.get::<_, String>(3)?)?, name: row.get(4)?, verified: row.get(5)? },
             event: event(row, 6)?,
         },
         data: row.get::<_, Option<[u8; 32]>>(7)?.map(Digest::from_bytes),
@@ -75,12 +72,8 @@ pub(super) fn tail(db: &Connection) -> rusqlite::Result<Position> {
 
 pub(super) fn deployment(db: &Connection, number: u64) -> rusqlite::Result<Option<Deployment>> {
     db.prepare_cached("SELECT body FROM deployments WHERE number = ?")?
-        .query_row([sql(number)], |row| deployment_body(row, 0))
+        .query_row([sql(number)], |row| json(row, 0))
         .optional()
-}
-
-pub(super) fn deployment_body(row: &Row<'_>, index: usize) -> rusqlite::Result<Deployment> {
-    serde_json::from_str(row.get_ref(index)?.as_str()?).map_err(|error| unreadable(index, error))
 }
 
 /// The number of the last deployment; 0 before the first.
@@ -109,23 +102,12 @@ fn origin_kind(text: &str) -> rusqlite::Result<OriginKind> {
         .ok_or_else(|| unreadable(3, Unknown { what: "origin", text: text.to_owned() }))
 }
 
-pub(super) fn cause_text(cause: &Cause) -> String {
-    match cause {
-        Cause::ProjectFile => "project-file".to_owned(),
-        Cause::Operator(name) => format!("operator:{name}"),
-        Cause::Event(position) => format!("event:{position}"),
-    }
+pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, index: usize) -> rusqlite::Result<T> {
+    serde_json::from_str(row.get_ref(index)?.as_str()?).map_err(|error| unreadable(index, error))
 }
 
-pub(super) fn cause(row: &Row<'_>, index: usize) -> rusqlite::Result<Cause> {
-    let text: String = row.get(index)?;
-    match text.split_once(':') {
-        None if text == "project-file" => Some(Cause::ProjectFile),
-        Some(("operator", name)) => Some(Cause::Operator(name.to_owned())),
-        Some(("event", position)) => position.parse().ok().map(Cause::Event),
-        Some(_) | None => None,
-    }
-    .ok_or_else(|| unreadable(index, Unknown { what: "cause", text }))
+pub(super) fn to_json(value: &impl Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -155,4 +137,26 @@ pub(super) fn first_since(db: &Connection, time: Timestamp) -> rusqlite::Result<
         }
     }
     Ok(accepted_at(low)?.map(|(position, _)| position))
+}
+
+/// The deployment that the record at a position made active.
+pub(super) fn deployment_of_record(db: &Connection, record: Position) -> rusqlite::Result<Option<Deployment>> {
+    db.prepare_cached("SELECT body FROM deployments WHERE position = ?")?
+        .query_row([sql(record)], |row| json(row, 0))
+        .optional()
+}
+
+pub(super) fn write_dead_letter(
+    db: &Connection,
+    function: FunctionId,
+    position: Position,
+    round: u32,
+    sequence: i64,
+) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO dead_letters (function, position, sequence, round, state, changed_at, dropped_by)
+         VALUES (?, ?, ?, ?, 0, NULL, NULL)",
+    )?
+    .execute(params![function.as_bytes(), sql(position), sequence, round])?;
+    Ok(())
 }

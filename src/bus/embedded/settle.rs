@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use super::intake::Prepared;
+use super::intake::{Prepared, is_large};
 use super::log::blob_failed;
 use super::rows::{self, sql};
 use super::shared::Shared;
@@ -22,6 +22,11 @@ use crate::outcome::Decision;
 
 /// A larger recording lies in the blob store.
 const RECORDING_INLINE_BYTES_MAX: usize = 512 * 1024;
+
+/// Whether something of it belongs into the blob store.
+pub(super) fn has_blobs(settlement: &Settlement) -> bool {
+    settlement.recording.len() > RECORDING_INLINE_BYTES_MAX || settlement.emitted.iter().any(is_large)
+}
 
 pub(super) struct Settle {
     delivery: Delivery,
@@ -104,8 +109,11 @@ impl Settle {
         }
         let delivery = &self.delivery;
         let name = delivery.deployment.function_by_id(delivery.function).map(|function| function.name.to_string());
-        let origin =
-            Origin { kind: OriginKind::Function, name: name.unwrap_or_else(|| delivery.function.to_string()), verified: true };
+        let origin = Origin {
+            kind: OriginKind::Function,
+            name: name.unwrap_or_else(|| delivery.function.to_string()),
+            verified: true,
+        };
         for prepared in &self.emitted {
             let (id, source) = prepared.identity();
             // Ids are derived: what is there already is this very event.
@@ -123,7 +131,7 @@ impl Settle {
             Decision::RetryAt(at) => (1, Some(at.as_micros())),
             Decision::DeadLetter => (2, None),
         };
-        let failure = settlement.failure.as_ref().map(serde_json::to_string).transpose();
+        let failure = settlement.failure.as_ref().map(rows::to_json).transpose()?;
         group
             .db
             .prepare_cached(
@@ -137,7 +145,7 @@ impl Settle {
                 delivery.attempt,
                 verdict,
                 retry_at,
-                failure.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?,
+                failure,
                 group.now.as_micros(),
                 i64::try_from(settlement.duration.as_micros()).unwrap_or(i64::MAX),
                 sql(delivery.deployment.number),
@@ -184,7 +192,13 @@ impl Settle {
             Decision::Ack => tally.delivered += 1,
             Decision::DeadLetter => {
                 tally.failed += 1;
-                group.write_dead_letter(delivery.function, delivery.event.position, delivery.round, sequence)?;
+                rows::write_dead_letter(
+                    group.db,
+                    delivery.function,
+                    delivery.event.position,
+                    delivery.round,
+                    sequence,
+                )?;
             }
         }
         if delivery.attempt > 1 || delivery.round > 0 {

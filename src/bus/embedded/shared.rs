@@ -1,7 +1,7 @@
 //! What the threads of an embedded bus and its callers share.
 
-use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -191,6 +191,21 @@ impl FunctionQueue {
 
     pub fn offer_at(&self, item: Item, due: Timestamp) {
         lock(&self.state).queue.offer_at(item, due);
+    }
+
+    /// Takes a fresh event in; without room, the function lags from here on.
+    pub fn offer_fresh(&self, item: Item) {
+        let mut state = lock(&self.state);
+        if state.frontier.is_some() {
+            return;
+        }
+        if !state.queue.has_room() {
+            state.frontier = Some(item.position - 1);
+            return;
+        }
+        state.queue.offer(item);
+        drop(state);
+        self.arrived.notify_one();
     }
 
     /// Hands out, and notes the start.

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 
 use super::queue::{Item, Token};
 use super::shared::{FunctionQueue, Shared, Taken};
-use crate::bus::{Delivery, Subscription};
+use crate::bus::{BusError, Delivery, Subscription};
 use crate::clock::Timestamp;
 use crate::deployment::FunctionId;
-use crate::event::Position;
+use crate::event::{Accepted, Position};
 
 pub(super) struct FunctionSubscription {
     shared: Arc<Shared>,
@@ -21,19 +21,18 @@ impl FunctionSubscription {
         FunctionSubscription { shared, function }
     }
 
-    fn delivery(&self, queue: &Arc<FunctionQueue>, item: &Item, token: Token) -> Option<Delivery> {
-        // Made first: whatever fails from here on gives the item back.
-        let guard = Guard { shared: self.shared.clone(), queue: queue.clone(), position: item.position, token };
-        let deployment = self.shared.active.borrow().clone()?;
-        let event = match self.shared.log.event(item.position) {
-            Ok(event) => event?,
+    async fn delivery(&self, queue: &Arc<FunctionQueue>, item: Item, token: Token) -> Option<Delivery> {
+        // Made first: if whoever waits is gone meanwhile, the item goes back.
+        let mut guard = Guard { shared: self.shared.clone(), queue: queue.clone(), position: item.position, token };
+        let event = match self.event(item.position).await {
+            Ok(event) => event,
             Err(error) => {
                 tracing::error!(function = %self.function, position = item.position, %error, "an event cannot be read");
-                // It would only be taken again at once: it stays out, and comes back at the next start.
-                std::mem::forget(guard);
+                guard.stay_out();
                 return None;
             }
         };
+        let deployment = self.shared.active.borrow().clone()?;
         Some(Delivery {
             event,
             deployment,
@@ -44,6 +43,16 @@ impl FunctionSubscription {
             lost: item.lost,
             guard: Box::new(guard),
         })
+    }
+
+    async fn event(&self, position: Position) -> Result<Arc<Accepted>, BusError> {
+        if let Some(event) = self.shared.log.recent(position) {
+            return Ok(event);
+        }
+        let shared = self.shared.clone();
+        let read = move || shared.log.event(position);
+        let event = tokio::task::spawn_blocking(read).await.map_err(|_| BusError::Closed)??;
+        event.ok_or_else(|| BusError::Store { what: "find an event of the log", source: "it is not there".into() })
     }
 }
 
@@ -57,7 +66,7 @@ impl Subscription for FunctionSubscription {
                 Taken::Closed => return None,
                 Taken::Nothing => queue.arrived().await,
                 Taken::Item(item, token) => {
-                    if let Some(delivery) = self.delivery(&queue, &item, token) {
+                    if let Some(delivery) = self.delivery(&queue, item, token).await {
                         return Some(delivery);
                     }
                 }
@@ -77,6 +86,11 @@ pub(super) struct Guard {
 impl Guard {
     pub fn settled(&self) {
         self.queue.settled(&self.shared, self.position, self.token);
+    }
+
+    /// It cannot be delivered, and would only be taken again at once: it comes back at the next start.
+    fn stay_out(&mut self) {
+        self.token = Token::MAX;
     }
 
     pub fn retry(&self, at: Timestamp) {

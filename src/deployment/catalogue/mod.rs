@@ -200,7 +200,7 @@ mod tests {
                 "context": {
                   "id": "5b1c2f0e-7d7a-4f43-9d0a-0c8f7a3e2b11",
                   "source": "/samples",
-                  "specversion": "0.5.1",
+                  "specversion": "0.5.0",
                   "timestamp": "2026-11-23T04:45:00Z",
                   "type": "dev.cdevents.artifact.published.0.3.0"
                 },
@@ -208,7 +208,7 @@ mod tests {
                   "content": {
                     "user": "release-bot"
                   },
-                  "id": "pkg:oci/shop@sha256%3A9d1c?repository_url=registry.example.com/acme/shop",
+                  "id": "pkg:oci/shop@sha256%3A2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae?repository_url=registry.example.com/acme/shop",
                   "source": "/samples"
                 }
               },
@@ -216,7 +216,7 @@ mod tests {
               "id": "5b1c2f0e-7d7a-4f43-9d0a-0c8f7a3e2b11",
               "source": "/samples",
               "specversion": "1.0",
-              "subject": "pkg:oci/shop@sha256%3A9d1c?repository_url=registry.example.com/acme/shop",
+              "subject": "pkg:oci/shop@sha256%3A2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae?repository_url=registry.example.com/acme/shop",
               "time": "2026-11-23T04:45:00Z",
               "type": "dev.cdevents.artifact.published.0.3.0"
             }"#]]

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use ::cron::Schedule;
+use chrono::{DateTime, Utc};
 
 /// The fields before the day of the week, and what stands in them.
 const FIELDS: [(&str, &str); 5] = [
@@ -22,7 +23,8 @@ pub(super) fn cron(text: &str) -> Result<String, String> {
         6 => {}
         count => {
             return Err(format!(
-                "{text:?} has {count} of 5 or 6 fields; write minute, hour, day, month and day of the week, seconds first if wanted"
+                "{text:?} has {count} of 5 or 6 fields; write minute, hour, day, month and day of the week, \
+                 seconds first if wanted"
             ));
         }
     }
@@ -41,6 +43,14 @@ pub(super) fn cron(text: &str) -> Result<String, String> {
             ));
         }
     }
+    // A restricted day of the week comes every week; only a day of the month can be one that never is.
+    let any_weekday = fields[5].starts_with(['*', '?']);
+    fields[5] = "*";
+    let schedule =
+        Schedule::from_str(&fields.join(" ")).map_err(|error| format!("{text:?} is no schedule: {error}"))?;
+    if any_weekday && schedule.after(&DateTime::<Utc>::UNIX_EPOCH).next().is_none() {
+        return Err(format!("{text:?} never comes due: no such month has a day {}", fields[3]));
+    }
     Ok(text.to_owned())
 }
 
@@ -49,7 +59,7 @@ fn is_day_range(part: &str) -> bool {
     let stepped = step.parse::<u8>().is_ok_and(|step| (1..=7).contains(&step));
     let known = match range.split_once('-') {
         Some((first, last)) => is_day(first) && is_day(last),
-        None => range == "*" || is_day(range),
+        None => range == "*" || range == "?" || is_day(range),
     };
     stepped && known
 }

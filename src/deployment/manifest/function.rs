@@ -5,20 +5,19 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::config::config;
 use super::read::{Item, Table};
 use super::settings::{bytes, period, unique};
 use super::{emits, name, units};
 use crate::deployment::catalogue::type_pattern;
 use crate::deployment::check::refused_imports;
 use crate::deployment::{
-    Component, ComponentRef, ConfigValue, Connection, Digest, Function, FunctionId, FunctionName, Grants, Limits,
-    Order, Start, Trigger,
+    Component, ComponentRef, Connection, Digest, Function, FunctionId, FunctionName, Grants, Limits, Order, Start,
+    Trigger,
 };
 use crate::filter::{Filter, KeyExpression, TypePattern};
 use crate::outcome::RetryPolicy;
 
-/// Bytes of one value of `config`.
-const CONFIG_VALUE_BYTES_MAX: usize = 256 * 1024;
 const CONCURRENCY_DEFAULT: u32 = 8;
 const CONCURRENCY_MAX: u32 = 10_000;
 /// A module of the Rust toolchain starts with more than one MiB; 4 GiB is all that wasm32 can address.
@@ -174,53 +173,6 @@ fn filter(table: &mut Table<'_>) -> Option<Filter> {
     }
 }
 
-fn config(item: Item<'_>) -> Option<BTreeMap<String, ConfigValue>> {
-    let read = |key: &str, item: Item<'_>| {
-        let value = config_value(&item)?;
-        if value.text.len() > CONFIG_VALUE_BYTES_MAX {
-            item.error(format!("has {} bytes; at most {CONFIG_VALUE_BYTES_MAX} are allowed", value.text.len()));
-        }
-        Some((key.to_owned(), value))
-    };
-    Some(item.entries(read)?.into_iter().collect())
-}
-
-fn config_value(item: &Item<'_>) -> Option<ConfigValue> {
-    let literal = |text: String| Some(ConfigValue { text, file: None });
-    match item.value() {
-        DeValue::String(_) => literal(item.text()?.to_owned()),
-        DeValue::Boolean(value) => literal(value.to_string()),
-        DeValue::Float(number) => literal(number.as_str().to_owned()),
-        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(number) => literal(number.to_string()),
-            Err(_) => {
-                item.error(format!("{number} does not fit in 64 bits; write it as text"));
-                None
-            }
-        },
-        DeValue::Table(_) => item.table(|table| table.need("file", |item| config_file(&item))).flatten(),
-        DeValue::Array(_) | DeValue::Datetime(_) => {
-            item.error("is no value of config; write text, a number, true, false or { file = \"PATH\" }");
-            None
-        }
-    }
-}
-
-fn config_file(item: &Item<'_>) -> Option<ConfigValue> {
-    let path = item.filled()?;
-    let text = match item.sources().file(path) {
-        Ok(bytes) => String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned()),
-        Err(error) => Err(error),
-    };
-    match text {
-        Ok(text) => Some(ConfigValue { text, file: Some(path.to_owned()) }),
-        Err(error) => {
-            item.error(format!("cannot read {path}: {error}"));
-            None
-        }
-    }
-}
-
 fn grants(table: &mut Table<'_>, function: Option<&FunctionName>, context: &mut Context<'_, '_>) -> Grants {
     let own_name = function.map_or("above", FunctionName::as_str);
     let (keyvalue_write, keyvalue_read) = table
@@ -230,7 +182,7 @@ fn grants(table: &mut Table<'_>, function: Option<&FunctionName>, context: &mut 
                     let space = item.checked(name)?;
                     if let Some(writer) = context.writers.get(&space) {
                         item.error(format!(
-                            "function {writer} writes the key space {space} already; one function writes it, others read"
+                            "function {writer} writes the key space {space} already; one writes it, others read"
                         ));
                     }
                     context.writers.insert(space.clone(), own_name.to_owned());

@@ -1,5 +1,6 @@
 //! The project file, `tidegate.toml`: every problem at once, with key and line.
 
+mod config;
 mod cron;
 mod emits;
 mod function;

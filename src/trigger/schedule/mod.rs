@@ -28,8 +28,9 @@ const LOOK_BACK_MAX: usize = 200;
 
 /// Publishes the ticks of `trigger` until it is told to stop.
 pub async fn run(trigger: ScheduleTrigger, intake: Intake, history: Arc<dyn History>) -> Result<(), TriggerError> {
-    let schedule = Schedule::parse(&trigger.cron, &trigger.timezone)?;
     let name = name(&trigger);
+    let schedule = Schedule::parse(&trigger.cron, &trigger.timezone)
+        .map_err(|source| TriggerError::Schedule { trigger: name.clone(), source })?;
     let mut failures = 0;
     let mut told = loop {
         match last_tick(&trigger, history.as_ref()).await {
@@ -44,10 +45,9 @@ pub async fn run(trigger: ScheduleTrigger, intake: Intake, history: Arc<dyn Hist
     };
     loop {
         let now = intake.clock.now();
-        for planned in schedule.due(told, now, trigger.missed) {
-            if intake.publish(&name, tick(&trigger, planned)).await? == Taken::Stopped {
-                return Ok(());
-            }
+        let ticks = schedule.due(told, now, trigger.missed).into_iter().map(|planned| tick(&trigger, planned));
+        if intake.publish(&name, ticks.collect()).await? == Taken::Stopped {
+            return Ok(());
         }
         told = told.max(now);
         let next = schedule.next_after(told).map(|next| next.since(intake.clock.now()));

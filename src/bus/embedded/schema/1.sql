@@ -119,7 +119,7 @@ CREATE TABLE spaces (
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- cause: project-file, operator:NAME or event:POSITION. position: of its record in the log.
+-- cause and body are JSON. position: of its record in the log.
 CREATE TABLE deployments (
     number INTEGER PRIMARY KEY,
     position INTEGER NOT NULL,

@@ -1,0 +1,94 @@
+//! What follows from an activation: connections, triggers and a path for each function, as the active deployment has them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, watch};
+
+use super::AppError;
+use crate::api::Webhooks;
+use crate::bus::{Bus, History};
+use crate::deployment::{Deployment, FunctionId, Trigger};
+use crate::dispatch::{self, Path};
+use crate::host::Connections;
+use crate::tasks::Tasks;
+use crate::trigger::{Intake, TriggerError, bucket, queue, schedule};
+
+/// Follows activations until the process stops.
+pub async fn follow(
+    path: Arc<Path>,
+    webhooks: watch::Sender<Arc<Webhooks>>,
+    history: Arc<dyn History>,
+    ended: mpsc::Sender<AppError>,
+    tasks: Tasks,
+) {
+    let stopping = tasks.stopping();
+    let mut active = path.bus.active();
+    let mut served = HashSet::new();
+    let mut triggers = tasks.child();
+    loop {
+        let deployment = active.borrow_and_update().clone();
+        if let Some(deployment) = deployment {
+            connect(&path, &webhooks, &deployment);
+            serve_new(&path, &deployment, &mut served, &tasks);
+            // A trigger keeps its place in the log, so that its successor goes on where it stopped.
+            triggers.stop();
+            triggers = tasks.child();
+            for trigger in &deployment.triggers {
+                spawn(trigger, &path, &history, &ended, &triggers);
+            }
+        }
+        match stopping.run_until_cancelled(active.changed()).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => return,
+        }
+    }
+}
+
+/// Secrets were resolved before the activation; where one vanished since then, what stood before stays.
+fn connect(path: &Path, webhooks: &watch::Sender<Arc<Webhooks>>, deployment: &Deployment) {
+    let env = |name: &str| std::env::var(name).ok();
+    match Connections::from_deployment(deployment, &env) {
+        Ok(connections) => path.world.replace_connections(connections),
+        Err(error) => path.metrics.kept("connections", deployment.number, &error),
+    }
+    match Webhooks::resolve(&deployment.triggers, &env) {
+        Ok(resolved) => drop(webhooks.send_replace(Arc::new(resolved))),
+        Err(error) => path.metrics.kept("webhooks", deployment.number, &error),
+    }
+}
+
+/// A path for each function that had none; those of functions that are gone end by themselves.
+fn serve_new(path: &Arc<Path>, deployment: &Deployment, served: &mut HashSet<FunctionId>, tasks: &Tasks) {
+    served.retain(|id| deployment.function_by_id(*id).is_some());
+    for function in &deployment.functions {
+        if served.insert(function.id) {
+            let subscription = path.bus.subscribe(function.id);
+            tasks.spawn(dispatch::serve(path.clone(), function.id, subscription, tasks.clone()));
+        }
+    }
+}
+
+fn spawn(
+    trigger: &Trigger,
+    path: &Path,
+    history: &Arc<dyn History>,
+    ended: &mpsc::Sender<AppError>,
+    tasks: &Tasks,
+) {
+    let (metrics, stop, ended) = (path.metrics.clone(), tasks.stopping(), ended.clone());
+    let intake = Intake { bus: path.bus.clone(), clock: path.clock.clone(), metrics, stop };
+    let loops: BoxFuture<'static, Result<(), TriggerError>> = match trigger.clone() {
+        Trigger::Webhook(_) => return,
+        Trigger::Schedule(trigger) => Box::pin(schedule::run(trigger, intake, history.clone())),
+        Trigger::Bucket(trigger) => Box::pin(bucket::run(trigger, intake)),
+        Trigger::Queue(trigger) => Box::pin(queue::run(trigger, intake)),
+    };
+    tasks.spawn(async move {
+        if let Err(error) = loops.await {
+            // Another failure may be told first; one is enough to stop the process.
+            let _ = ended.try_send(error.into());
+        }
+    });
+}

@@ -1,0 +1,181 @@
+//! Putting it together: a project's folder becomes a running process, and the process ends without losing anything.
+
+mod active;
+mod deployer;
+
+use std::net::SocketAddr;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, RwLock, mpsc, watch};
+
+pub use deployer::{Deployed, Deployer};
+
+use crate::api::{self, Access, AccessError, ApiState, Bodies, DeployError, Doors};
+use crate::blob::Blobs;
+use crate::bus::embedded::{Embedded, OpenError, Settings};
+use crate::bus::{Bus, BusError, Cause};
+use crate::clock::Clock;
+use crate::components::Components;
+use crate::deployment::{PROJECT_FILE, Sources};
+use crate::dispatch::Path;
+use crate::host::{Connections, World};
+use crate::invoke::{Engine, EngineError, EngineSettings};
+use crate::project::{Folder, Project};
+use crate::tasks::Tasks;
+use crate::telemetry::Metrics;
+use crate::trigger::TriggerError;
+
+/// Live instances at once, over all functions, unless `[limits] invocations_max` says otherwise.
+const INVOCATIONS_MAX: u32 = 256;
+/// How long a stopping process waits for invocations; what is cut off then is delivered again at the next start.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// A running project.
+pub struct App {
+    /// Where webhooks are taken.
+    pub hooks: SocketAddr,
+    /// Where everything else is answered.
+    pub api: SocketAddr,
+    bus: Arc<Embedded>,
+    tasks: Tasks,
+    failures: mpsc::Receiver<AppError>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error("environment variables of {PROJECT_FILE} are not set: {}; set them and start again", .0.join(", "))]
+    Unset(Vec<String>),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error("cannot make {}", .folder.display())]
+    Folder {
+        folder: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    #[error("cannot listen on {address} for {what}; if another server is there, change `[listen]` in tidegate.toml")]
+    Listen {
+        what: &'static str,
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error("the log failed; what was accepted is on disk and is taken up at the next start")]
+    LogFailed,
+    #[error("a listener ended")]
+    Door {
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Trigger(#[from] TriggerError),
+    #[error("invocations were cut off after {} s; they are delivered again at the next start", GRACE.as_secs())]
+    CutOff,
+}
+
+impl App {
+    /// Opens the project's log, activates its file if that is new, and starts to serve.
+    pub async fn spawn(project: &Project, clock: Clock, metrics: Metrics) -> Result<App, AppError> {
+        let manifest = &project.manifest;
+        let folder = Folder { root: project.folder.clone() };
+        let unset = manifest.unset_variables(&folder);
+        if !unset.is_empty() {
+            return Err(AppError::Unset(unset));
+        }
+        let access = Access::resolve(&manifest.listen.tokens, &|name| folder.env(name))?;
+        // Before anything is changed: a port that is taken ends the start.
+        let (hooks_listener, hooks) = listen("webhooks", manifest.listen.hooks).await?;
+        let (api_listener, api) = listen("the API", manifest.listen.api).await?;
+
+        let state = project.state_folder();
+        let blobs = Blobs::open(state.join("blobs")).map_err(|source| AppError::Folder { folder: state.clone(), source })?;
+        let bus = Arc::new(Embedded::open(&state, blobs.clone(), clock.clone(), Settings::default())?);
+        let engine = Arc::new(Engine::new(engine_settings(&state, manifest.limits.invocations_max))?);
+        let components = Components::new(engine, blobs);
+        let deployer =
+            Arc::new(Deployer { bus: bus.clone(), history: bus.clone(), components: components.clone(), turn: Mutex::default() });
+        deployer.apply(manifest, &folder, Cause::ProjectFile).await?;
+
+        let tasks = Tasks::new();
+        let (webhooks, webhooks_seen) = watch::channel(Arc::default());
+        let world = Arc::new(World::new(bus.clone(), clock.clone(), Connections::none()));
+        let path = Path { bus: bus.clone(), components, world, clock: clock.clone(), metrics: metrics.clone(), process: RwLock::default() };
+        let (ended, failures) = mpsc::channel(1);
+        tasks.spawn(active::follow(Arc::new(path), webhooks, bus.clone(), ended.clone(), tasks.clone()));
+
+        let doors = Doors { hooks, api, names: manifest.listen.names.clone(), access };
+        let state = Arc::new(ApiState {
+            project: manifest.project.clone(),
+            bus: Some(bus.clone()),
+            history: bus.clone(),
+            deployer: Some(deployer),
+            clock,
+            metrics: metrics.clone(),
+            webhooks: webhooks_seen,
+            doors,
+            bodies: Bodies::default(),
+            shutdown: tasks.stopping(),
+        });
+        for (listener, router) in [(hooks_listener, api::hooks(state.clone())), (api_listener, api::api(state))] {
+            let (ended, serving) = (ended.clone(), api::serve(listener, router, tasks.stopping()));
+            tasks.spawn(async move {
+                if let Err(source) = serving.await {
+                    // Another failure may be told first; one is enough to stop the process.
+                    let _ = ended.try_send(AppError::Door { source });
+                }
+            });
+        }
+        Ok(App { hooks, api, bus, tasks, failures })
+    }
+
+    /// Resolves if what must run for ever ended: a door, a trigger, or the log itself. Stop then. Cancel-safe.
+    pub async fn failed(&mut self) -> AppError {
+        // Both are cancel-safe: one reads a state, the other takes a message or nothing.
+        tokio::select! {
+            () = self.bus.failed() => AppError::LogFailed,
+            Some(failure) = self.failures.recv() => failure,
+        }
+    }
+
+    /// Stops intake, lets invocations finish, and closes the log.
+    pub async fn stop(self) -> Result<(), AppError> {
+        self.tasks.stop();
+        let finished = self.tasks.finished(GRACE).await;
+        self.bus.close().await?;
+        if finished { Ok(()) } else { Err(AppError::CutOff) }
+    }
+}
+
+async fn listen(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
+    let failed = |source| AppError::Listen { what, address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Guests get as many threads as the machine has cores: waiting for a guest must not keep another from running.
+fn engine_settings(state: &FilePath, invocations_max: Option<u32>) -> EngineSettings {
+    EngineSettings {
+        invocations_max: invocations_max.unwrap_or(INVOCATIONS_MAX),
+        cache: Some(cache_folder(state)),
+        threads: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+    }
+}
+
+/// The user's cache folder, else the project's state: never a place that comes with a project.
+fn cache_folder(state: &FilePath) -> PathBuf {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let user = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+    user.map_or_else(|| state.join("compiled"), |cache| cache.join("tidegate"))
+}

@@ -1,0 +1,226 @@
+//! How one function reads the log: by whom its events are judged, and pages of them by type.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+
+use super::operate::order_key;
+use super::queue::Item;
+use super::reader::PAGE_EVENTS_MAX;
+use super::routes::matches_type;
+use super::rows::{self, ACCEPTED, Stored, sql};
+use super::shared::{FunctionQueue, Shared};
+use crate::bus::BusError;
+use crate::clock::Timestamp;
+use crate::deployment::{Function, FunctionId};
+use crate::event::Position;
+
+/// A function that asks for more types than this reads the log as it is.
+const TYPES_BY_INDEX_MAX: usize = 16;
+
+pub(super) struct Feed {
+    pub queue: Arc<FunctionQueue>,
+    /// By position.
+    ranges: Vec<Range>,
+    /// Up to here an event may have been settled before: the fence is asked.
+    fenced_until: Position,
+    /// Whether it judged anything since its cursor was written.
+    pub touched: bool,
+    written: Position,
+}
+
+/// From a position on, the function as it was deployed; none: it was not.
+struct Range {
+    from: Position,
+    function: Option<Arc<Function>>,
+}
+
+pub(super) struct Page {
+    pub events: Vec<Stored>,
+    /// Those that have a final settlement.
+    pub settled: HashSet<Position>,
+    /// Every event up to here that the function may want is in the page.
+    pub read_to: Position,
+}
+
+impl Feed {
+    /// Reads a function's cursor, its ranges and what is pending; it starts as one that lags.
+    pub fn open(shared: &Shared, function: &Function, read: Position) -> Result<Self, BusError> {
+        let (cursor, ranges, pending) = shared.log.read("read a cursor", |db| {
+            let cursor = cursor(db, function.id)?;
+            Ok((cursor, ranges(db, function.id, cursor)?, pending(db, function.id)?))
+        })?;
+        let queue = Arc::new(FunctionQueue::new(function.id, cursor));
+        for (item, due) in pending {
+            let key = order_key(&shared.log, function, item.position);
+            queue.offer_at(Item { key, ..item }, due);
+            shared.expect_retry(function.id, due);
+        }
+        Ok(Feed { queue, ranges, fenced_until: read, touched: false, written: cursor })
+    }
+
+    /// From `from` on the function is this one.
+    pub fn change(&mut self, function: &Function, from: Position) {
+        let same = self.ranges.last().and_then(|range| range.function.as_deref()) == Some(function);
+        if !same {
+            self.ranges.push(Range { from, function: Some(Arc::new(function.clone())) });
+        }
+    }
+
+    /// Who judges the event at `position`, and up to where.
+    pub fn judging(&mut self, position: Position) -> (Option<Arc<Function>>, Position) {
+        while self.ranges.get(1).is_some_and(|next| next.from <= position) {
+            self.ranges.remove(0);
+        }
+        let end = self.ranges.get(1).map_or(Position::MAX, |next| next.from - 1);
+        match self.ranges.first() {
+            Some(range) if range.from <= position => (range.function.clone(), end),
+            Some(range) => (None, range.from - 1),
+            None => (None, Position::MAX),
+        }
+    }
+
+    /// The next events of the function's types after `after` and up to `until`.
+    pub fn page(
+        &self,
+        db: &Connection,
+        function: &Function,
+        types: &HashSet<String>,
+        after: Position,
+        until: Position,
+    ) -> rusqlite::Result<Page> {
+        let wanted: Vec<&String> = types.iter().filter(|ty| matches_type(function, ty)).collect();
+        let (events, read_to) = if wanted.len() > TYPES_BY_INDEX_MAX {
+            let mut events = scan(db, after, until, PAGE_EVENTS_MAX)?;
+            let read_to = if events.len() < PAGE_EVENTS_MAX { until } else { last(&events).unwrap_or(until) };
+            events.retain(|stored| matches_type(function, &stored.accepted.event.ty));
+            (events, read_to)
+        } else {
+            by_types(db, &wanted, after, until)?
+        };
+        let settled =
+            if after < self.fenced_until { settled(db, function.id, after, read_to)? } else { HashSet::new() };
+        Ok(Page { events, settled, read_to })
+    }
+
+    /// The cursor, if it moved and is worth a row.
+    pub fn moved(&mut self, shared: &Shared) -> Option<Position> {
+        if !std::mem::take(&mut self.touched) {
+            return None;
+        }
+        let cursor = self.queue.cursor(shared);
+        (cursor > self.written).then(|| {
+            self.written = cursor;
+            cursor
+        })
+    }
+}
+
+fn last(events: &[Stored]) -> Option<Position> {
+    events.last().map(|stored| stored.accepted.position)
+}
+
+/// Each type by the index, merged in log order.
+fn by_types(
+    db: &Connection,
+    types: &[&String],
+    after: Position,
+    until: Position,
+) -> rusqlite::Result<(Vec<Stored>, Position)> {
+    let mut events = Vec::new();
+    let mut whole = true;
+    for ty in types {
+        let of_type: Vec<Stored> = db
+            .prepare_cached(&format!(
+                "SELECT {ACCEPTED} FROM events WHERE type = ? AND position > ? AND position <= ? ORDER BY position LIMIT ?"
+            ))?
+            .query_map(params![ty, sql(after), sql(until), PAGE_EVENTS_MAX as i64], rows::accepted)?
+            .collect::<rusqlite::Result<_>>()?;
+        whole &= of_type.len() < PAGE_EVENTS_MAX;
+        events.extend(of_type);
+    }
+    events.sort_by_key(|stored| stored.accepted.position);
+    whole &= events.len() <= PAGE_EVENTS_MAX;
+    events.truncate(PAGE_EVENTS_MAX);
+    let read_to = if whole { until } else { last(&events).unwrap_or(until) };
+    Ok((events, read_to))
+}
+
+/// Events as they stand in the log.
+pub(super) fn scan(db: &Connection, after: Position, until: Position, max: usize) -> rusqlite::Result<Vec<Stored>> {
+    db.prepare_cached(&format!(
+        "SELECT {ACCEPTED} FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+    ))?
+    .query_map(params![sql(after), sql(until), sql(max as u64)], rows::accepted)?
+    .collect()
+}
+
+fn settled(
+    db: &Connection,
+    function: FunctionId,
+    after: Position,
+    until: Position,
+) -> rusqlite::Result<HashSet<Position>> {
+    db.prepare_cached(
+        "SELECT position FROM invocations WHERE function = ? AND position > ? AND position <= ? AND verdict <> 1",
+    )?
+    .query_map(params![function.as_bytes(), sql(after), sql(until)], |row| rows::unsigned(row, 0))?
+    .collect()
+}
+
+/// Every type in the log, by steps through the index.
+pub(super) fn types(db: &Connection) -> rusqlite::Result<HashSet<String>> {
+    db.prepare(
+        "WITH RECURSIVE known (type) AS (
+             SELECT min(type) FROM events
+             UNION ALL
+             SELECT (SELECT min(type) FROM events WHERE type > known.type) FROM known WHERE known.type IS NOT NULL
+         ) SELECT type FROM known WHERE type IS NOT NULL",
+    )?
+    .query_map([], |row| row.get(0))?
+    .collect()
+}
+
+fn cursor(db: &Connection, function: FunctionId) -> rusqlite::Result<Position> {
+    db.prepare_cached("SELECT position FROM functions WHERE id = ?")?
+        .query_row([function.as_bytes()], |row| rows::unsigned(row, 0))
+}
+
+/// The ranges that matter from a cursor on.
+fn ranges(db: &Connection, function: FunctionId, cursor: Position) -> rusqlite::Result<Vec<Range>> {
+    let mut found: Vec<(Position, u64)> = db
+        .prepare_cached("SELECT position, deployment FROM judged WHERE function = ? ORDER BY position")?
+        .query_map([function.as_bytes()], |row| Ok((rows::unsigned(row, 0)?, rows::unsigned(row, 1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let current = found.iter().rposition(|(from, _)| *from <= cursor + 1).unwrap_or(0);
+    found.drain(..current);
+    found
+        .into_iter()
+        .map(|(from, number)| {
+            let deployment = rows::deployment(db, number)?;
+            let function = deployment.and_then(|deployment| deployment.function_by_id(function).cloned());
+            Ok(Range { from, function: function.map(Arc::new) })
+        })
+        .collect()
+}
+
+/// Retries and redrives, in log order, with the time that they wait for.
+fn pending(db: &Connection, function: FunctionId) -> rusqlite::Result<Vec<(Item, Timestamp)>> {
+    db.prepare_cached(
+        "SELECT position, round, attempt, lost, first_attempt_at, due FROM pending WHERE function = ? ORDER BY position",
+    )?
+    .query_map([function.as_bytes()], |row| {
+        let item = Item {
+            position: rows::unsigned(row, 0)?,
+            round: row.get(1)?,
+            attempt: row.get(2)?,
+            lost: row.get(3)?,
+            first_attempt_at: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_micros),
+            key: None,
+            durable: true,
+        };
+        Ok((item, rows::time(row, 5)?))
+    })?
+    .collect()
+}

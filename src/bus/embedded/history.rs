@@ -1,0 +1,365 @@
+//! What can be asked of the log. Every answer is read on connections of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+
+use super::OpenError;
+use super::folder::Folder;
+use super::log::Log;
+use super::rows::{self, ACCEPTED, Stored, sql};
+use super::shared::Shared;
+use crate::blob::Blobs;
+use crate::bus::{
+    BusError, Chain, DeadLetter, DeadLetterState, EventQuery, FunctionStatus, History, Invocation, InvocationId,
+    InvocationQuery, JudgedRange, PendingState, RecordingBytes, StoredDeployment, StoredVerdict,
+};
+use crate::clock::Timestamp;
+use crate::deployment::{Digest, FunctionId};
+use crate::event::{Accepted, Position};
+use crate::filter::TypePattern;
+
+const INVOCATION: &str = "i.sequence, i.function, i.position, i.round, i.attempt, i.verdict, i.retry_at, i.failure,
+     i.settled_at, i.duration_micros, i.deployment, i.component, i.emitted";
+
+/// Reads a project's log: of a bus in this process, or of one that is stopped or runs elsewhere.
+#[derive(Clone)]
+pub struct EmbeddedHistory {
+    source: Arc<Source>,
+}
+
+enum Source {
+    Live(Arc<Shared>),
+    Folder(Log),
+}
+
+impl EmbeddedHistory {
+    pub(super) fn live(shared: Arc<Shared>) -> Self {
+        EmbeddedHistory { source: Arc::new(Source::Live(shared)) }
+    }
+
+    /// Opens a project's folder for reading alone, whether or not a process serves it.
+    pub fn open(path: &Path, blobs: Blobs) -> Result<Self, OpenError> {
+        let folder = Folder::new(path);
+        folder.check_readable()?;
+        Ok(EmbeddedHistory { source: Arc::new(Source::Folder(Log::new(folder, blobs))) })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, BusError> {
+        let source = self.source.clone();
+        super::blocking(move || source.log().read(what, read)).await?
+    }
+
+    /// Reads events and the data that lies beside the log.
+    async fn events_of(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<Vec<Stored>> + Send + 'static,
+    ) -> Result<Vec<Accepted>, BusError> {
+        let source = self.source.clone();
+        super::blocking(move || {
+            let log = source.log();
+            log.read("read events", read)?.into_iter().map(|stored| log.with_data(stored)).collect()
+        })
+        .await?
+    }
+}
+
+impl Source {
+    fn log(&self) -> &Log {
+        match self {
+            Source::Live(shared) => &shared.log,
+            Source::Folder(log) => log,
+        }
+    }
+
+    fn shared(&self) -> Option<&Shared> {
+        match self {
+            Source::Live(shared) => Some(shared),
+            Source::Folder(_) => None,
+        }
+    }
+}
+
+#[async_trait]
+impl History for EmbeddedHistory {
+    async fn tail(&self) -> Result<Position, BusError> {
+        self.read("read the tail", rows::tail).await
+    }
+
+    async fn event_at(&self, position: Position) -> Result<Option<Accepted>, BusError> {
+        let source = self.source.clone();
+        let event = super::blocking(move || source.log().event(position)).await??;
+        Ok(event.map(Arc::unwrap_or_clone))
+    }
+
+    async fn find(&self, text: &str, max: usize) -> Result<Vec<Accepted>, BusError> {
+        let (from, to) = (text.to_owned(), format!("{text}{}", char::MAX));
+        self.events_of(move |db| {
+            db.prepare_cached(&format!(
+                "SELECT {ACCEPTED} FROM events WHERE position IN (
+                     SELECT position FROM events WHERE id >= ?1 AND id < ?2
+                     UNION SELECT position FROM aliases WHERE text >= ?1 AND text < ?2)
+                 ORDER BY position DESC LIMIT ?3"
+            ))?
+            .query_map(params![from, to, sql(max as u64)], rows::accepted)?
+            .collect()
+        })
+        .await
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<Vec<Accepted>, BusError> {
+        self.events_of(move |db| events(db, &query)).await
+    }
+
+    async fn chain(&self, correlation: &str, max: usize) -> Result<Chain, BusError> {
+        let chain = correlation.to_owned();
+        let mut events = self
+            .events_of(move |db| {
+                db.prepare_cached(&format!(
+                    "SELECT {ACCEPTED} FROM events WHERE correlation = ? ORDER BY position LIMIT ?"
+                ))?
+                .query_map(params![chain, sql(max as u64 + 1)], rows::accepted)?
+                .collect()
+            })
+            .await?;
+        let chain = correlation.to_owned();
+        let waiting = self
+            .events_of(move |db| {
+                // The due time stands where an event of the log has the time that it was accepted.
+                db.prepare_cached(
+                    "SELECT 0, due, hops, origin_kind, origin_name, origin_verified, body, data_digest
+                     FROM delayed WHERE correlation = ? ORDER BY due LIMIT ?",
+                )?
+                .query_map(params![chain, sql(max as u64)], rows::accepted)?
+                .collect()
+            })
+            .await?;
+        let truncated = events.len() > max;
+        events.truncate(max);
+        let waiting = waiting.into_iter().map(|accepted| (accepted.accepted_at, accepted.event)).collect();
+        Ok(Chain { events, waiting, truncated })
+    }
+
+    async fn attempts(&self, position: Position) -> Result<Vec<Invocation>, BusError> {
+        self.read("read attempts", move |db| {
+            // By the functions there are, so that one index serves this and a function's listing.
+            db.prepare_cached(&format!(
+                "SELECT {INVOCATION} FROM invocations i WHERE i.function IN (SELECT id FROM functions) AND i.position = ?
+                 ORDER BY i.function, i.round, i.attempt"
+            ))?
+            .query_map([sql(position)], invocation)?
+            .collect()
+        })
+        .await
+    }
+
+    async fn invocations(&self, query: InvocationQuery) -> Result<Vec<Invocation>, BusError> {
+        self.read("read invocations", move |db| {
+            let before = sql(query.before.unwrap_or(u64::MAX));
+            let max = sql(query.max as u64);
+            let mut sql = format!("SELECT {INVOCATION} FROM invocations i WHERE i.sequence < ?1");
+            let function = query.function.map(|function| *function.as_bytes());
+            let mut values: Vec<&dyn ToSql> = vec![&before, &max];
+            if let Some(function) = &function {
+                sql.push_str(" AND i.function = ?3");
+                values.push(function);
+            }
+            if query.failed_only {
+                sql.push_str(" AND i.verdict <> 0");
+            }
+            sql.push_str(" ORDER BY i.sequence DESC LIMIT ?2");
+            db.prepare_cached(&sql)?.query_map(&values[..], invocation)?.collect()
+        })
+        .await
+    }
+
+    async fn invocation(&self, id: &InvocationId) -> Result<Option<Invocation>, BusError> {
+        let id = *id;
+        self.read("read an invocation", move |db| {
+            db.prepare_cached(&format!(
+                "SELECT {INVOCATION} FROM invocations i
+                 WHERE i.function = ? AND i.position = ? AND i.round = ? AND i.attempt = ?"
+            ))?
+            .query_row(params![id.function.as_bytes(), sql(id.position), id.round, id.attempt], invocation)
+            .optional()
+        })
+        .await
+    }
+
+    async fn recording(&self, id: &InvocationId) -> Result<Option<RecordingBytes>, BusError> {
+        let (id, source) = (*id, self.source.clone());
+        super::blocking(move || {
+            let log = source.log();
+            let found = log.read("read a recording", |db| recording(db, &id))?;
+            match found {
+                Some((_, Some(digest))) => {
+                    log.blobs.get(digest).map(Some).map_err(|error| super::log::blob_failed("read a recording", error))
+                }
+                Some((bytes, None)) => Ok(bytes.map(RecordingBytes::from)),
+                None => Ok(None),
+            }
+        })
+        .await?
+    }
+
+    async fn pending(&self, position: Position) -> Result<Vec<(FunctionId, PendingState)>, BusError> {
+        let source = self.source.clone();
+        super::blocking(move || super::status::pending(source.log(), source.shared(), position)).await?
+    }
+
+    async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError> {
+        let source = self.source.clone();
+        super::blocking(move || {
+            let log = source.log();
+            let found = log.read("read dead letters", |db| dead_letters(db, function, max))?;
+            let with_data =
+                |(invocation, state, stored)| Ok(DeadLetter { invocation, state, event: log.with_data(stored)? });
+            found.into_iter().map(with_data).collect()
+        })
+        .await?
+    }
+
+    async fn deployments(&self) -> Result<Vec<StoredDeployment>, BusError> {
+        self.read("read deployments", |db| {
+            db.prepare_cached("SELECT body, position, at, cause FROM deployments ORDER BY number")?
+                .query_map([], |row| {
+                    Ok(StoredDeployment {
+                        deployment: rows::json(row, 0)?,
+                        position: rows::unsigned(row, 1)?,
+                        at: rows::time(row, 2)?,
+                        cause: rows::json(row, 3)?,
+                    })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    async fn judged(&self, function: FunctionId) -> Result<Vec<JudgedRange>, BusError> {
+        self.read("read who judged", move |db| {
+            db.prepare_cached("SELECT position, deployment FROM judged WHERE function = ? ORDER BY position")?
+                .query_map([function.as_bytes()], |row| {
+                    Ok(JudgedRange { from: rows::unsigned(row, 0)?, deployment: rows::unsigned(row, 1)? })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    async fn functions(&self) -> Result<Vec<FunctionStatus>, BusError> {
+        let source = self.source.clone();
+        super::blocking(move || super::status::functions(source.log(), source.shared())).await?
+    }
+}
+
+/// Reads the columns `INVOCATION`.
+fn invocation(row: &Row<'_>) -> rusqlite::Result<Invocation> {
+    let retry_at = row.get::<_, Option<i64>>(6)?.map(Timestamp::from_micros);
+    let failure = row.get_ref(7)?.as_str_or_null()?.map(serde_json::from_str).transpose();
+    Ok(Invocation {
+        sequence: rows::unsigned(row, 0)?,
+        id: InvocationId {
+            function: rows::function(row, 1)?,
+            position: rows::unsigned(row, 2)?,
+            round: row.get(3)?,
+            attempt: row.get(4)?,
+        },
+        verdict: match row.get::<_, i64>(5)? {
+            0 => StoredVerdict::Delivered,
+            1 => StoredVerdict::Retried(retry_at.unwrap_or_default()),
+            _ => StoredVerdict::DeadLettered,
+        },
+        failure: failure.map_err(|error| rows::unreadable(7, error))?,
+        settled_at: rows::time(row, 8)?,
+        duration: std::time::Duration::from_micros(rows::unsigned(row, 9)?),
+        deployment: rows::unsigned(row, 10)?,
+        component: rows::digest(row, 11)?,
+        emitted: row.get(12)?,
+    })
+}
+
+type RecordingRow = (Option<Vec<u8>>, Option<Digest>);
+
+fn recording(db: &Connection, id: &InvocationId) -> rusqlite::Result<Option<RecordingRow>> {
+    db.prepare_cached(
+        "SELECT r.bytes, r.digest FROM invocations i JOIN recordings r ON r.sequence = i.sequence
+         WHERE i.function = ? AND i.position = ? AND i.round = ? AND i.attempt = ?",
+    )?
+    .query_row(params![id.function.as_bytes(), sql(id.position), id.round, id.attempt], |row| {
+        Ok((row.get(0)?, row.get::<_, Option<[u8; 32]>>(1)?.map(Digest::from_bytes)))
+    })
+    .optional()
+}
+
+fn dead_letters(
+    db: &Connection,
+    function: Option<FunctionId>,
+    max: usize,
+) -> rusqlite::Result<Vec<(Invocation, DeadLetterState, Stored)>> {
+    let found: Vec<(Invocation, DeadLetterState)> = db
+        .prepare_cached(&format!(
+            "SELECT {INVOCATION}, d.state, d.changed_at, d.dropped_by
+             FROM dead_letters d JOIN invocations i ON i.sequence = d.sequence
+             WHERE ?1 IS NULL OR d.function = ?1 ORDER BY d.sequence DESC LIMIT ?2"
+        ))?
+        .query_map(params![function.map(|function| *function.as_bytes()), sql(max as u64)], |row| {
+            let at = row.get::<_, Option<i64>>(14)?.map_or(Timestamp::EPOCH, Timestamp::from_micros);
+            let state = match row.get::<_, i64>(13)? {
+                0 => DeadLetterState::Open,
+                1 => DeadLetterState::Redriven { at },
+                _ => DeadLetterState::Dropped { at, by: row.get::<_, Option<String>>(15)?.unwrap_or_default() },
+            };
+            Ok((invocation(row)?, state))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut letters = Vec::with_capacity(found.len());
+    for (invocation, state) in found {
+        if let Some(stored) = rows::event_at(db, invocation.id.position)? {
+            letters.push((invocation, state, stored));
+        }
+    }
+    Ok(letters)
+}
+
+/// By type through the index where a pattern names few types, and else through the log.
+fn events(db: &Connection, query: &EventQuery) -> rusqlite::Result<Vec<Stored>> {
+    let mut after = query.after.unwrap_or(0);
+    if let Some(since) = query.since {
+        match rows::first_since(db, since)? {
+            Some(first) => after = after.max(first - 1),
+            None => return Ok(Vec::new()),
+        }
+    }
+    let order = if query.newest_first { "DESC" } else { "ASC" };
+    let (condition, types) = match &query.ty {
+        None => ("?1 IS NULL", vec![None]),
+        Some(pattern) => ("type = ?1", types_of(db, pattern)?.into_iter().map(Some).collect()),
+    };
+    let mut found: Vec<Stored> = Vec::new();
+    for ty in types {
+        let statement = format!(
+            "SELECT {ACCEPTED} FROM events WHERE {condition} AND position > ?2 ORDER BY position {order} LIMIT ?3"
+        );
+        let of_type = db
+            .prepare_cached(&statement)?
+            .query_map(params![ty, sql(after), sql(query.max as u64)], rows::accepted)?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        found.extend(of_type);
+    }
+    found.sort_by_key(|stored| stored.accepted.position);
+    if query.newest_first {
+        found.reverse();
+    }
+    found.truncate(query.max);
+    Ok(found)
+}
+
+fn types_of(db: &Connection, pattern: &TypePattern) -> rusqlite::Result<Vec<String>> {
+    Ok(super::feed::types(db)?.into_iter().filter(|ty| pattern.matches(ty)).collect())
+}

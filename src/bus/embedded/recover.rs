@@ -1,0 +1,84 @@
+//! What a process that died left in flight: each start without an end counts one failed attempt, `host lost`.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows::{self, sql};
+use super::starts::Started;
+use crate::clock::Timestamp;
+use crate::deployment::Deployment;
+use crate::outcome::{Failure, FailureKind};
+
+/// An event that took this many processes with it goes to the dead letters.
+const LOST_MAX: u32 = 3;
+
+/// Counts the losses, in one transaction.
+pub(super) fn count_lost(db: &mut Connection, started: &[Started], now: Timestamp) -> rusqlite::Result<()> {
+    if started.is_empty() {
+        return Ok(());
+    }
+    let transaction = db.transaction()?;
+    let deployment = rows::deployment(&transaction, rows::last_deployment(&transaction)?)?;
+    for start in started {
+        let known =
+            transaction.query_row("SELECT 1 FROM functions WHERE id = ?", [start.function.as_bytes()], |_| Ok(()));
+        if known.optional()?.is_some()
+            && rows::event_at(&transaction, start.position)?.is_some()
+            && !rows::is_settled(&transaction, start.function, start.position, start.round, start.attempt)?
+        {
+            count(&transaction, start, deployment.as_ref(), now)?;
+        }
+    }
+    transaction.commit()
+}
+
+fn count(db: &Connection, start: &Started, deployment: Option<&Deployment>, now: Timestamp) -> rusqlite::Result<()> {
+    let (function, position) = (start.function.as_bytes(), sql(start.position));
+    let before: Option<u32> = db
+        .query_row("SELECT lost FROM pending WHERE function = ? AND position = ?", params![function, position], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    let lost = before.unwrap_or(0) + 1;
+    let is_dead = lost >= LOST_MAX;
+    let failure =
+        Failure::new(FailureKind::HostLost, format!("the process ended while this ran ({lost} of {LOST_MAX})"));
+    let component = deployment
+        .and_then(|deployment| deployment.function_by_id(start.function))
+        .map_or([0; 32], |function| *function.component.digest.as_bytes());
+    db.execute(
+        "INSERT INTO invocations (function, position, round, attempt, verdict, retry_at, failure, settled_at,
+         duration_micros, deployment, component, emitted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0)",
+        params![
+            function,
+            position,
+            start.round,
+            start.attempt,
+            if is_dead { 2 } else { 1 },
+            (!is_dead).then_some(now.as_micros()),
+            rows::to_json(&failure)?,
+            now.as_micros(),
+            sql(deployment.map_or(0, |deployment| deployment.number)),
+            component,
+        ],
+    )?;
+    let sequence = db.last_insert_rowid();
+    db.execute("UPDATE functions SET failed = failed + 1 WHERE id = ?", [function])?;
+    if is_dead {
+        db.execute("DELETE FROM pending WHERE function = ? AND position = ?", params![function, position])?;
+        return rows::write_dead_letter(db, start.function, start.position, start.round, sequence);
+    }
+    db.execute(
+        "INSERT OR REPLACE INTO pending (function, position, round, attempt, due, lost, first_attempt_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        params![
+            function,
+            position,
+            start.round,
+            start.attempt + 1,
+            now.as_micros(),
+            lost,
+            start.first_attempt_at.as_micros(),
+        ],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! From what a person wrote to a batch of CloudEvents in JSON.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Deserializer, Value};
+
+use super::{CliError, EventArgs, Timestamp};
+
+/// The batch mode of the CloudEvents HTTP binding.
+pub const MEDIA_TYPE: &str = "application/cloudevents-batch+json";
+const SOURCE_DEFAULT: &str = "/tidegate/emit";
+
+/// An event's members. Values are kept as they were written: a number in data must not change on its way.
+type Members = BTreeMap<String, Box<RawValue>>;
+
+/// Reads one event, an array of events, or one after another; fills in what is missing.
+pub fn from_text(text: &str, path: &str, now: Timestamp) -> Result<Vec<u8>, CliError> {
+    let malformed = |reason: String| CliError::Malformed { path: path.to_owned(), reason };
+    let mut events = Vec::new();
+    let mut values = Deserializer::from_str(text).into_iter::<&RawValue>();
+    while let Some(value) = values.next() {
+        let value = value.map_err(|error| malformed(error.to_string()))?;
+        let before = text.len().min(values.byte_offset()) - value.get().len();
+        let at_line = |error: serde_json::Error| {
+            // The error counts lines from the value's start.
+            let line = text[..before].matches('\n').count() + error.line();
+            malformed(format!(
+                "line {line}: an event is a JSON object, and a batch an array of them: {}",
+                reason(&error)
+            ))
+        };
+        if value.get().starts_with('[') {
+            events.extend(serde_json::from_str::<Vec<Members>>(value.get()).map_err(at_line)?);
+        } else {
+            events.push(serde_json::from_str::<Members>(value.get()).map_err(at_line)?);
+        }
+    }
+    if events.is_empty() {
+        return Err(malformed("there is no event in it".to_owned()));
+    }
+    for event in &mut events {
+        complete(event, now);
+    }
+    Ok(to_bytes(&events))
+}
+
+/// The error without serde's own place, which counts from the value's start.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(reason, _)| reason.to_owned())
+}
+
+/// Makes one event of options. `data`: JSON text.
+pub fn from_args(args: &EventArgs, data: &Option<String>, now: Timestamp) -> Result<Vec<u8>, CliError> {
+    let mut event = Members::new();
+    let attributes = [("type", &args.r#type), ("subject", &args.subject), ("source", &args.source), ("id", &args.id)];
+    for (name, value) in attributes {
+        if let Some(value) = value {
+            event.insert(name.to_owned(), raw(value));
+        }
+    }
+    for extension in &args.ext {
+        let (name, value) = extension
+            .split_once('=')
+            .ok_or_else(|| CliError::Usage(format!("--ext {extension:?} has no =; write NAME=TEXT")))?;
+        event.insert(name.to_owned(), raw(value));
+    }
+    if let Some(data) = data {
+        let data: Box<RawValue> = serde_json::from_str(data)
+            .map_err(|error| CliError::Usage(format!("--data is no JSON ({error}); quote a text like '\"text\"'")))?;
+        event.insert("data".to_owned(), data);
+        event.insert("datacontenttype".to_owned(), raw("application/json"));
+    }
+    complete(&mut event, now);
+    Ok(to_bytes(&[event]))
+}
+
+fn complete(event: &mut Members, now: Timestamp) {
+    let mut fill = |name: &str, value: &dyn Fn() -> Box<RawValue>| {
+        if !event.contains_key(name) {
+            event.insert(name.to_owned(), value());
+        }
+    };
+    fill("specversion", &|| raw("1.0"));
+    fill("id", &|| raw(&uuid::Uuid::now_v7().to_string()));
+    fill("source", &|| raw(SOURCE_DEFAULT));
+    fill("time", &|| raw(&now.to_string()));
+}
+
+fn raw(text: &str) -> Box<RawValue> {
+    to_raw_value(&Value::String(text.to_owned())).expect("a text is JSON")
+}
+
+fn to_bytes(events: &[Members]) -> Vec<u8> {
+    serde_json::to_vec(events).expect("raw JSON is JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::EPOCH;
+
+    #[track_caller]
+    fn check(text: &str, expected: Expect) {
+        let batch = from_text(text, "events.json", NOW).map(|bytes| String::from_utf8(bytes).unwrap());
+        expected.assert_eq(&batch.unwrap_or_else(|error| error.to_string()));
+    }
+
+    const A: &str = r#"{"specversion":"1.0","id":"a","source":"s","type":"t","time":"2026-11-23T00:00:00Z"}"#;
+
+    #[test]
+    fn a_file_holds_one_event_an_array_or_lines() {
+        check(
+            A,
+            expect![[r#"[{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"}]"#]],
+        );
+        check(
+            &format!("\n[ {A} ]\n"),
+            expect![[r#"[{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"}]"#]],
+        );
+        check(
+            &format!("{A}\n{A}\n"),
+            expect![[
+                r#"[{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"},{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"}]"#
+            ]],
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_filled_in_and_numbers_stay_as_written() {
+        check(
+            r#"{"id":"a","type":"t","data":{"n":123456789012345678901234567890.10}}"#,
+            expect![[
+                r#"[{"data":{"n":123456789012345678901234567890.10},"id":"a","source":"/tidegate/emit","specversion":"1.0","time":"1970-01-01T00:00:00.000000Z","type":"t"}]"#
+            ]],
+        );
+    }
+
+    #[test]
+    fn what_is_no_event_is_told_with_its_line() {
+        check("", expect!["events.json: there is no event in it"]);
+        check("{", expect!["events.json: EOF while parsing an object at line 1 column 1"]);
+        check(
+            &format!("{A}\n\n7\n"),
+            expect![
+                "events.json: line 3: an event is a JSON object, and a batch an array of them: invalid type: integer `7`, expected a map"
+            ],
+        );
+    }
+
+    #[test]
+    fn options_make_an_event() {
+        let args = EventArgs {
+            r#type: Some("shop.order.paid".into()),
+            subject: Some("order/7".into()),
+            id: Some("x".into()),
+            ext: vec!["partitionkey=7".into()],
+            ..EventArgs::default()
+        };
+        let batch = from_args(&args, &Some("{\"total\": 12}".into()), NOW).unwrap();
+        expect![[r#"[{"data":{"total": 12},"datacontenttype":"application/json","id":"x","partitionkey":"7","source":"/tidegate/emit","specversion":"1.0","subject":"order/7","time":"1970-01-01T00:00:00.000000Z","type":"shop.order.paid"}]"#]].assert_eq(std::str::from_utf8(&batch).unwrap());
+        let error = from_args(&args, &Some("text".into()), NOW).unwrap_err().to_string();
+        expect![[r#"--data is no JSON (expected ident at line 1 column 2); quote a text like '"text"'"#]]
+            .assert_eq(&error);
+    }
+}

@@ -1,0 +1,132 @@
+//! Functions: in a table, and whole.
+
+use super::time::when;
+use super::{Align, Colour, Look, Table, clean, facts, painted, plain, short_digest};
+use crate::api::model::FunctionView;
+
+/// One line for each function, or that there is none.
+pub fn functions(functions: &[FunctionView], look: &Look) -> String {
+    if functions.is_empty() {
+        return "no functions\n".to_owned();
+    }
+    let right = Align::Right;
+    let mut table = Table::new([
+        ("FUNCTION", Align::Left),
+        ("DEPLOYED", Align::Left),
+        ("COMPONENT", Align::Left),
+        ("CURSOR", right),
+        ("LAG", right),
+        ("PENDING", right),
+        ("RUNNING", right),
+        ("DELIVERED", right),
+        ("FAILED", right),
+        ("DEAD", right),
+    ]);
+    for view in functions {
+        let deployed = if view.deployed { plain(view.deployment) } else { painted(Colour::Faint, "no more") };
+        let dead_colour = if view.dead_letters > 0 { Colour::Bad } else { Colour::Faint };
+        table.row([
+            plain(&view.name),
+            deployed,
+            plain(format!("{} {}", view.component.reference, short_digest(&view.component.digest))),
+            plain(view.cursor),
+            plain(view.lag),
+            plain(view.pending),
+            plain(view.running),
+            plain(view.delivered),
+            plain(view.failed_attempts),
+            painted(dead_colour, view.dead_letters),
+        ]);
+    }
+    table.render(look)
+}
+
+/// One function with what it reads, what it may do, and how far it has come.
+pub fn function(view: &FunctionView, look: &Look) -> String {
+    let state = if view.deployed {
+        look.good(&format!("in deployment {}", view.deployment))
+    } else {
+        look.waiting(&format!("no more deployed; last in deployment {}", view.deployment))
+    };
+    let grants = &view.grants;
+    let list = |names: &[String]| (!names.is_empty()).then(|| names.join(", "));
+    let facts = facts(
+        look,
+        &[
+            ("id", Some(view.id.to_string())),
+            ("component", Some(view.component.reference.clone())),
+            ("digest", Some(view.component.digest.to_string())),
+            ("on", list(&view.on)),
+            ("when", view.when.clone()),
+            ("emits", list(&grants.emits)),
+            ("writes keys of", list(&grants.keyvalue_write)),
+            ("reads keys of", list(&grants.keyvalue_read)),
+            ("connections", list(&grants.http)),
+            ("logging", grants.logging.then(|| "granted".to_owned())),
+            ("concurrency", Some(view.concurrency.to_string())),
+            ("cursor", Some(format!("#{}, {} behind", view.cursor, super::count(view.lag, "event")))),
+            ("pending", Some(format!("{}, {} running", view.pending, view.running))),
+            ("oldest waiting", view.oldest_waiting.map(|time| when(time, look))),
+            ("delivered", Some(view.delivered.to_string())),
+            ("failed attempts", Some(view.failed_attempts.to_string())),
+            ("dead letters", Some(view.dead_letters.to_string())),
+        ],
+    );
+    format!("{}  {state}\n{facts}", look.strong(&clean(&view.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::Timestamp;
+
+    const LOOK: Look = Look { colour: false, width: usize::MAX, now: Timestamp::EPOCH };
+
+    fn view() -> FunctionView {
+        let json = json!({
+            "name": "gate", "id": "01932a00-0000-7000-8000-000000000001", "deployed": true, "deployment": 2,
+            "component": {"reference": "builtin:gate", "digest": format!("sha256:{}", "ab".repeat(32))},
+            "on": ["dev.cdevents.artifact.published.*"], "when": "event.subject != \"\"",
+            "grants": {"keyvalue_write": ["evidence"], "keyvalue_read": [], "emits": ["gate.passed"], "http": [], "logging": false},
+            "concurrency": 8, "cursor": 40, "lag": 1, "pending": 2, "running": 1,
+            "oldest_waiting": "1970-01-01T00:00:00Z", "delivered": 37, "failed_attempts": 3, "dead_letters": 1,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn functions_are_listed_with_where_they_stand() {
+        let gone = FunctionView { deployed: false, name: "old".into(), dead_letters: 0, ..view() };
+        expect![[r#"
+            FUNCTION  DEPLOYED  COMPONENT                         CURSOR  LAG  PENDING  RUNNING  DELIVERED  FAILED  DEAD
+            gate      2         builtin:gate sha256:abababababab      40    1        2        1         37       3     1
+            old       no more   builtin:gate sha256:abababababab      40    1        2        1         37       3     0
+        "#]]
+        .assert_eq(&functions(&[view(), gone], &LOOK));
+    }
+
+    #[test]
+    fn a_function_is_shown_with_its_grants() {
+        expect![[r#"
+            gate  in deployment 2
+              id               01932a00-0000-7000-8000-000000000001
+              component        builtin:gate
+              digest           sha256:abababababababababababababababababababababababababababababababab
+              on               dev.cdevents.artifact.published.*
+              when             event.subject != ""
+              emits            gate.passed
+              writes keys of   evidence
+              concurrency      8
+              cursor           #40, 1 event behind
+              pending          2, 1 running
+              oldest waiting   1970-01-01 00:00:00Z (now)
+              delivered        37
+              failed attempts  3
+              dead letters     1
+        "#]]
+        .assert_eq(&function(&view(), &LOOK));
+    }
+}

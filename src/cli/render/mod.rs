@@ -1,0 +1,60 @@
+//! What people read: pure functions from values to text, each line ended. They know colours and widths, and nothing of
+//! where values come from.
+
+mod deployment;
+mod event;
+mod explanation;
+mod filter;
+mod function;
+mod invocation;
+mod listening;
+mod problem;
+mod table;
+mod text;
+mod time;
+mod trace;
+mod verdict;
+
+pub use deployment::{deployed, deployment, deployments};
+pub use event::{event, event_line, events, receipts};
+pub use explanation::explanation;
+pub use filter::{event_type, event_types, filter_report};
+pub use function::{function, functions};
+pub use invocation::{dead_letter, dead_letters, invocation, invocations};
+pub use listening::{Listening, listening};
+pub use problem::problems;
+pub use text::{Look, clean};
+pub use time::duration;
+pub use trace::{has_dead_letter, settled_runs, trace};
+
+use table::{Align, Table, painted, plain};
+use text::Colour;
+
+/// Lines of `name  value`, names aligned, values cleaned; absent values are left out.
+fn facts(look: &Look, facts: &[(&str, Option<String>)]) -> String {
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let line = |(name, value): &(&str, Option<String>)| {
+        let value = value.as_ref()?;
+        Some(format!("  {}  {}\n", look.faint(&format!("{name:width$}")), clean(value)))
+    };
+    facts.iter().filter_map(line).collect()
+}
+
+/// `1 event`, `2 events`.
+fn count(number: u64, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// A digest by its first twelve digits: enough to tell, short enough to read.
+fn short_digest(digest: &crate::deployment::Digest) -> String {
+    digest.to_string().chars().take("sha256:".len() + 12).collect()
+}
+
+/// `#12`, or a dash for what has no place in the log yet.
+fn place(position: Option<crate::event::Position>) -> String {
+    position.map_or_else(|| "-".to_owned(), |position| format!("#{position}"))
+}
+
+fn micros(micros: u64) -> String {
+    duration(std::time::Duration::from_micros(micros))
+}

@@ -1,0 +1,106 @@
+//! Colours, widths, and text that is safe to show.
+
+use std::borrow::Cow;
+
+use crate::clock::Timestamp;
+
+/// How to show things: whether in colour, how wide, and what "ago" is measured from.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    pub colour: bool,
+    /// Columns of the terminal; `usize::MAX` where the reader is no terminal, so that nothing is cut.
+    pub width: usize,
+    pub now: Timestamp,
+}
+
+/// What a colour says, not which it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    Good,
+    Bad,
+    Waiting,
+    Strong,
+    Faint,
+}
+
+impl Look {
+    /// The text in that colour, or as it is where there are none.
+    pub fn paint(&self, colour: Colour, text: &str) -> String {
+        if !self.colour || text.is_empty() {
+            return text.to_owned();
+        }
+        let code = match colour {
+            Colour::Good => "32",
+            Colour::Bad => "31",
+            Colour::Waiting => "33",
+            Colour::Strong => "1",
+            Colour::Faint => "2",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    pub fn good(&self, text: &str) -> String {
+        self.paint(Colour::Good, text)
+    }
+
+    pub fn bad(&self, text: &str) -> String {
+        self.paint(Colour::Bad, text)
+    }
+
+    pub fn waiting(&self, text: &str) -> String {
+        self.paint(Colour::Waiting, text)
+    }
+
+    pub fn strong(&self, text: &str) -> String {
+        self.paint(Colour::Strong, text)
+    }
+
+    pub fn faint(&self, text: &str) -> String {
+        self.paint(Colour::Faint, text)
+    }
+}
+
+/// The text with control characters spelled out. What senders wrote is shown to operators: an escape sequence in a
+/// subject must not move their cursor or rename their window.
+pub fn clean(text: &str) -> Cow<'_, str> {
+    // Direction overrides can make a line read as another one.
+    let unsafe_char = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.chars().any(unsafe_char) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().flat_map(|c| if unsafe_char(c) { c.escape_default().collect() } else { vec![c] }).collect())
+}
+
+/// At most `max` characters, the last one `…` if some are missing.
+pub fn shorten(text: &str, max: usize) -> Cow<'_, str> {
+    if text.chars().count() <= max {
+        return Cow::Borrowed(text);
+    }
+    let kept: String = text.chars().take(max.saturating_sub(1)).collect();
+    Cow::Owned(kept + "…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_spelled_out() {
+        assert_eq!(clean("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
+        assert_eq!(clean("abc\u{202e}def"), "abc\\u{202e}def");
+        assert_eq!(clean("grün ↯ 日本"), "grün ↯ 日本");
+    }
+
+    #[test]
+    fn long_text_ends_in_an_ellipsis() {
+        assert_eq!(shorten("abcdef", 6), "abcdef");
+        assert_eq!(shorten("abcdef", 4), "abc…");
+    }
+
+    #[test]
+    fn colour_is_left_out_where_there_is_none() {
+        let look = Look { colour: false, width: 80, now: Timestamp::EPOCH };
+        assert_eq!(look.bad("x"), "x");
+        assert_eq!(Look { colour: true, ..look }.bad("x"), "\u{1b}[31mx\u{1b}[0m");
+    }
+}

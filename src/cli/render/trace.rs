@@ -1,0 +1,212 @@
+//! The causal tree: each event, the functions that it passed to, and the events that these emitted.
+
+use super::time::ago;
+use super::{Look, clean, count, micros, place, verdict};
+use crate::api::model::{TraceNode, TraceRun, TraceView, VerdictView};
+use crate::event::OriginKind;
+
+/// The tree of a chain, and whether all of it has settled.
+pub fn trace(trace: &TraceView, look: &Look) -> String {
+    let mut text = String::new();
+    for root in &trace.roots {
+        text += &format!("{}\n", event_line(root, look));
+        branches(&mut text, root, "", look);
+    }
+    let (settled, all) = settled_runs(trace);
+    let events = trace.roots.iter().map(|root| events_in(root)).sum();
+    let state = match trace.settled {
+        true if has_dead_letter(trace) => look.bad("settled, with dead letters"),
+        true => look.good("settled"),
+        false => look.waiting(&format!("not settled yet: {settled} of {all}")),
+    };
+    text += &format!(
+        "{}, {}: {state}\n",
+        count(events, "event"),
+        count(all, "delivery").replace("deliverys", "deliveries")
+    );
+    if trace.truncated {
+        text += "the chain has more events than are shown\n";
+    }
+    text
+}
+
+/// How many (event, function) of a chain have a final verdict, and how many there are.
+pub fn settled_runs(trace: &TraceView) -> (u64, u64) {
+    let mut runs = (0, 0);
+    each(&trace.roots, &mut |node| {
+        runs.0 += node.functions.iter().filter(|run| run.verdict.is_final()).count() as u64;
+        runs.1 += node.functions.len() as u64;
+    });
+    runs
+}
+
+/// Whether anything in the chain ended in a dead letter that nobody put back.
+pub fn has_dead_letter(trace: &TraceView) -> bool {
+    let mut found = false;
+    each(&trace.roots, &mut |node| {
+        found |= node.functions.iter().any(|run| run.verdict == VerdictView::DeadLettered);
+    });
+    found
+}
+
+fn each(nodes: &[TraceNode], visit: &mut dyn FnMut(&TraceNode)) {
+    for node in nodes {
+        visit(node);
+        each(&node.children, visit);
+    }
+}
+
+fn events_in(node: &TraceNode) -> u64 {
+    1 + node.children.iter().map(events_in).sum::<u64>()
+}
+
+/// What hangs on a line of the tree.
+enum Branch<'a> {
+    Run(&'a TraceRun, Vec<&'a TraceNode>),
+    /// An event whose function is not among those shown: renamed since, or none (a redrive, an activation).
+    Event(&'a TraceNode),
+}
+
+fn branches(text: &mut String, node: &TraceNode, indent: &str, look: &Look) {
+    let emitted_by = |child: &TraceNode, run: &TraceRun| {
+        child.origin.as_ref().is_some_and(|origin| origin.kind == OriginKind::Function && origin.name == run.function)
+    };
+    let of_run = |run| Branch::Run(run, node.children.iter().filter(|child| emitted_by(child, run)).collect());
+    let mut all: Vec<Branch<'_>> = node.functions.iter().map(of_run).collect();
+    let orphan = |child: &&TraceNode| !node.functions.iter().any(|run| emitted_by(child, run));
+    all.extend(node.children.iter().filter(orphan).map(Branch::Event));
+
+    let last = all.len().saturating_sub(1);
+    for (index, branch) in all.iter().enumerate() {
+        let (corner, inner) = fork(index == last, indent);
+        match branch {
+            Branch::Event(child) => {
+                *text += &format!("{corner}{}\n", event_line(child, look));
+                branches(text, child, &inner, look);
+            }
+            Branch::Run(run, emitted) => {
+                *text += &format!("{corner}{}\n", run_line(run, look));
+                for (index, child) in emitted.iter().enumerate() {
+                    let (corner, inner) = fork(index + 1 == emitted.len(), &inner);
+                    *text += &format!("{corner}{}\n", event_line(child, look));
+                    branches(text, child, &inner, look);
+                }
+            }
+        }
+    }
+}
+
+/// The lines that lead to a branch, and those beside what hangs on it.
+fn fork(last: bool, indent: &str) -> (String, String) {
+    if last {
+        (format!("{indent}└─ "), format!("{indent}   "))
+    } else {
+        (format!("{indent}├─ "), format!("{indent}│  "))
+    }
+}
+
+fn event_line(node: &TraceNode, look: &Look) -> String {
+    let mut parts = vec![look.faint(&place(node.position)), look.strong(&clean(&node.ty))];
+    parts.extend(node.subject.as_deref().map(|subject| clean(subject).into_owned()));
+    let emitted = node.origin.as_ref().is_some_and(|origin| origin.kind == OriginKind::Function);
+    if let (Some(origin), false) = (&node.origin, emitted) {
+        parts.push(look.faint(&format!("from {}", clean(&super::event::origin(origin)))));
+    }
+    if let (Some(accepted), false) = (node.acceptedat, emitted) {
+        parts.push(look.faint(&ago(accepted, look.now)));
+    }
+    if let Some(at) = node.deliverat.filter(|_| node.position.is_none()) {
+        parts.push(look.waiting(&format!("waits, due {}", ago(at, look.now))));
+    }
+    parts.join("  ")
+}
+
+fn run_line(run: &TraceRun, look: &Look) -> String {
+    let mut parts = vec![
+        clean(&run.function).into_owned(),
+        look.paint(verdict::colour(&run.verdict), &clean(&verdict::words(&run.verdict, look))),
+    ];
+    if run.attempts > 1 {
+        parts.push(format!("{} attempts", run.attempts));
+    }
+    if run.attempts > 0 {
+        parts.push(look.faint(&micros(run.duration_micros)));
+    }
+    if let VerdictView::FilterFailed { clause, reason } = &run.verdict {
+        parts.push(clean(&format!("{clause}: {reason}")).into_owned());
+    }
+    // Of one that was delivered in the end, why it failed before is told by `explain`.
+    if let (Some(failure), false) = (&run.failure, run.verdict == VerdictView::Delivered) {
+        parts.push(clean(&verdict::failure(failure)).into_owned());
+    }
+    parts.join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::Timestamp;
+
+    const LOOK: Look = Look { colour: false, width: 100, now: Timestamp::EPOCH };
+
+    fn emitted(position: u64, ty: &str, by: &str) -> serde_json::Value {
+        json!({
+            "id": format!("e{position}"), "type": ty, "source": "/f", "position": position,
+            "acceptedat": "1970-01-01T00:00:00Z", "functions": [], "children": [],
+            "origin": {"kind": "function", "name": by, "verified": true},
+        })
+    }
+
+    fn chain() -> TraceView {
+        let mut run = emitted(2, "dev.cdevents.pipelinerun.started", "pipeline");
+        run["functions"] = json!([
+            {"function": "gate", "verdict": {"kind": "dead-lettered"}, "attempts": 5, "duration_micros": 2_100_000,
+             "failure": {"kind": "timed-out", "reason": "ran longer than 2 s"}},
+            {"function": "audit", "verdict": {"kind": "retrying", "attempt": 2, "at": "1970-01-01T00:00:03Z"},
+             "attempts": 1, "duration_micros": 900, "failure": {"kind": "retry", "reason": "try\nlater"}},
+        ]);
+        let waiting = json!({
+            "id": "e9", "type": "soak.ended", "source": "/f", "deliverat": "1970-01-01T01:00:00Z",
+            "functions": [], "children": [],
+        });
+        let root = json!({
+            "id": "e1", "type": "com.github.push", "source": "/s", "subject": "acme/shop", "position": 1,
+            "acceptedat": "1970-01-01T00:00:00Z", "origin": {"kind": "trigger", "name": "/hooks/github", "verified": true},
+            "functions": [
+                {"function": "pipeline", "verdict": {"kind": "delivered"}, "attempts": 1, "duration_micros": 12_000},
+                {"function": "mirror", "verdict": {"kind": "waiting-backlog", "events_before": 7}, "attempts": 0,
+                 "duration_micros": 0},
+            ],
+            "children": [run, emitted(3, "dev.cdevents.change.merged", "pipeline"), waiting],
+        });
+        serde_json::from_value(json!({"correlation": "e1", "settled": false, "truncated": false, "roots": [root]}))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_chain_is_a_tree_of_events_and_functions() {
+        expect![[r#"
+            #1  com.github.push  acme/shop  from trigger /hooks/github  now
+            ├─ pipeline  delivered  12 ms
+            │  ├─ #2  dev.cdevents.pipelinerun.started
+            │  │  ├─ gate  dead-lettered  5 attempts  2.1 s  timed-out: ran longer than 2 s
+            │  │  └─ audit  retrying, attempt 2 in 3.0 s  900 µs  retry: try\nlater
+            │  └─ #3  dev.cdevents.change.merged
+            ├─ mirror  waiting: 7 events before it
+            └─ -  soak.ended  waits, due in 1 h
+            4 events, 4 deliveries: not settled yet: 2 of 4
+        "#]]
+        .assert_eq(&trace(&chain(), &LOOK));
+    }
+
+    #[test]
+    fn a_dead_letter_anywhere_in_the_chain_is_found() {
+        assert!(has_dead_letter(&chain()));
+        assert_eq!(settled_runs(&chain()), (2, 4));
+        let clean = TraceView { roots: vec![], settled: true, ..chain() };
+        assert!(!has_dead_letter(&clean));
+    }
+}

@@ -1,0 +1,60 @@
+//! Verdicts in words, with times as people read them.
+
+use super::time::ago;
+use super::{Colour, Look, place};
+use crate::api::model::{OutcomeView, VerdictView};
+use crate::outcome::Failure;
+
+/// What a verdict says, short of why: `delivered`, `retrying, attempt 2 in 3 s`.
+pub fn words(verdict: &VerdictView, look: &Look) -> String {
+    match verdict {
+        VerdictView::Retrying { attempt, at } => format!("retrying, attempt {attempt} {}", ago(*at, look.now)),
+        VerdictView::Redriven { at } => format!("redriven {}", ago(*at, look.now)),
+        VerdictView::Dropped { by, at } => format!("dropped by {by} {}", ago(*at, look.now)),
+        VerdictView::WaitingBehind { position } => format!("waiting behind {}", place(Some(*position))),
+        VerdictView::Filtered { .. } => "filtered".to_owned(),
+        VerdictView::FilterFailed { .. } => "filter failed".to_owned(),
+        VerdictView::NotDeployed
+        | VerdictView::BeforeStart
+        | VerdictView::WaitingBacklog { .. }
+        | VerdictView::WaitingReady
+        | VerdictView::Running { .. }
+        | VerdictView::Delivered
+        | VerdictView::DeadLettered => verdict.to_string(),
+    }
+}
+
+/// Whether that is good, bad, or not yet known.
+pub fn colour(verdict: &VerdictView) -> Colour {
+    match verdict {
+        VerdictView::Delivered => Colour::Good,
+        VerdictView::DeadLettered | VerdictView::FilterFailed { .. } => Colour::Bad,
+        VerdictView::WaitingBacklog { .. }
+        | VerdictView::WaitingReady
+        | VerdictView::WaitingBehind { .. }
+        | VerdictView::Running { .. }
+        | VerdictView::Retrying { .. }
+        | VerdictView::Redriven { .. } => Colour::Waiting,
+        VerdictView::NotDeployed
+        | VerdictView::BeforeStart
+        | VerdictView::Filtered { .. }
+        | VerdictView::Dropped { .. } => Colour::Faint,
+    }
+}
+
+/// What was settled for an attempt, and whether that is good.
+pub fn outcome(outcome: &OutcomeView, look: &Look) -> (Colour, String) {
+    match outcome {
+        OutcomeView::Delivered => (Colour::Good, "delivered".to_owned()),
+        OutcomeView::Retried { at } if *at > look.now => {
+            (Colour::Waiting, format!("failed, again {}", ago(*at, look.now)))
+        }
+        OutcomeView::Retried { .. } => (Colour::Waiting, "failed, tried again".to_owned()),
+        OutcomeView::DeadLettered => (Colour::Bad, "dead-lettered".to_owned()),
+    }
+}
+
+/// `timed-out: ran longer than 2 s`.
+pub fn failure(failure: &Failure) -> String {
+    format!("{}: {}", failure.kind.as_str(), failure.reason)
+}

@@ -1,0 +1,58 @@
+//! `config`: what a function is told, as literals and files that the host reads.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeValue;
+
+use super::read::Item;
+use crate::deployment::ConfigValue;
+
+/// Bytes of one value.
+const CONFIG_VALUE_BYTES_MAX: usize = 256 * 1024;
+
+pub(super) fn config(item: Item<'_>) -> Option<BTreeMap<String, ConfigValue>> {
+    let read = |key: &str, item: Item<'_>| {
+        let value = config_value(&item)?;
+        if value.text.len() > CONFIG_VALUE_BYTES_MAX {
+            item.error(format!("has {} bytes; at most {CONFIG_VALUE_BYTES_MAX} are allowed", value.text.len()));
+        }
+        Some((key.to_owned(), value))
+    };
+    Some(item.entries(read)?.into_iter().collect())
+}
+
+fn config_value(item: &Item<'_>) -> Option<ConfigValue> {
+    let literal = |text: String| Some(ConfigValue { text, file: None });
+    match item.value() {
+        DeValue::String(_) => literal(item.text()?.to_owned()),
+        DeValue::Boolean(value) => literal(value.to_string()),
+        DeValue::Float(number) => literal(number.as_str().to_owned()),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => literal(number.to_string()),
+            Err(_) => {
+                item.error(format!("{number} does not fit in 64 bits; write it as text"));
+                None
+            }
+        },
+        DeValue::Table(_) => item.table(|table| table.need("file", |item| config_file(&item))).flatten(),
+        DeValue::Array(_) | DeValue::Datetime(_) => {
+            item.error("is no value of config; write text, a number, true, false or { file = \"PATH\" }");
+            None
+        }
+    }
+}
+
+fn config_file(item: &Item<'_>) -> Option<ConfigValue> {
+    let path = item.filled()?;
+    let text = match item.sources().file(path) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned()),
+        Err(error) => Err(error),
+    };
+    match text {
+        Ok(text) => Some(ConfigValue { text, file: Some(path.to_owned()) }),
+        Err(error) => {
+            item.error(format!("cannot read {path}: {error}"));
+            None
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! Live answers, one file for each kind of effect.

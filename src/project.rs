@@ -206,4 +206,15 @@ mod tests {
         let error = Project::open(empty.path()).unwrap_err().to_string();
         assert!(error.ends_with("make a project with `tidegate new NAME`, or name its folder"), "{error}");
     }
+
+    #[test]
+    fn every_problem_of_a_project_file_is_told_with_its_line() {
+        let project = tempfile::tempdir().unwrap();
+        let text = "name = \"shop\"\ncolour = \"red\"\n\n[[function]]\nname = \"gate\"\n\
+                    component = \"functions/gate.wasm\"\non = [\"shop.order.paid\"]\nwhen = \"1 +\"\n";
+        std::fs::write(project.path().join(PROJECT_FILE), text).unwrap();
+        let (manifest, problems) = Project::check(project.path()).unwrap();
+        assert!(manifest.is_none());
+        expect_test::expect![[r#""#]].assert_eq(&lines(&problems));
+    }
 }

@@ -42,7 +42,8 @@ pub struct TypesArgs {
 pub async fn filter(args: &FilterArgs, terminal: &Terminal) -> Result<Status, CliError> {
     let usage = |error: FilterError| CliError::Usage(format!("the filter cannot be read: {error}"));
     let filter = Filter::new(Vec::new(), BTreeMap::new(), Some(&args.expression)).map_err(usage)?;
-    let subject = Subject::new(&event(args, terminal).await?);
+    let event = event(args, terminal).await?;
+    let subject = Subject::new(&event);
     let clauses = filter.explain(&subject).into_iter().map(Into::into).collect();
     let report = FilterReport { verdict: filter.judge(&subject).into(), clauses };
     terminal.show(&report, render::filter_report)?;

@@ -552,6 +552,23 @@ fn a_problem_is_json_with_stable_keys() {
 }
 
 #[test]
+fn a_secret_that_stands_in_clear_is_refused() {
+    check_project(
+        "[listen]\n[[listen.token]]\nname = \"ci\"\nsecret = \"hunter2\"\nscope = \"read\"\n\
+         [[trigger.webhook]]\npath = \"/a\"\nsender = \"github\"\nsecret = [\"${env:NEW}\", \"old\"]\n\
+         [[trigger.webhook]]\npath = \"/b\"\nsender = \"s3\"\ntoken = \"hunter2\"\n\
+         [[trigger.bucket]]\nbucket = \"b\"\naccess_key = \"a\"\nsecret_key = \"b\"\n\
+         [[trigger.queue]]\nkind = \"nats\"\nurl = \"nats://me:hunter2@a\"\nstream = \"s\"\nsubject = \"t\"\ntype = \"com.acme.a\"\n",
+        expect![[""]],
+    );
+    check_project(
+        "[connections.a]\nurl = \"https://a\"\n[connections.a.headers]\nAuthorization = \"Bearer x\"\ncookie = \"x\"\n\
+         X-Api-Key = \"x\"\nprivate-token = \"x\"\naccept = \"application/json\"\nx-access-key = \"${env:KEY}\"\n",
+        expect![[""]],
+    );
+}
+
+#[test]
 fn an_unset_or_empty_variable_is_named_and_is_no_error() {
     let text = "name = \"shop\"\n[connections.a]\nurl = \"https://a\"\nheaders = { x = \"${env:UNSET}-${env:SET}\" }\n\
                 [[trigger.webhook]]\npath = \"/a\"\nsender = \"github\"\nsecret = [\"${env:EMPTY}\", \"${env:UNSET}\"]\n";

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::read::{Item, Table};
-use super::settings::{base_url, period, unique};
+use super::settings::{base_url, period, server, unique};
 use super::{cron, json};
 use crate::deployment::catalogue::{Author, event_type, full_type};
 use crate::deployment::{
@@ -166,7 +166,7 @@ fn bucket(table: &mut Table<'_>) -> Option<Trigger> {
 
 fn queue(table: &mut Table<'_>) -> Option<Trigger> {
     let kind = table.need("kind", |item| item.choice(&[("nats", QueueKind::Nats)]));
-    let url = table.need("url", |item| item.secret());
+    let url = table.need("url", |item| server(&item));
     let stream = table.need("stream", |item| item.filled()).map(str::to_owned);
     let subject = table.need("subject", |item| item.filled()).map(str::to_owned);
     let ty = table.need("type", |item| item.checked(emitted));

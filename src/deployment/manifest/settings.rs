@@ -11,9 +11,6 @@ use crate::deployment::{Connection, Secret};
 
 const HOOKS_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7118);
 const API_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7117);
-const DEDUPE_MAX: Duration = Duration::from_secs(400 * 24 * 60 * 60);
-/// A log of less holds no event worth the name.
-const DISK_BYTES_MIN: u64 = 1024 * 1024;
 
 /// Headers of the connection itself, which HTTP sets (RFC 9110, 7.6.1).
 const HEADERS_RESERVED: [&str; 10] = [
@@ -123,15 +120,8 @@ pub(super) fn bus(table: &mut Table<'_>) -> Option<BusSettings> {
 }
 
 pub(super) fn limits(table: &mut Table<'_>) -> ProjectLimits {
-    let read = |table: &mut Table<'_>| {
-        let default = ProjectLimits::default();
-        ProjectLimits {
-            invocations_max: table.maybe("invocations_max", |item| item.integer_u32(1..=100_000)),
-            disk_bytes_max: table.maybe("disk_max", |item| bytes(&item, DISK_BYTES_MIN, u64::MAX, "1MiB or more")),
-            dedupe: table
-                .maybe("dedupe", |item| period(&item, Duration::from_secs(1), DEDUPE_MAX))
-                .unwrap_or(default.dedupe),
-        }
+    let read = |table: &mut Table<'_>| ProjectLimits {
+        invocations_max: table.maybe("invocations_max", |item| item.integer_u32(1..=100_000)),
     };
     table.maybe("limits", |item| item.table(read)).unwrap_or_default()
 }

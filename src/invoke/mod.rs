@@ -15,10 +15,6 @@ mod requests;
 mod services;
 mod settings;
 mod stdio;
-#[cfg(test)]
-pub(crate) mod testing;
-#[cfg(test)]
-mod tests;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -337,3 +333,8 @@ fn describe_bytes(bytes: u64) -> String {
         _ => format!("{bytes} bytes"),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

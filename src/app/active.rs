@@ -70,13 +70,7 @@ fn serve_new(path: &Arc<Path>, deployment: &Deployment, served: &mut HashSet<Fun
     }
 }
 
-fn spawn(
-    trigger: &Trigger,
-    path: &Path,
-    history: &Arc<dyn History>,
-    ended: &mpsc::Sender<AppError>,
-    tasks: &Tasks,
-) {
+fn spawn(trigger: &Trigger, path: &Path, history: &Arc<dyn History>, ended: &mpsc::Sender<AppError>, tasks: &Tasks) {
     let (metrics, stop, ended) = (path.metrics.clone(), tasks.stopping(), ended.clone());
     let intake = Intake { bus: path.bus.clone(), clock: path.clock.clone(), metrics, stop };
     let loops: BoxFuture<'static, Result<(), TriggerError>> = match trigger.clone() {

@@ -99,18 +99,30 @@ impl App {
         let (api_listener, api) = listen("the API", manifest.listen.api).await?;
 
         let state = project.state_folder();
-        let blobs = Blobs::open(state.join("blobs")).map_err(|source| AppError::Folder { folder: state.clone(), source })?;
+        let blobs =
+            Blobs::open(state.join("blobs")).map_err(|source| AppError::Folder { folder: state.clone(), source })?;
         let bus = Arc::new(Embedded::open(&state, blobs.clone(), clock.clone(), Settings::default())?);
         let engine = Arc::new(Engine::new(engine_settings(&state, manifest.limits.invocations_max))?);
         let components = Components::new(engine, blobs);
-        let deployer =
-            Arc::new(Deployer { bus: bus.clone(), history: bus.clone(), components: components.clone(), turn: Mutex::default() });
+        let deployer = Arc::new(Deployer {
+            bus: bus.clone(),
+            history: bus.clone(),
+            components: components.clone(),
+            turn: Mutex::default(),
+        });
         deployer.apply(manifest, &folder, Cause::ProjectFile).await?;
 
         let tasks = Tasks::new();
         let (webhooks, webhooks_seen) = watch::channel(Arc::default());
         let world = Arc::new(World::new(bus.clone(), clock.clone(), Connections::none()));
-        let path = Path { bus: bus.clone(), components, world, clock: clock.clone(), metrics: metrics.clone(), process: RwLock::default() };
+        let path = Path {
+            bus: bus.clone(),
+            components,
+            world,
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            process: RwLock::default(),
+        };
         let (ended, failures) = mpsc::channel(1);
         tasks.spawn(active::follow(Arc::new(path), webhooks, bus.clone(), ended.clone(), tasks.clone()));
 

@@ -60,7 +60,7 @@ pub use failure::Failure;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod guest {
-    pub use crate::host::bindings::{Event, Failure, Guest, export_function, tidegate};
+    pub use crate::host::bindings::*;
     pub use crate::host::call;
 }
 
@@ -80,7 +80,7 @@ macro_rules! export {
                 }
             }
 
-            $crate::guest::export_function!(Function with_types_in $crate::guest);
+    $crate::guest::export_function!(Function with_types_in $crate::guest);
         };
 
         #[cfg(not(target_arch = "wasm32"))]

@@ -156,3 +156,95 @@ fn unit_hash(attempt: Attempt<'_>) -> f64 {
     let hash = derive_uuid(&[attempt.seed.0, attempt.seed.1, &attempt.number.to_be_bytes()]).as_u128();
     (hash >> 75) as f64 / (1u64 << 53) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::EPOCH;
+
+    fn plain() -> RetryPolicy {
+        RetryPolicy { jitter: false, ..RetryPolicy::default() }
+    }
+
+    fn failed(kind: FailureKind) -> Outcome {
+        Outcome::Failed(Failure::new(kind, "why"))
+    }
+
+    fn attempt(number: u32) -> Attempt<'static> {
+        Attempt { number, seed: (b"event", b"function") }
+    }
+
+    fn delay(attempt: Attempt<'_>, policy: &RetryPolicy) -> Duration {
+        match decide(&failed(FailureKind::Retry), attempt, policy, NOW) {
+            Decision::RetryAt(at) => at.since(NOW),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_completed_is_acknowledged_whatever_the_attempt() {
+        for number in [1, 5, u32::MAX] {
+            let decision = decide(&Outcome::Completed { emitted: vec![] }, attempt(number), &plain(), NOW);
+            assert_eq!(decision, Decision::Ack);
+        }
+    }
+
+    #[test]
+    fn delays_grow_by_the_factor_up_to_the_longest() {
+        let policy = RetryPolicy { attempts: u32::MAX, max: Duration::from_secs(10), ..plain() };
+        for (number, seconds) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 10), (6, 10), (5000, 10), (u32::MAX - 1, 10)] {
+            assert_eq!(delay(attempt(number), &policy), Duration::from_secs(seconds), "attempt {number}");
+        }
+    }
+
+    #[test]
+    fn jitter_keeps_to_the_upper_half_and_depends_on_event_function_and_attempt_alone() {
+        let policy = RetryPolicy { attempts: 1000, factor: 1.0, jitter: true, ..RetryPolicy::default() };
+        let mut delays = std::collections::BTreeSet::new();
+        for number in 1..200 {
+            let delay = delay(attempt(number), &policy);
+            assert!(delay >= Duration::from_millis(500) && delay <= Duration::from_secs(1), "{delay:?}");
+            assert_eq!(delay, self::delay(attempt(number), &policy));
+            delays.insert(delay);
+        }
+        assert!(delays.len() > 190, "attempts spread");
+        let other = Attempt { number: 1, seed: (b"other", b"function") };
+        assert_ne!(delay(other, &policy), delay(attempt(1), &policy));
+    }
+
+    #[test]
+    fn a_function_that_asks_for_a_delay_gets_it() {
+        let asked = Failure { after_millis: Some(90_000), ..Failure::new(FailureKind::Retry, "later") };
+        let decision = decide(&Outcome::Failed(asked), attempt(1), &RetryPolicy::default(), NOW);
+        assert_eq!(decision, Decision::RetryAt(NOW.plus(Duration::from_secs(90))));
+    }
+
+    #[test]
+    fn what_cannot_pass_later_is_a_dead_letter_at_once() {
+        use FailureKind::{BadOutput, ChainTooLong, HostLost, NotPermitted, OutOfMemory, Rejected, Retry};
+        for (kind, is_final) in [
+            (Rejected, true),
+            (BadOutput, true),
+            (NotPermitted, true),
+            (ChainTooLong, true),
+            (Retry, false),
+            (FailureKind::Trapped, false),
+            (FailureKind::TimedOut, false),
+            (OutOfMemory, false),
+            (HostLost, false),
+        ] {
+            let decision = decide(&failed(kind), attempt(1), &plain(), NOW);
+            assert_eq!(decision == Decision::DeadLetter, is_final, "{}", kind.as_str());
+        }
+    }
+
+    #[test]
+    fn the_last_attempt_that_fails_is_a_dead_letter() {
+        let policy = RetryPolicy { attempts: 3, ..plain() };
+        for (number, is_last) in [(1, false), (2, false), (3, true), (4, true)] {
+            let decision = decide(&failed(FailureKind::Trapped), attempt(number), &policy, NOW);
+            assert_eq!(decision == Decision::DeadLetter, is_last, "attempt {number}");
+        }
+    }
+}

@@ -3,12 +3,11 @@
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
-use crate::deployment::{Manifest, Problem, Severity, Sources};
+pub use crate::deployment::PROJECT_FILE;
+use crate::deployment::{Manifest, Problem, Sources};
 
-/// The project file's name.
-pub const PROJECT_FILE: &str = "tidegate.toml";
 /// What a project keeps, in its folder: the log, blobs, the writer's lock.
-pub const STATE_FOLDER: &str = ".tidegate";
+const STATE_FOLDER: &str = ".tidegate";
 /// The project file and every file that it names are read whole; nothing larger is.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -32,23 +31,8 @@ pub enum ProjectError {
         source: std::io::Error,
     },
     /// At least one of the problems is an error.
-    #[error("{folder}/{PROJECT_FILE} has errors; nothing was started or deployed\n{}", lines(.problems))]
+    #[error("{folder}/{PROJECT_FILE} has errors; nothing was started or deployed\n{}", lines(problems))]
     Invalid { folder: String, problems: Vec<Problem> },
-}
-
-/// One line for each problem: `tidegate.toml:LINE: error: KEY: MESSAGE`, as editors and compilers write them.
-pub fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn line(problem: &Problem) -> String {
-    let severity = match problem.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
-    let place = if problem.line == 0 { String::new() } else { format!(":{}", problem.line) };
-    let key = if problem.key.is_empty() { String::new() } else { format!("{}: ", problem.key) };
-    format!("{PROJECT_FILE}{place}: {severity}: {key}{}", problem.message)
 }
 
 impl Project {
@@ -61,16 +45,30 @@ impl Project {
         }
     }
 
+    /// Where it keeps what it knows.
+    pub fn state_folder(&self) -> PathBuf {
+        state_folder(&self.folder)
+    }
+
     /// Every problem of a folder's project file; the manifest where none of them is an error.
     pub fn check(folder: &Path) -> Result<(Option<Manifest>, Vec<Problem>), ProjectError> {
         let text = read_project_file(folder)?;
         Ok(Manifest::parse(&text, &Folder { root: folder.to_owned() }))
     }
+}
 
-    /// Where the project keeps what it knows.
-    pub fn state_folder(&self) -> PathBuf {
-        self.folder.join(STATE_FOLDER)
-    }
+/// Where a project keeps what it knows: its log.
+pub fn state_folder(folder: &Path) -> PathBuf {
+    folder.join(STATE_FOLDER)
+}
+
+/// Where a project keeps components and large payloads.
+pub fn blobs_folder(folder: &Path) -> PathBuf {
+    state_folder(folder).join("blobs")
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// The text of a folder's project file.
@@ -93,12 +91,9 @@ pub struct Folder {
 
 impl Sources for Folder {
     fn file(&self, path: &str) -> Result<Vec<u8>, String> {
-        let inside = inside(&self.root, Path::new(path))?;
+        let inside = inside(&self.root, path)?;
         read_limited(&inside).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound if path.ends_with(".wasm") => {
-                format!("{path} does not exist; make it with `tidegate build`")
-            }
-            std::io::ErrorKind::NotFound => format!("{path} does not exist"),
+            std::io::ErrorKind::NotFound => missing(path),
             _ => format!("{path} cannot be read: {error}"),
         })
     }
@@ -116,22 +111,35 @@ impl Sources for Folder {
     }
 }
 
-/// The path under `root`, if it stays there: a project that was handed over must not read its reader's files.
-fn inside(root: &Path, path: &Path) -> Result<PathBuf, String> {
-    let outside = || format!("{} is outside the project's folder; copy it there", path.display());
-    let mut depth = 0_usize;
-    for part in path.components() {
+fn missing(path: &str) -> String {
+    let next = if path.ends_with(".wasm") { "; make it with `tidegate build`" } else { "" };
+    format!("{path} does not exist{next}")
+}
+
+fn outside(path: &str) -> String {
+    format!("{path} is outside the project's folder; copy it there")
+}
+
+/// A path from the project's folder without `.` and `..`, if it stays in the folder.
+pub fn normal(path: &str) -> Result<String, String> {
+    let mut parts = Vec::new();
+    for part in Path::new(path).components() {
         match part {
-            Component::Normal(_) => depth += 1,
+            Component::Normal(name) => parts.push(name.to_string_lossy()),
             Component::CurDir => {}
-            Component::ParentDir => depth = depth.checked_sub(1).ok_or_else(outside)?,
-            Component::RootDir | Component::Prefix(_) => return Err(outside()),
+            Component::ParentDir => drop(parts.pop().ok_or_else(|| outside(path))?),
+            Component::RootDir | Component::Prefix(_) => return Err(outside(path)),
         }
     }
-    let joined = root.join(path);
-    // Links are followed by the system, so where they end counts. What does not exist yet is told by whoever reads it.
+    Ok(parts.join("/"))
+}
+
+/// The path under `root`, if it stays there: a project that was handed over must not read its reader's files.
+fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
+    let joined = root.join(normal(path)?);
+    // Links are followed by the system, so where they end counts. What does not exist is told by whoever reads it.
     match (root.canonicalize(), joined.canonicalize()) {
-        (Ok(root), Ok(end)) if !end.starts_with(&root) => Err(outside()),
+        (Ok(root), Ok(end)) if !end.starts_with(&root) => Err(outside(path)),
         _ => Ok(joined),
     }
 }
@@ -197,5 +205,16 @@ mod tests {
         let empty = tempfile::tempdir().unwrap();
         let error = Project::open(empty.path()).unwrap_err().to_string();
         assert!(error.ends_with("make a project with `tidegate new NAME`, or name its folder"), "{error}");
+    }
+
+    #[test]
+    fn every_problem_of_a_project_file_is_told_with_its_line() {
+        let project = tempfile::tempdir().unwrap();
+        let text = "name = \"shop\"\ncolour = \"red\"\n\n[[function]]\nname = \"gate\"\n\
+                    component = \"functions/gate.wasm\"\non = [\"shop.order.paid\"]\nwhen = \"1 +\"\n";
+        std::fs::write(project.path().join(PROJECT_FILE), text).unwrap();
+        let (manifest, problems) = Project::check(project.path()).unwrap();
+        assert!(manifest.is_none());
+        expect_test::expect![[r#""#]].assert_eq(&lines(&problems));
     }
 }

@@ -1,5 +1,9 @@
 //! Speaks with a project's API: over HTTP, or with the same routes in this process for a stopped project.
 
+mod follow;
+
+pub use follow::Messages;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,8 +22,8 @@ use crate::api::model::ErrorView;
 /// Where a project's API is unless something else is said.
 pub const URL_DEFAULT: &str = "http://127.0.0.1:7117";
 const CONNECT_SECONDS_MAX: u64 = 5;
-/// A deployment compiles its components before it answers.
-const ANSWER_SECONDS_MAX: u64 = 300;
+/// Between two parts of an answer. A deployment compiles its components before it answers.
+const SILENCE_SECONDS_MAX: u64 = 300;
 /// Of an answer; listings are limited far below this.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -69,9 +73,9 @@ impl Client {
     }
 
     /// For a command that only reads.
-    pub async fn to_read(args: &ReadArgs) -> Result<Self, CliError> {
+    pub fn to_read(args: &ReadArgs) -> Result<Self, CliError> {
         match &args.dir {
-            Some(dir) => Ok(Self::in_process(offline::router(dir).await?)),
+            Some(dir) => Ok(Self::in_process(offline::router(dir)?)),
             None => Self::http(&args.server, &|name| std::env::var(name).ok(), NEXT_OF_READING),
         }
     }
@@ -85,6 +89,7 @@ impl Client {
         let token = token.map(|token| bearer(&token)).transpose()?;
         let mut builder = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX))
+            .read_timeout(Duration::from_secs(SILENCE_SECONDS_MAX))
             // Following one would show the token to another server.
             .redirect(reqwest::redirect::Policy::none());
         if is_loopback(&base) {
@@ -105,6 +110,20 @@ impl Client {
     pub async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Result<T, CliError> {
         let answer = self.send(Method::GET, self.address(path, query), None).await?;
         self.read(answer)
+    }
+
+    /// Asks for a stream of values that goes on.
+    pub async fn follow(&self, path: &[&str], query: &[(&str, String)]) -> Result<Messages, CliError> {
+        let Transport::Http(client) = &self.transport else {
+            return Err(CliError::Usage("a stopped project has nothing to follow".to_owned()));
+        };
+        let answer = self.execute(client, self.request(Method::GET, &self.address(path, query), None)).await?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(Messages::new(answer));
+        }
+        let body = answer.bytes().await.map_err(|error| self.unreachable(error))?;
+        Err(self.refusal(status, &body))
     }
 
     /// Sends a value.
@@ -140,37 +159,46 @@ impl Client {
         url: Url,
         body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<(StatusCode, Bytes), CliError> {
-        let mut request = http::Request::builder().method(method).uri(url.as_str()).header(header::HOST, host(&url));
-        if let Some(token) = &self.token {
-            request = request.header(header::AUTHORIZATION, token);
-        }
-        let (media_type, body) = body.unzip();
-        if let Some(media_type) = media_type {
-            request = request.header(header::CONTENT_TYPE, media_type);
-        }
-        let request = request.body(body.unwrap_or_default()).expect("a URL and checked headers make a request");
+        let request = self.request(method, &url, body);
         match &self.transport {
-            Transport::Http(client) => self.send_http(client, request).await,
+            Transport::Http(client) => {
+                let answer = self.execute(client, request).await?;
+                let status = answer.status();
+                let body = answer.bytes().await.map_err(|error| self.unreachable(error))?;
+                Ok((status, body))
+            }
             Transport::InProcess(router) => send_in_process(router, request).await,
         }
     }
 
-    async fn send_http(
+    fn request(&self, method: Method, url: &Url, body: Option<(&'static str, Vec<u8>)>) -> http::Request<Vec<u8>> {
+        let (media_type, body) = body.unzip();
+        let mut request = http::Request::builder().method(method).uri(url.as_str());
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        if let Some(media_type) = media_type {
+            request = request.header(header::CONTENT_TYPE, media_type);
+        }
+        request.body(body.unwrap_or_default()).expect("a URL and checked headers make a request")
+    }
+
+    async fn execute(
         &self,
         client: &reqwest::Client,
         request: http::Request<Vec<u8>>,
-    ) -> Result<(StatusCode, Bytes), CliError> {
-        let failed = |source: reqwest::Error| CliError::Unreachable {
-            url: self.base.to_string().trim_end_matches('/').to_owned(),
-            next: self.next,
-            source: source.without_url(),
-        };
-        let mut request = reqwest::Request::try_from(request).map_err(failed)?;
-        *request.timeout_mut() = Some(Duration::from_secs(ANSWER_SECONDS_MAX));
-        let answer = client.execute(request).await.map_err(failed)?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(failed)?;
-        Ok((status, body))
+    ) -> Result<reqwest::Response, CliError> {
+        let request = reqwest::Request::try_from(request).map_err(|error| self.unreachable(error))?;
+        client.execute(request).await.map_err(|error| self.unreachable(error))
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> CliError {
+        CliError::Unreachable { url: self.name(), next: self.next, source: source.without_url() }
+    }
+
+    /// The address as a person would write it.
+    fn name(&self) -> String {
+        self.base.as_str().trim_end_matches('/').to_owned()
     }
 
     fn read<T: DeserializeOwned>(&self, (status, body): (StatusCode, Bytes)) -> Result<T, CliError> {
@@ -188,12 +216,15 @@ impl Client {
     }
 
     fn stranger(&self, saw: String) -> CliError {
-        CliError::Stranger { url: self.base.to_string().trim_end_matches('/').to_owned(), saw }
+        CliError::Stranger { url: self.name(), saw }
     }
 }
 
 async fn send_in_process(router: &Router, request: http::Request<Vec<u8>>) -> Result<(StatusCode, Bytes), CliError> {
-    let answer = match router.clone().oneshot(request.map(axum::body::Body::from)).await {
+    let mut request = request.map(axum::body::Body::from);
+    let host = HeaderValue::from_static("localhost");
+    request.headers_mut().insert(header::HOST, host);
+    let answer = match router.clone().oneshot(request).await {
         Ok(answer) => answer,
         Err(never) => match never {},
     };
@@ -216,11 +247,6 @@ fn base_url(text: Option<String>) -> Result<Url, CliError> {
         }
         _ => Err(CliError::Usage(format!("{text:?} is no address of an API; write one like {URL_DEFAULT}"))),
     }
-}
-
-fn host(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 fn is_loopback(url: &Url) -> bool {

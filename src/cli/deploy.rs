@@ -12,8 +12,8 @@ use super::client::{Client, ReadArgs, ServerArgs};
 use super::terminal::Terminal;
 use super::{CliError, Status, render};
 use crate::api::model::{DeployedView, DeploymentView, Listing, ProjectUpload};
-use crate::deployment::{Manifest, Severity, Sources};
-use crate::project::{Folder, PROJECT_FILE, ProjectError};
+use crate::deployment::{Manifest, PROJECT_FILE, Severity, Sources};
+use crate::project::{self, Folder, ProjectError};
 
 /// Check a project's folder here, send it to the running project, and make it active.
 #[derive(Debug, Args)]
@@ -80,7 +80,7 @@ async fn before_active(client: &Client) -> Result<u64, CliError> {
 }
 
 pub async fn deployments(args: &DeploymentsArgs, terminal: &Terminal) -> Result<Status, CliError> {
-    let client = Client::to_read(&args.read).await?;
+    let client = Client::to_read(&args.read)?;
     match args.number {
         Some(number) => {
             let deployment: DeploymentView = client.get(&["deployments", &number.to_string()], &[]).await?;
@@ -97,7 +97,7 @@ pub async fn deployments(args: &DeploymentsArgs, terminal: &Terminal) -> Result<
 
 /// The project file and every file that it names, and no other: a folder may hold secrets beside them.
 fn pack(dir: &Path) -> Result<ProjectUpload, CliError> {
-    let text = crate::project::read_project_file(dir)?;
+    let text = project::read_project_file(dir)?;
     let packer = Packer { folder: Folder { root: dir.to_owned() }, files: RefCell::default() };
     let (_, problems) = Manifest::parse(&text, &packer);
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
@@ -117,7 +117,7 @@ struct Packer {
 impl Sources for Packer {
     fn file(&self, path: &str) -> Result<Vec<u8>, String> {
         let bytes = self.folder.file(path)?;
-        self.files.borrow_mut().insert(path.to_owned(), STANDARD.encode(&bytes));
+        self.files.borrow_mut().insert(project::normal(path)?, STANDARD.encode(&bytes));
         Ok(bytes)
     }
 

@@ -77,7 +77,7 @@ pub async fn dlq(args: &DlqArgs, terminal: &Terminal) -> Result<Status, CliError
     match &args.command {
         DlqCommand::List(args) => list(args, terminal).await,
         DlqCommand::Show(args) => {
-            let client = Client::to_read(&args.read).await?;
+            let client = Client::to_read(&args.read)?;
             let letter: DeadLetterView = client.get(&["dlq", &args.id], &[]).await?;
             terminal.show(&letter, render::dead_letter)?;
             Ok(Status::Done)
@@ -88,7 +88,7 @@ pub async fn dlq(args: &DlqArgs, terminal: &Terminal) -> Result<Status, CliError
 }
 
 async fn list(args: &ListArgs, terminal: &Terminal) -> Result<Status, CliError> {
-    let client = Client::to_read(&args.read).await?;
+    let client = Client::to_read(&args.read)?;
     let mut query = vec![("limit", args.limit.to_string())];
     query.extend(args.function.iter().map(|name| ("function", name.clone())));
     let mut listing: Listing<DeadLetterView> = client.get(&["dlq"], &query).await?;

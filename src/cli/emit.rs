@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::client::{Client, ServerArgs};
-use super::events::follow_chain;
+use super::events::settled_chain;
 use super::terminal::Terminal;
 use super::{CliError, Status, input, render};
 use crate::api::model::ReceiptsView;
@@ -96,7 +96,7 @@ async fn wait(
     let mut status = Status::Done;
     let mut shown = std::collections::BTreeSet::new();
     for id in &receipts.ids {
-        let trace = follow_chain(client, id, deadline, terminal).await?;
+        let trace = settled_chain(client, id, deadline, terminal).await?;
         // Events of one batch may stand in one chain; it is shown once.
         if !shown.insert(trace.correlation.clone()) {
             continue;

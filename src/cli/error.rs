@@ -80,7 +80,7 @@ fn refusal(detail: &ErrorDetail) -> String {
         };
         let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
         let message = format!("{severity}: {}: {}", problem.key, problem.message);
-        text += &format!("\n  {}{line}: {}", crate::project::PROJECT_FILE, clean(&message));
+        text += &format!("\n  {}{line}: {}", crate::deployment::PROJECT_FILE, clean(&message));
     }
     text
 }

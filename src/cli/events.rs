@@ -1,6 +1,6 @@
 //! `tidegate events`, `trace` and `explain`: what came in, what it led to, and what became of it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 
@@ -9,6 +9,7 @@ use super::input::Since;
 use super::terminal::Terminal;
 use super::{CliError, Status, render};
 use crate::api::model::{EventView, ExplanationView, Listing, TraceView};
+use crate::event::Position;
 
 /// List events, newest last, or show one whole.
 #[derive(Debug, Args)]
@@ -60,7 +61,7 @@ pub struct ExplainArgs {
 }
 
 pub async fn events(args: &EventsArgs, terminal: &Terminal) -> Result<Status, CliError> {
-    let client = Client::to_read(&args.read).await?;
+    let client = Client::to_read(&args.read)?;
     if let Some(id) = &args.id {
         let event: EventView = client.get(&["events", id], &[]).await?;
         terminal.show(&event, render::event)?;
@@ -69,9 +70,10 @@ pub async fn events(args: &EventsArgs, terminal: &Terminal) -> Result<Status, Cl
     let mut query = vec![("limit", args.limit.to_string())];
     query.extend(args.r#type.iter().map(|pattern| ("type", pattern.clone())));
     query.extend(args.since.iter().map(|since| ("since", since.time(terminal.look.now).to_string())));
-    let mut listing: Listing<EventView> = client.get(&["events"], &query).await?;
-    listing.items.sort_by_key(|event| event.position);
-    terminal.list(&listing.items, render::events)?;
+    let listing: Listing<EventView> = client.get(&["events"], &query).await?;
+    if !args.follow || !listing.items.is_empty() {
+        terminal.list(&listing.items, render::events)?;
+    }
     if args.follow {
         follow(&client, listing.position, args, terminal).await?;
     }
@@ -79,46 +81,50 @@ pub async fn events(args: &EventsArgs, terminal: &Terminal) -> Result<Status, Cl
 }
 
 pub async fn trace(args: &TraceArgs, terminal: &Terminal) -> Result<Status, CliError> {
-    let client = Client::to_read(&args.read).await?;
+    let client = Client::to_read(&args.read)?;
     let trace: TraceView = client.get(&["events", &args.id, "trace"], &[]).await?;
     terminal.show(&trace, render::trace)?;
     Ok(Status::Done)
 }
 
 pub async fn explain(args: &ExplainArgs, terminal: &Terminal) -> Result<Status, CliError> {
-    let client = Client::to_read(&args.read).await?;
+    let client = Client::to_read(&args.read)?;
     let explanation: ExplanationView = client.get(&["events", &args.id, "explain"], &[]).await?;
     terminal.show(&explanation, render::explanation)?;
     Ok(Status::Done)
 }
 
 /// The chain of an event once all of it has settled, or as it stands at the deadline.
-pub async fn follow_chain(
+pub async fn settled_chain(
     client: &Client,
     id: &str,
     deadline: Instant,
     terminal: &Terminal,
 ) -> Result<TraceView, CliError> {
     let start = Instant::now();
-    let mut pause = PAUSE_MIN;
     loop {
-        let trace: TraceView = client.get(&["events", id, "trace"], &[]).await?;
         let left = deadline.saturating_duration_since(Instant::now());
-        if trace.settled || left.is_zero() {
+        let wait = left.as_secs_f64().ceil().min(WAIT_SECONDS) as u64;
+        let trace: TraceView = client.get(&["events", id, "trace"], &[("wait", wait.to_string())]).await?;
+        if trace.settled || deadline <= Instant::now() {
             terminal.progress_done();
             return Ok(trace);
         }
         let (settled, all) = render::settled_runs(&trace);
         terminal.progress(&format!("waiting {}: {settled} of {all} settled", render::duration(start.elapsed())));
-        tokio::time::sleep(pause.min(left)).await;
-        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
-/// A chain settles in milliseconds or takes seconds: asks soon at first, and then ever less often.
-const PAUSE_MIN: Duration = Duration::from_millis(10);
-const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// The server answers as soon as the chain has settled; in between, whoever watches is told how far it is.
+const WAIT_SECONDS: f64 = 1.0;
 
-async fn follow(_client: &Client, _after: u64, _args: &EventsArgs, _terminal: &Terminal) -> Result<(), CliError> {
-    unimplemented!()
+/// Prints each new event after a position, until the stream breaks off.
+async fn follow(client: &Client, after: Position, args: &EventsArgs, terminal: &Terminal) -> Result<(), CliError> {
+    let mut query = vec![("follow", "true".to_owned()), ("after", after.to_string())];
+    query.extend(args.r#type.iter().map(|pattern| ("type", pattern.clone())));
+    let mut messages = client.follow(&["events"], &query).await?;
+    loop {
+        let event: EventView = messages.next().await?;
+        terminal.show(&event, render::event_line)?;
+    }
 }

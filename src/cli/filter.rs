@@ -42,7 +42,8 @@ pub struct TypesArgs {
 pub async fn filter(args: &FilterArgs, terminal: &Terminal) -> Result<Status, CliError> {
     let usage = |error: FilterError| CliError::Usage(format!("the filter cannot be read: {error}"));
     let filter = Filter::new(Vec::new(), BTreeMap::new(), Some(&args.expression)).map_err(usage)?;
-    let subject = Subject::new(&event(args, terminal).await?);
+    let event = event(args, terminal).await?;
+    let subject = Subject::new(&event);
     let clauses = filter.explain(&subject).into_iter().map(Into::into).collect();
     let report = FilterReport { verdict: filter.judge(&subject).into(), clauses };
     terminal.show(&report, render::filter_report)?;
@@ -60,7 +61,7 @@ async fn event(args: &FilterArgs, terminal: &Terminal) -> Result<Accepted, CliEr
         let event = from_json(input::read_text(path)?.as_bytes()).map_err(|error| malformed(error.to_string()))?;
         return Ok(as_from_file(event, terminal));
     }
-    let client = Client::to_read(&args.read).await?;
+    let client = Client::to_read(&args.read)?;
     let view: EventView = client.get(&["events", &args.event], &[]).await?;
     let event =
         view.parse().map_err(|error| CliError::Malformed { path: args.event.clone(), reason: error.to_string() })?;

@@ -50,7 +50,7 @@ pub async fn functions(args: &FunctionsArgs, terminal: &Terminal) -> Result<Stat
         None => list(&args.read, terminal).await,
         Some(FunctionsCommand::List(args)) => list(&args.read, terminal).await,
         Some(FunctionsCommand::Show(args)) => {
-            let client = Client::to_read(&args.read).await?;
+            let client = Client::to_read(&args.read)?;
             let function: FunctionView = client.get(&["functions", &args.name], &[]).await?;
             terminal.show(&function, render::function)?;
             Ok(Status::Done)
@@ -59,7 +59,7 @@ pub async fn functions(args: &FunctionsArgs, terminal: &Terminal) -> Result<Stat
 }
 
 async fn list(read: &ReadArgs, terminal: &Terminal) -> Result<Status, CliError> {
-    let client = Client::to_read(read).await?;
+    let client = Client::to_read(read)?;
     let listing: Listing<FunctionView> = client.get(&["functions"], &[]).await?;
     terminal.list(&listing.items, render::functions)?;
     Ok(Status::Done)

@@ -32,7 +32,7 @@ pub struct InvocationsArgs {
 }
 
 pub async fn invocations(args: &InvocationsArgs, terminal: &Terminal) -> Result<Status, CliError> {
-    let client = Client::to_read(&args.read).await?;
+    let client = Client::to_read(&args.read)?;
     match &args.id {
         Some(id) if is_invocation(id) => {
             let invocation: InvocationView = client.get(&["invocations", id], &[]).await?;

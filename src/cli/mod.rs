@@ -17,11 +17,11 @@ mod offline;
 mod project;
 mod render;
 mod terminal;
+mod up;
 
 use clap::{Parser, Subcommand};
 
 pub use error::CliError;
-pub use project::LogFormat;
 pub use terminal::Format;
 
 use crate::clock::Clock;
@@ -52,7 +52,7 @@ pub enum Command {
     New(project::NewArgs),
     Build(project::BuildArgs),
     Check(project::CheckArgs),
-    Up(project::UpArgs),
+    Up(up::UpArgs),
     Emit(emit::EmitArgs),
     Events(events::EventsArgs),
     Trace(events::TraceArgs),
@@ -83,7 +83,7 @@ pub async fn run(cli: Cli) -> Result<Status, CliError> {
         Command::New(args) => project::new(&args, &terminal),
         Command::Build(args) => project::build(&args, &terminal),
         Command::Check(args) => project::check(&args, &terminal),
-        Command::Up(args) => project::up(&args, &terminal).await,
+        Command::Up(args) => up::up(&args, &terminal, &clock).await,
         Command::Emit(args) => emit::emit(&args, &terminal, &clock).await,
         Command::Events(args) => events::events(&args, &terminal).await,
         Command::Trace(args) => events::trace(&args, &terminal).await,

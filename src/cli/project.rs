@@ -1,4 +1,4 @@
-//! `tidegate new`, `build`, `check` and `up`: what is done with a project's folder.
+//! `tidegate new`, `build` and `check`: what is done with a project's folder.
 
 use std::path::PathBuf;
 
@@ -41,31 +41,6 @@ pub struct CheckArgs {
     pub dir: PathBuf,
 }
 
-/// Run a project until it is interrupted: triggers, bus, functions and API.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
-  tidegate up shop --log json
-
-What it keeps is in DIR/.tidegate. An interrupt (Ctrl-C) or SIGTERM lets invocations finish; a second one ends at once.")]
-pub struct UpArgs {
-    /// The project's folder
-    #[arg(value_name = "DIR", default_value = ".")]
-    pub dir: PathBuf,
-    /// Form of the log on standard error
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    pub log: LogFormat,
-}
-
-/// The form of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object on each line.
-    Json,
-}
-
 pub fn check(args: &CheckArgs, terminal: &Terminal) -> Result<Status, CliError> {
     let (manifest, problems) = Project::check(&args.dir)?;
     let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
@@ -79,8 +54,5 @@ pub fn new(_args: &NewArgs, _terminal: &Terminal) -> Result<Status, CliError> {
     unimplemented!()
 }
 pub fn build(_args: &BuildArgs, _terminal: &Terminal) -> Result<Status, CliError> {
-    unimplemented!()
-}
-pub async fn up(_args: &UpArgs, _terminal: &Terminal) -> Result<Status, CliError> {
     unimplemented!()
 }

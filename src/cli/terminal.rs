@@ -11,9 +11,9 @@ use crate::clock::Timestamp;
 /// The form of what a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// For people
     Text,
-    /// One JSON value on each line, with keys that stay as they are.
+    /// One JSON value on each line, with keys that stay as they are
     Json,
 }
 

@@ -149,3 +149,155 @@ fn stamp(parent: &Accepted, function: &Function, index: u32, mut event: Event, s
     }
     event
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use uuid::Uuid;
+
+    use super::super::{ATTRIBUTES_BYTES_MAX, Origin, OriginKind};
+    use super::*;
+    use crate::deployment::{Component, ComponentRef, Digest, FunctionId, Grants, Limits, Order, Start};
+    use crate::filter::Filter;
+    use crate::outcome::RetryPolicy;
+
+    const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn function(emits: &[&str]) -> Function {
+        Function {
+            id: FunctionId::from_uuid(Uuid::from_u128(1)),
+            name: "gate".parse().unwrap(),
+            component: Component { reference: ComponentRef::Builtin("gate".to_owned()), digest: Digest::of(b"gate") },
+            filter: Filter::new(Vec::new(), BTreeMap::new(), None).unwrap(),
+            config: BTreeMap::new(),
+            grants: Grants { emits: emits.iter().map(|ty| (*ty).to_owned()).collect(), ..Grants::default() },
+            limits: Limits::default(),
+            retry: RetryPolicy::default(),
+            concurrency: 1,
+            order: Order::None,
+            start: Start::Latest,
+        }
+    }
+
+    fn parent(hops: u32) -> Accepted {
+        let mut event = Event { id: "p".into(), source: "/s".into(), ty: "t".into(), ..Event::default() };
+        for (name, value) in [
+            (attribute::CORRELATION, "chain"),
+            (attribute::TRACEPARENT, TRACEPARENT),
+            (attribute::TRACESTATE, "vendor=1"),
+            (attribute::PARTITION_KEY, "repo"),
+        ] {
+            event.extensions.insert(name.to_owned(), Extension::Text(value.to_owned()));
+        }
+        let origin = Origin { kind: OriginKind::Api, name: "test".into(), verified: true };
+        Accepted { position: 1, accepted_at: now(), origin, hops, event }
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-23T05:00:00Z".parse().unwrap()
+    }
+
+    fn returned(ty: &str) -> Event {
+        Event { ty: ty.to_owned(), ..Event::default() }
+    }
+
+    fn emit(events: Vec<Event>) -> Result<Vec<Event>, Failure> {
+        derive(&parent(0), "my shop", &function(&["a.*"]), events, now())
+    }
+
+    #[track_caller]
+    fn check_failed(events: Vec<Event>, kind: FailureKind, expected: &str) {
+        let failure = emit(events).unwrap_err();
+        assert_eq!(failure.kind, kind, "{}", failure.reason);
+        assert!(failure.reason.contains(expected), "{:?} lacks {expected:?}", failure.reason);
+    }
+
+    #[test]
+    fn the_host_sets_who_when_and_why() {
+        let event = emit(vec![returned("a.b")]).unwrap().remove(0);
+        assert_eq!(event.id, derived_id(parent(0).event.key(), function(&[]).id, 0).to_string());
+        assert_eq!(event.source, "tidegate/my%20shop/gate");
+        assert_eq!(event.time.as_deref(), Some("2026-11-23T05:00:00.000000Z"));
+        assert_eq!(event.causation(), Some("p"));
+        assert_eq!(event.correlation(), Some("chain"));
+        assert_eq!(event.partition_key(), Some("repo"));
+        assert_eq!(event.text(attribute::TRACESTATE), Some("vendor=1"));
+        let traceparent = event.traceparent().unwrap();
+        assert!(traceparent.starts_with(&TRACEPARENT[..36]) && traceparent != TRACEPARENT, "{traceparent}");
+    }
+
+    #[test]
+    fn a_second_attempt_emits_the_same_events_and_each_has_its_own_id_and_span() {
+        let events = || emit(vec![returned("a.b"), returned("a.b")]).unwrap();
+        assert_eq!(events(), events());
+        let events = events();
+        assert_ne!(events[0].id, events[1].id);
+        assert_ne!(events[0].traceparent(), events[1].traceparent());
+    }
+
+    #[test]
+    fn a_partition_key_and_a_time_to_deliver_are_the_functions_own() {
+        let mut event = returned("a.b");
+        for (name, value) in [(attribute::PARTITION_KEY, "own"), (attribute::DELIVER_AT, "2026-11-24T05:00:00Z")] {
+            event.extensions.insert(name.to_owned(), Extension::Text(value.to_owned()));
+        }
+        let event = emit(vec![event]).unwrap().remove(0);
+        assert_eq!(event.partition_key(), Some("own"));
+        assert_eq!(event.deliver_at(), Some("2026-11-24T05:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_the_hosts_is_refused_from_a_guest() {
+        let attributes: [fn(&mut Event); 3] = [
+            |event| event.id = "x".into(),
+            |event| event.source = "x".into(),
+            |event| event.time = Some("2026-11-23T05:00:00Z".into()),
+        ];
+        for set in attributes {
+            let mut event = returned("a.b");
+            set(&mut event);
+            check_failed(vec![event], FailureKind::BadOutput, "is set by the host");
+        }
+        for name in HOST_EXTENSIONS {
+            let mut event = returned("a.b");
+            event.extensions.insert(name.to_owned(), Extension::Text(TRACEPARENT.to_owned()));
+            check_failed(vec![event], FailureKind::BadOutput, &format!("attribute {name} is set by the host"));
+        }
+    }
+
+    #[test]
+    fn a_type_that_was_not_granted_fails_the_whole_output_and_names_the_grant() {
+        let expected = r#"emitted type "b.c", which it was not granted; add it to grants.emits of function gate"#;
+        check_failed(vec![returned("a.b"), returned("b.c")], FailureKind::NotPermitted, expected);
+    }
+
+    #[test]
+    fn an_output_past_a_limit_or_invalid_fails() {
+        check_failed(vec![returned("")], FailureKind::BadOutput, "attribute type: is required");
+        check_failed(vec![returned("a.b"); EMITTED_MAX + 1], FailureKind::BadOutput, "emitted 257 events");
+        assert!(emit(vec![returned("a.b"); EMITTED_MAX]).is_ok());
+        let mut large = returned("a.b");
+        large.subject = Some("x".repeat(ATTRIBUTES_BYTES_MAX));
+        check_failed(vec![large], FailureKind::BadOutput, "attributes have");
+        let mut large = returned("a.b");
+        large.data = Some(vec![b' '; EMITTED_BYTES_MAX].into());
+        check_failed(vec![large], FailureKind::BadOutput, "B of events, at most");
+        let mut late = returned("a.b");
+        late.extensions.insert(attribute::DELIVER_AT.into(), Extension::Text("2099-01-01T00:00:00Z".into()));
+        check_failed(vec![late], FailureKind::BadOutput, "days ahead");
+    }
+
+    #[test]
+    fn a_chain_ends_after_too_many_hops_unless_it_waited_or_emits_nothing() {
+        let emit = |hops: u32, events: Vec<Event>, at: Timestamp| {
+            derive(&parent(hops), "p", &function(&["*"]), events, at).map_err(|failure| failure.kind)
+        };
+        assert!(emit(HOPS_MAX - 1, vec![returned("a")], now()).is_ok());
+        assert_eq!(emit(HOPS_MAX, vec![returned("a")], now()), Err(FailureKind::ChainTooLong));
+        assert!(emit(HOPS_MAX, vec![], now()).is_ok());
+        assert!(emit(HOPS_MAX, vec![returned("a")], now().plus(HOP_WAIT)).is_ok());
+        assert_eq!(hops_after(&parent(3), now()), 4);
+        assert_eq!(hops_after(&parent(3), now().plus(HOP_WAIT)), 3);
+    }
+}

@@ -4,10 +4,12 @@
 //! facts that a parser would lose.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::{Engine as _, alphabet};
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
@@ -73,6 +75,7 @@ fn syntax(error: serde_json::Error) -> JsonError {
 }
 
 fn checked(members: Members) -> Result<Event, JsonError> {
+    members.check_unique()?;
     let event = members.into_event()?;
     event.check()?;
     Ok(event)
@@ -93,16 +96,21 @@ enum Member {
 }
 
 impl Members {
+    /// JSON lets a name stand twice, and readers differ in which one counts.
+    fn check_unique(&self) -> Result<(), EventError> {
+        let mut seen = HashSet::with_capacity(self.0.len());
+        match self.0.iter().find(|(name, _)| !seen.insert(name.as_str())) {
+            Some((name, _)) => Err(EventError::attribute(name, "is given twice")),
+            None => Ok(()),
+        }
+    }
+
     /// Builds the event; what it must hold beyond types is left to `Event::check`.
     pub fn into_event(self) -> Result<Event, EventError> {
         let mut event = Event::default();
         let mut specversion = None;
         let (mut data, mut base64) = (None, None);
-        let mut seen = std::collections::HashSet::with_capacity(self.0.len());
         for (name, member) in self.0 {
-            if !seen.insert(name.clone()) {
-                return Err(EventError::attribute(&name, "is given twice"));
-            }
             match (name.as_str(), member) {
                 (_, Member::Null) => {}
                 ("specversion", member) => specversion = Some(member.text(&name)?),
@@ -142,7 +150,7 @@ fn read_data(event: &Event, data: Option<Box<RawValue>>, base64: Option<String>)
     match (data, base64) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) => Err(EventError::attribute("data_base64", "stands beside data; send one of them")),
-        (None, Some(base64)) => match STANDARD.decode(base64) {
+        (None, Some(base64)) => match decode_base64(base64) {
             Ok(bytes) => Ok(Some(bytes.into())),
             Err(error) => Err(EventError::attribute("data_base64", format!("is no base64 ({error})"))),
         },
@@ -154,6 +162,19 @@ fn read_data(event: &Event, data: Option<Box<RawValue>>, base64: Option<String>)
         }
         (Some(raw), None) => Ok(Some(String::from(Box::<str>::from(raw)).into())),
     }
+}
+
+/// Decodes as MIME does (RFC 2045): characters outside the alphabet are passed over, and padding may lack. Senders wrap
+/// lines, and the specification's own samples are no strict base64.
+fn decode_base64(mut text: String) -> Result<Vec<u8>, base64::DecodeError> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
+    text.retain(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/'));
+    LENIENT.decode(text)
 }
 
 impl Member {

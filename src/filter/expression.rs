@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cel::common::ast::{Expr, IdedExpr, SourceInfo};
+use cel::common::ast::{IdedExpr, SourceInfo};
 use cel::common::types::{
     CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt,
 };
@@ -11,9 +11,11 @@ use cel::context::VariableResolver;
 use cel::{Context, ExecutionError, Value};
 
 use super::functions::{Budget, ENVIRONMENT};
-use super::rewrite::{BUDGET, Needs, PATTERN, rewrite};
+use super::rewrite::{BUDGET, Needs, PATTERN, Place, rewrite};
 use super::{EXPRESSION_BYTES_MAX, Subject};
 
+/// Address space for parsing one expression of `EXPRESSION_BYTES_MAX`; memory is taken as it is used.
+const PARSER_STACK_BYTES: usize = 64 * 1024 * 1024;
 /// Text of a value that a verdict shows.
 const SAW_CHARS_MAX: usize = 120;
 
@@ -33,19 +35,15 @@ impl Expression {
         if source.len() > EXPRESSION_BYTES_MAX {
             return Err(format!("has {} B, at most {EXPRESSION_BYTES_MAX} B are allowed", source.len()));
         }
-        let program = ENVIRONMENT.parser().max_recursion_depth(32).parse_with_source_info(source);
-        let (mut root, places) = program.map_err(|errors| match errors.errors.first() {
-            Some(error) => {
-                let (line, column) = error.pos;
-                place(source, line, column.max(1), error.msg.lines().next().unwrap_or_default())
-            }
-            None => "is no expression".to_owned(),
-        })?;
-        let needs = rewrite(&mut root).map_err(|refusal| {
-            let (line, column) = position(source, &places, refusal.id);
-            place(source, line, column, &refusal.reason)
-        })?;
-        Ok(Expression(Arc::new(Compiled { root, needs })))
+        // The parser recurses as deep as the source nests. With a stack that is enough for the longest source, depth is a
+        // reason to refuse an expression and not to end the process.
+        std::thread::scope(|scope| {
+            let parser = std::thread::Builder::new().stack_size(PARSER_STACK_BYTES);
+            let parser = parser.spawn_scoped(scope, || Compiled::new(source));
+            let parser = parser.map_err(|error| format!("cannot be parsed: no thread ({error})"))?;
+            parser.join().unwrap_or_else(|_| Err("cannot be parsed".to_owned()))
+        })
+        .map(|compiled| Expression(Arc::new(compiled)))
     }
 
     /// Whether the expression holds; the error is why it cannot be told.
@@ -63,12 +61,10 @@ impl Expression {
 
     /// The places that the expression reads, with what is there.
     pub fn saw(&self, subject: &Subject<'_>) -> String {
-        let scope = Scope::new(subject, &self.0.needs);
-        let context = scope.context();
-        let reads = self.0.needs.reads.iter().map(|read| {
-            let path = path(read).unwrap_or_default();
-            match read_place(read, &context) {
-                Ok(value) => format!("{path} = {}", shorten(&show(value.as_ref()))),
+        let reads = self.0.needs.reads.iter().map(|place| {
+            let path = place.path(place.members.len());
+            match look(place, subject) {
+                Ok(value) => format!("{path} = {}", shorten(&show(value))),
                 Err(_) => format!("{path} is absent"),
             }
         });
@@ -87,15 +83,18 @@ impl Expression {
         let context = scope.context();
         match Value::resolve_val(&self.0.root, &context) {
             Ok(value) => read(value.as_ref()),
-            Err(error) => Err(self.reason(&error, &context)),
+            Err(error) => Err(self.reason(&error, subject)),
         }
     }
 
     /// The reason in words: short, and with the path of what is missing.
-    fn reason(&self, error: &ExecutionError, context: &Context<'_, '_>) -> String {
+    fn reason(&self, error: &ExecutionError, subject: &Subject<'_>) -> String {
         match error {
             ExecutionError::NoSuchKey(name) => {
-                let missing = self.0.needs.reads.iter().find_map(|read| missing_path(read, context));
+                let mut required = self.0.needs.reads.iter().filter(|place| !place.is_test);
+                let missing = required.find_map(|place| {
+                    look(place, subject).err().filter(|path| path.rsplit('.').next() == Some(name.as_str()))
+                });
                 format!("{} is absent; test it with has() first", missing.unwrap_or_else(|| name.to_string()))
             }
             ExecutionError::FunctionError { message, .. } => shorten(message),
@@ -104,11 +103,29 @@ impl Expression {
             }
             ExecutionError::NoSuchOverload(overload) => {
                 let types = overload.argument_types().join(", ");
-                format!("{} is not defined for {types}", overload.function())
+                format!("{} is not defined for {types}", overload.function().trim_matches(['_', '@']))
             }
             ExecutionError::UnexpectedType { got, want } => format!("found {got} where {want} is needed"),
             other => shorten(&other.to_string()),
         }
+    }
+}
+
+impl Compiled {
+    fn new(source: &str) -> Result<Self, String> {
+        let program = ENVIRONMENT.parser().max_recursion_depth(32).parse_with_source_info(source);
+        let (mut root, places) = program.map_err(|errors| match errors.errors.first() {
+            Some(error) => {
+                let (line, column) = error.pos;
+                place(source, line, column.max(1), error.msg.lines().next().unwrap_or_default())
+            }
+            None => "is no expression".to_owned(),
+        })?;
+        let needs = rewrite(&mut root).map_err(|refusal| {
+            let (line, column) = position(source, &places, refusal.id);
+            place(source, line, column, &refusal.reason)
+        })?;
+        Ok(Compiled { root, needs })
     }
 }
 
@@ -146,36 +163,19 @@ impl VariableResolver for Scope<'_, '_> {
     }
 }
 
-/// Reads a path as a value, also where the expression only tests that it is there.
-fn read_place<'e, 'v>(read: &'e IdedExpr, context: &'e Context<'_, 'v>) -> Result<CowVal<'e, 'v>, ExecutionError> {
-    match &read.expr {
-        Expr::Select(select) => {
-            let operand = read_place(&select.operand, context)?;
-            let absent = || ExecutionError::no_such_key(&select.field);
-            let map = operand.downcast_ref::<CelMap>().ok_or_else(absent)?;
-            let member = map.inner().get(&CelMapKey::from(select.field.as_str())).ok_or_else(absent)?;
-            Ok(CowVal::Owned(member.clone_as_boxed()))
-        }
-        _ => Value::resolve_val(read, context),
+/// What is at a place; the error is the first part of its path that is not there.
+fn look<'s>(place: &'s Place, subject: &'s Subject<'_>) -> Result<&'s dyn Val, String> {
+    let mut at: &dyn Val = match place.variable.as_str() {
+        "event" => subject.event(),
+        "origin" => subject.origin(),
+        _ => subject.data().map_err(|_| place.path(0))?,
+    };
+    for (index, member) in place.members.iter().enumerate() {
+        let members = at.downcast_ref::<CelMap>().map(CelMap::inner);
+        let found = members.and_then(|members| members.get(&CelMapKey::from(member.as_str())));
+        at = found.ok_or_else(|| place.path(index + 1))?.as_ref();
     }
-}
-
-/// The first part of a path that is not there.
-fn missing_path(read: &IdedExpr, context: &Context<'_, '_>) -> Option<String> {
-    let Expr::Select(select) = &read.expr else { return None };
-    if let Some(missing) = missing_path(&select.operand, context) {
-        return Some(missing);
-    }
-    let is_missing = !select.test && read_place(read, context).is_err();
-    is_missing.then(|| path(read)).flatten()
-}
-
-fn path(node: &IdedExpr) -> Option<String> {
-    match &node.expr {
-        Expr::Ident(name) => Some(name.clone()),
-        Expr::Select(select) => Some(format!("{}.{}", path(&select.operand)?, select.field)),
-        _ => None,
-    }
+    Ok(at)
 }
 
 fn scalar(value: &dyn Val) -> Option<String> {

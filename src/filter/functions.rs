@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use cel::common::ast::operators;
 use cel::common::functions::Function;
 use cel::common::types::{
-    CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelString, CelUInt, DYN_TYPE, Type,
+    CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelString, CelUInt, DYN_TYPE, Kind, Type,
 };
 use cel::common::value::{CowVal, StaticVal, Val};
 use cel::{Env, ExecutionError};
@@ -66,6 +66,14 @@ impl Budget {
         Budget(Arc::new(AtomicU64::new(COST_MAX)))
     }
 
+    /// Takes off what `value` weighs. A loop goes on after an error, so a spent budget fails without weighing.
+    fn pay_for(&self, value: &dyn Val) -> Result<(), ExecutionError> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => self.take(1),
+            left => self.take(weight(value, left)),
+        }
+    }
+
     fn take(&self, cost: u64) -> Result<(), ExecutionError> {
         let left = self.0.load(Ordering::Relaxed);
         self.0.store(left.saturating_sub(cost), Ordering::Relaxed);
@@ -120,33 +128,35 @@ fn budget<'a>(args: &'a [CowVal<'_, '_>]) -> Result<&'a Budget, ExecutionError> 
 
 /// What a value costs; stops counting above `left`.
 fn weight(value: &dyn Val, left: u64) -> u64 {
-    if let Some(text) = value.downcast_ref::<CelString>() {
-        return 1 + text.inner().len() as u64 / 16;
+    let texts = |bytes: Option<usize>| 1 + bytes.unwrap_or_default() as u64 / 16;
+    match value.get_type().kind() {
+        Kind::String => texts(value.downcast_ref::<CelString>().map(|text| text.inner().len())),
+        Kind::Bytes => texts(value.downcast_ref::<CelBytes>().map(|bytes| bytes.inner().len())),
+        Kind::List => {
+            let items = value.downcast_ref::<CelList>().map(CelList::inner).unwrap_or_default();
+            sum(items.iter().map(|item| item.as_ref()), left)
+        }
+        Kind::Map => match value.downcast_ref::<CelMap>() {
+            Some(map) => sum(map.inner().iter().flat_map(|(key, member)| [key.inner(), member.as_ref()]), left),
+            None => 1,
+        },
+        _ => 1,
     }
-    if let Some(bytes) = value.downcast_ref::<CelBytes>() {
-        return 1 + bytes.inner().len() as u64 / 16;
-    }
+}
+
+fn sum<'b, 'v: 'b>(values: impl Iterator<Item = &'b (dyn Val + 'v)>, left: u64) -> u64 {
     let mut total = 1;
-    if let Some(list) = value.downcast_ref::<CelList>() {
-        for item in list.inner() {
-            if total > left {
-                break;
-            }
-            total += weight(item.as_ref(), left - total.min(left));
+    for value in values {
+        if total > left {
+            break;
         }
-    } else if let Some(map) = value.downcast_ref::<CelMap>() {
-        for (key, member) in map.inner() {
-            if total > left {
-                break;
-            }
-            total += weight(key.inner(), left) + weight(member.as_ref(), left - total.min(left));
-        }
+        total += weight(value, left - total);
     }
     total
 }
 
 fn charge<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
-    budget(&args)?.take(weight(args[0].as_ref(), COST_MAX))?;
+    budget(&args)?.pay_for(args[0].as_ref())?;
     Ok(args.swap_remove(0))
 }
 
@@ -166,7 +176,7 @@ fn check_items(value: &dyn Val) -> Result<(), ExecutionError> {
 fn items<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let range = args[0].as_ref();
     check_items(range)?;
-    budget(&args)?.take(weight(range, COST_MAX))?;
+    budget(&args)?.pay_for(range)?;
     let Some(map) = range.downcast_ref::<CelMap>() else {
         return Ok(args.swap_remove(0));
     };
@@ -255,14 +265,16 @@ fn operate<'b, 'v>(
     let types = || (left.get_type().name(), right.get_type().name());
     let unsupported = || failure(format_args!("{} cannot stand between {:?}", operation.symbol, types()));
     let result = result.unwrap_or_else(|| Err(unsupported()))?;
-    budget(args)?.take(weight(result.as_ref(), COST_MAX))?;
+    budget(args)?.pay_for(result.as_ref())?;
     Ok(CowVal::Owned(result))
 }
 
 fn add<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let operation = Operation { symbol: '+', whole: i128::checked_add, double: |a, b| Some(a + b) };
     // What is put together is paid for before it is built.
-    budget(&args)?.take(weight(args[0].as_ref(), COST_MAX).saturating_add(weight(args[1].as_ref(), COST_MAX)))?;
+    let funds = budget(&args)?;
+    funds.pay_for(args[0].as_ref())?;
+    funds.pay_for(args[1].as_ref())?;
     operate(&args, &operation, |left, right| left.as_adder().map(|adder| adder.add(right).map(CowVal::into_owned)))
 }
 

@@ -42,7 +42,7 @@ pub const LIST_ITEMS_MAX: usize = 10_000;
 /// Text given to `matches`.
 pub const MATCHED_BYTES_MAX: usize = 1024 * 1024;
 /// What one evaluation may cost: values touched in loops or put together, 16 bytes of text counting as one.
-pub const COST_MAX: u64 = 8 * 1024 * 1024;
+pub const COST_MAX: u64 = 2 * 1024 * 1024;
 
 /// A compiled filter; serialised as its source. Cheap to clone.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -115,6 +115,16 @@ impl Filter {
     /// The type patterns; none: every type.
     pub fn types(&self) -> &[TypePattern] {
         &self.on
+    }
+
+    /// Attribute name to its text, perhaps with a trailing `*`.
+    pub fn attributes(&self) -> &BTreeMap<String, String> {
+        &self.attributes
+    }
+
+    /// The CEL expression, as it was written.
+    pub fn when(&self) -> Option<&str> {
+        self.when.as_deref()
     }
 
     /// Judges an event. The first clause that does not hold decides; a part of `when` that cannot be evaluated decides

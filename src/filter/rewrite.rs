@@ -17,8 +17,8 @@ const RESULT: &str = "@result";
 /// Before the number of a pattern.
 pub(super) const PATTERN: &str = "@pattern";
 
-/// Deeper expressions are refused: evaluation recurses.
-const DEPTH_MAX: usize = 48;
+/// Deeper expressions are refused: evaluation recurses, and must fit the stack of any thread.
+const DEPTH_MAX: usize = 16;
 /// Memory of one compiled pattern.
 const PATTERN_BYTES_MAX: usize = 256 * 1024;
 
@@ -75,8 +75,39 @@ pub(super) struct Refusal {
 pub(super) struct Needs {
     pub data: bool,
     pub patterns: Vec<Pattern>,
-    /// The places that it reads, such as `data.severity`: what `explain` shows.
-    pub reads: Vec<IdedExpr>,
+    /// The places that it reads: what `explain` shows.
+    pub reads: Vec<Place>,
+}
+
+/// A member of a variable, such as `data.severity`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Place {
+    /// `event`, `data` or `origin`.
+    pub variable: String,
+    pub members: Vec<String>,
+    /// Whether the expression only asks if it is there.
+    pub is_test: bool,
+}
+
+impl Place {
+    /// None if the node is no path of names.
+    fn of(node: &IdedExpr) -> Option<Place> {
+        match &node.expr {
+            Expr::Ident(name) => Some(Place { variable: name.clone(), members: Vec::new(), is_test: false }),
+            Expr::Select(select) => {
+                let mut place = Place::of(&select.operand)?;
+                place.members.push(select.field.clone());
+                place.is_test |= select.test;
+                Some(place)
+            }
+            _ => None,
+        }
+    }
+
+    /// The path up to its `count`th member.
+    pub fn path(&self, count: usize) -> String {
+        self.members.iter().take(count).fold(self.variable.clone(), |path, member| path + "." + member)
+    }
 }
 
 /// Rewrites `expression` in place.
@@ -110,9 +141,9 @@ impl Rewriter {
 
     /// Answers whether the node's value can be large.
     fn expression(&mut self, node: &mut IdedExpr) -> Result<bool, Refusal> {
-        if let Some(root) = root(node) {
-            self.name(node, &root)?;
-            return Ok(root != RESULT && !matches!(&node.expr, Expr::Select(select) if select.test));
+        if let Some(place) = Place::of(node) {
+            let can_be_large = place.variable != RESULT && !place.is_test;
+            return self.place(node, place).map(|()| can_be_large);
         }
         let id = node.id;
         match &mut node.expr {
@@ -156,22 +187,22 @@ impl Rewriter {
         Ok(())
     }
 
-    /// A name, or a path from a name: `data.a.b`.
-    fn name(&mut self, node: &IdedExpr, root: &str) -> Result<(), Refusal> {
-        if root == RESULT || self.variable.as_deref() == Some(root) {
+    fn place(&mut self, node: &IdedExpr, place: Place) -> Result<(), Refusal> {
+        let variable = place.variable.as_str();
+        if variable == RESULT || self.variable.as_deref() == Some(variable) {
             return Ok(());
         }
-        if VARIABLES.contains(&root) {
-            self.needs.data |= root == "data";
-            if self.needs.reads.iter().all(|read| read.expr != node.expr) {
-                self.needs.reads.push(node.clone());
+        if VARIABLES.contains(&variable) {
+            self.needs.data |= variable == "data";
+            if !self.needs.reads.contains(&place) {
+                self.needs.reads.push(place);
             }
             return Ok(());
         }
-        if TYPES.contains(&root) && matches!(node.expr, Expr::Ident(_)) {
+        if TYPES.contains(&variable) && place.members.is_empty() {
             return Ok(());
         }
-        Err(refuse(node, format!("there is no {root:?}; expressions read event, data and origin")))
+        Err(refuse(node, format!("there is no {variable:?}; expressions read event, data and origin")))
     }
 
     fn call(&mut self, node: &mut IdedExpr) -> Result<bool, Refusal> {
@@ -226,15 +257,6 @@ impl Rewriter {
         args.push(name_of(id, BUDGET));
         *call = CallExpr { func_name: MATCHES.to_owned(), target: None, args };
         Ok(())
-    }
-}
-
-/// The first name of a path such as `data.a.b` or of `has(data.a.b)`; none if the node is no path.
-fn root(node: &IdedExpr) -> Option<String> {
-    match &node.expr {
-        Expr::Ident(name) => Some(name.clone()),
-        Expr::Select(select) => root(&select.operand),
-        _ => None,
     }
 }
 

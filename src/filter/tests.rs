@@ -195,7 +195,7 @@ fn data_is_only_parsed_when_an_expression_reads_it() {
 #[test]
 fn a_wrong_expression_is_refused_with_its_column() {
     check_refused("event.id == ", "column 1");
-    check_refused("event.id == '1' && evnt.x", "column 20: there is no \"evnt\"");
+    check_refused("event.id == '1' && evnt.x", "there is no \"evnt\"");
     check_refused("event.id.frobnicate()", "there is no function \"frobnicate\"");
     check_refused("event.id == '1' &&\n nope", "line 2, column 2");
     check_refused("now() > 1", "there is no function \"now\"");
@@ -225,6 +225,22 @@ fn deep_expressions_are_refused_and_never_overflow_the_stack() {
     let _ = deep(format!("true{}", "&&true".repeat(EXPRESSION_BYTES_MAX / 6 - 8)));
     let _ = deep(format!("true{}", "||true".repeat(EXPRESSION_BYTES_MAX / 6 - 8)));
     let _ = deep(format!("data{} == 1", ".a()".repeat(EXPRESSION_BYTES_MAX / 4 - 8)));
+}
+
+#[test]
+fn the_deepest_expressions_that_are_allowed_fit_a_threads_stack() {
+    let shapes: [fn(usize) -> String; 4] = [
+        |depth| format!("data{} == 1", "+1".repeat(depth)),
+        |depth| format!("size({}data{}) == 1", "[".repeat(depth), "]".repeat(depth)),
+        |depth| format!("data{} == 1", "[0]".repeat(depth)),
+        |depth| format!("[1].all(n, {}n{} == n)", "[".repeat(depth), "][0]".repeat(depth)),
+    ];
+    for shape in shapes {
+        let filter = |depth| Filter::new(Vec::new(), BTreeMap::new(), Some(&shape(depth)));
+        let deepest = (1..60).rev().find_map(|depth| filter(depth).ok()).unwrap();
+        let judging = std::thread::Builder::new().stack_size(2 * 1024 * 1024);
+        judging.spawn(move || deepest.judge(&Subject::new(&accepted("1")))).unwrap().join().unwrap();
+    }
 }
 
 #[test]

@@ -59,6 +59,12 @@ impl Journal {
         &self.entries
     }
 
+    /// Lets go of all but the first entries.
+    pub fn keep_first(&mut self, entries: usize) {
+        self.entries.truncate(entries);
+        self.truncated = true;
+    }
+
     /// Whether more happened than is kept.
     pub fn is_truncated(&self) -> bool {
         self.truncated

@@ -21,7 +21,11 @@ impl Lines {
             return Some(Effect::Log { level, context: cut(context), message: cut(message) });
         }
         let message = format!("more than {LOG_LINES_MAX} lines; the rest was dropped");
-        (self.seen == LOG_LINES_MAX + 1).then(|| Effect::Log { level: LogLevel::Warn, context: "tidegate".to_owned(), message })
+        (self.seen == LOG_LINES_MAX + 1).then(|| Effect::Log {
+            level: LogLevel::Warn,
+            context: "tidegate".to_owned(),
+            message,
+        })
     }
 }
 

@@ -1,1 +1,248 @@
+//! Live answers, through guests and without.
 
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::response::IntoResponse;
+
+use super::*;
+use crate::bus::ReadScope;
+use crate::invoke::testing::{PEER_TOKEN, Stage, text};
+use crate::outcome::Outcome;
+use crate::record::{Ran, Recording};
+
+fn host(stage: &Stage) -> Host {
+    Host::live(stage.world(), &stage.delivery("test.any", ""))
+}
+
+fn emitted(ran: &Ran) -> String {
+    match &ran.outcome {
+        Outcome::Completed { emitted } => text(emitted),
+        Outcome::Failed(failure) => panic!("it failed: {failure:?}"),
+    }
+}
+
+fn key(space: &str, key: &str) -> (String, String) {
+    (space.to_owned(), key.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_sees_its_own_writes_over_what_is_committed() {
+    let stage = Stage::new();
+    assert_eq!(emitted(&stage.run("test.own-writes", "").await), "Some([49]) false");
+    for key in ["a", "c", "d"] {
+        stage.bus.set("counts", key, b"");
+    }
+    assert_eq!(emitted(&stage.run("test.list", "").await), "a b-own d");
+    assert_eq!(emitted(&stage.run("test.batch", "").await), "[Some((\"x\", [49])), None]");
+    assert_eq!(emitted(&stage.run("test.increment", "n").await), "2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_of_many_keys_has_each_once() {
+    let stage = Stage::new();
+    let names: Vec<String> = (0..700).map(|index| format!("k{index:04}")).collect();
+    for name in &names {
+        stage.bus.set("counts", name, b"");
+    }
+    let ran = stage.run("test.list", "").await;
+    assert_eq!(emitted(&ran), format!("b-own {}", names.join(" ")));
+    assert_eq!(ran.reads.len(), 1);
+    assert_eq!((&ran.reads[0].scope, ran.reads[0].revision), (&ReadScope::Space, 700));
+}
+
+#[tokio::test]
+async fn a_read_notes_the_first_revision_and_absence_too() {
+    let stage = Stage::new();
+    let host = host(&stage);
+    let get = || {
+        let (space, key) = key("shared", "k");
+        host.perform(Effect::KeyGet { space, key })
+    };
+    assert_eq!(get().await.unwrap(), Answer::Value(None));
+    stage.bus.set("shared", "k", b"later");
+    assert_eq!(get().await.unwrap(), Answer::Value(Some(b"later".to_vec())));
+    let reads = host.into_trail().reads;
+    assert_eq!((reads.len(), reads[0].revision), (1, 0), "the settlement must find out that it moved");
+}
+
+#[tokio::test]
+async fn limits_of_keys_are_told_by_name() {
+    let stage = Stage::new();
+    let host = host(&stage);
+    let (space, short) = key("counts", "n");
+    let set = |key: &str, bytes: usize| Effect::KeySet {
+        space: space.clone(),
+        key: key.to_owned(),
+        value: vec![b'x'; bytes],
+    };
+    let cases = [
+        (set("", 0), "must not be empty"),
+        (set(&"k".repeat(KEY_BYTES_MAX + 1), 0), "at most 512"),
+        (set("k", VALUE_BYTES_MAX + 1), "at most 262144"),
+    ];
+    for (effect, names) in cases {
+        let answer = host.perform(effect).await.unwrap();
+        assert!(
+            matches!(&answer, Answer::Failed(EffectError::Refused(reason)) if reason.contains(names)),
+            "{answer:?}"
+        );
+    }
+    host.perform(set(&short, 1)).await.unwrap();
+    let sum = host.perform(Effect::KeyIncrement { space, key: short, delta: 1 }).await.unwrap();
+    assert!(
+        matches!(&sum, Answer::Failed(EffectError::Refused(reason)) if reason.contains("no decimal number")),
+        "{sum:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_journal_keeps_the_order_in_which_the_guest_asked() {
+    let stage = Stage::new();
+    let host = host(&stage);
+    let request = HttpRequest {
+        method: "GET".to_owned(),
+        connection: "peer".to_owned(),
+        path: "/".to_owned(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        timeout_millis: None,
+    };
+    let first = host.begin(Effect::Http(request.clone()));
+    let _never = host.begin(Effect::Http(request.clone()));
+    host.perform(Effect::WallClock).await.unwrap();
+    host.perform_at(first, Effect::Http(HttpRequest { body: b"whole".to_vec(), ..request })).await.unwrap();
+    let journal = host.into_trail().journal;
+    let [first, never, clock] = journal.entries() else { panic!("{journal:?}") };
+    assert!(matches!(&first.effect, Effect::Http(request) if request.body == b"whole"));
+    assert!(
+        matches!(&first.answer, Answer::Failed(EffectError::Refused(reason)) if reason.contains("no such connection"))
+    );
+    assert!(matches!(&never.answer, Answer::Failed(EffectError::Refused(reason)) if reason.contains("ended before")));
+    assert_eq!(clock.effect, Effect::WallClock);
+}
+
+#[tokio::test]
+async fn a_journal_that_is_full_says_so_and_holds_no_more() {
+    let stage = Stage::new();
+    let host = host(&stage);
+    for _ in 0..12 {
+        host.perform(Effect::Random { bytes: 512 * 1024 }).await.unwrap();
+    }
+    let journal = host.into_trail().journal;
+    assert!(journal.is_truncated());
+    assert_eq!(journal.entries().len(), 7);
+}
+
+/// A peer that tells what it was sent.
+async fn peer() -> String {
+    async fn tell(headers: HeaderMap, request: Request) -> impl IntoResponse {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        if uri.path() == "/base/moved" {
+            return (axum::http::StatusCode::FOUND, [("x-location", "/elsewhere".to_owned())], String::new());
+        }
+        if uri.path() == "/base/huge" {
+            return (axum::http::StatusCode::OK, [("x-size", "9 MiB".to_owned())], "x".repeat(9 << 20));
+        }
+        let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+        let told = format!(
+            "{method} {uri} [{}] host={} key={}",
+            String::from_utf8_lossy(&body),
+            text("host").starts_with("127.0.0.1"),
+            text("idempotency-key").len()
+        );
+        (axum::http::StatusCode::OK, [("x-authorization", text("authorization"))], told)
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(tell)).await });
+    format!("http://{address}/base")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_goes_to_its_connection_with_the_hosts_headers_and_no_secret_comes_back() {
+    let stage = Stage::new().connect("peer", &peer().await, true);
+    let cases = [
+        ("peer/a/../b?c=d", "200 x-authorization=*** GET /base/b?c=d [] host=true key=36"),
+        ("peer/items hello", "200 x-authorization=*** POST /base/items [hello] host=true key=36"),
+        ("peer/moved", "302 x-location=/elsewhere "),
+    ];
+    for (request, expected) in cases {
+        let ran = stage.run("test.http", request).await;
+        assert_eq!(emitted(&ran), expected, "{request}");
+        let secret = PEER_TOKEN.as_bytes();
+        assert!(!ran.recording.windows(secret.len()).any(|window| window == secret), "the recording holds a secret");
+    }
+    let told = emitted(&stage.run("test.http", &format!("peer/echo {PEER_TOKEN}")).await);
+    assert!(told.contains("POST /base/echo [***]"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_may_not_be_is_refused_and_the_function_goes_on() {
+    let url = peer().await;
+    let stage = Stage::new().connect("peer", &url, true).connect("public", &url, false);
+    let cases = [
+        ("test.http", "public/x", "is a loopback address; set private = true"),
+        ("test.http", "peer/../x", "climbs above"),
+        ("test.http", "peer/%2e%2e/x", "encoded dot segment"),
+        ("test.http", "peer/huge", "larger than 8388608 bytes"),
+        ("test.http-headers", "host", "Forbidden"),
+        ("test.http-headers", "connection", "Forbidden"),
+        ("test.http-headers", "transfer-encoding", "Forbidden"),
+        ("test.http-headers", "authorization", "may not set the header authorization"),
+        ("test.http-headers", "x-mine", "200"),
+    ];
+    for (ty, data, names) in cases {
+        let told = emitted(&stage.run(ty, data).await);
+        assert!(told.contains(names), "{ty} {data}: {told:?} does not name {names:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_sends_the_same_request_byte_for_byte() {
+    let stage = Stage::new().connect("peer", &peer().await, true);
+    let mut seen = HashMap::new();
+    for _ in 0..2 {
+        let recording = Recording::decode(&stage.run("test.http", "peer/x body").await.recording).unwrap();
+        for entry in recording.journal.entries() {
+            if let Effect::Http(request) = &entry.effect {
+                *seen.entry(format!("{request:?}")).or_insert(0) += 1;
+            }
+        }
+    }
+    assert_eq!(seen.into_values().collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn every_problem_of_connections_is_told_at_once() {
+    let stage = Stage::new().connect("peer", "https://peer.example/api", false);
+    let mut deployment = stage.deployment();
+    deployment
+        .connections
+        .get_mut("peer")
+        .unwrap()
+        .headers
+        .insert("x-other".to_owned(), crate::deployment::Secret::new("${env:OTHER}"));
+    let plain =
+        |url: &str| crate::deployment::Connection { url: url.to_owned(), headers: Default::default(), private: false };
+    deployment.connections.insert("ftp".to_owned(), plain("ftp://peer.example"));
+    deployment.connections.insert("user".to_owned(), plain("https://user:pass@peer.example"));
+    let error = Connections::from_deployment(&deployment, &|_| None).err().unwrap();
+    let problems: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    for names in ["PEER_TOKEN is not set", "OTHER is not set", "connection ftp", "user or password"] {
+        assert!(problems.iter().any(|problem| problem.contains(names)), "{names} in {problems:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_of_the_bus_is_ours() {
+    let stage = Stage::new();
+    stage.bus.broken.store(true, Ordering::Relaxed);
+    let (space, key) = key("counts", "k");
+    assert!(matches!(host(&stage).perform(Effect::KeyGet { space, key }).await, Err(HostFault::Bus(_))));
+}

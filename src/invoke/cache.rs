@@ -86,17 +86,22 @@ impl Cache {
 
     fn files(&self, digest: Digest) -> Vec<PathBuf> {
         let prefix = Self::prefix(digest);
-        let named = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&prefix));
+        let named = |path: &PathBuf| {
+            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&prefix))
+        };
         self.all().filter(named).collect()
     }
 
     fn all(&self) -> impl Iterator<Item = PathBuf> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION))
+        entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION))
     }
 
     fn drop_oldest(&self) -> io::Result<()> {
-        let mut files: Vec<_> = self.all().filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path))).collect();
+        let mut files: Vec<_> =
+            self.all().filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path))).collect();
         files.sort();
         let surplus = (files.len() + 1).saturating_sub(FILES_MAX);
         files.into_iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))

@@ -18,7 +18,10 @@ pub(super) fn of(error: &Error, guest: &Guest, limits: &Limits) -> Failure {
     let failure = if guest.memory.denied {
         Failure::new(
             FailureKind::OutOfMemory,
-            format!("asked for more memory than its limit of {} (limits.memory)", describe_bytes(limits.memory_bytes_max)),
+            format!(
+                "asked for more memory than its limit of {} (limits.memory)",
+                describe_bytes(limits.memory_bytes_max)
+            ),
         )
     } else if error.root_cause().to_string().contains(TOO_MUCH) {
         let limit = describe_bytes(HOSTCALL_BYTES_MAX as u64);

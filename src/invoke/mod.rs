@@ -205,7 +205,12 @@ impl Drop for Engine {
 }
 
 impl Compiled {
-    fn link(&self, wasm: &wasmtime::Engine, linkers: &Linkers, grants: GrantSet) -> Result<&FunctionPre<Guest>, EngineError> {
+    fn link(
+        &self,
+        wasm: &wasmtime::Engine,
+        linkers: &Linkers,
+        grants: GrantSet,
+    ) -> Result<&FunctionPre<Guest>, EngineError> {
         let slot = &self.code.linked[grants.index()];
         if let Some(linked) = slot.get() {
             return Ok(linked);

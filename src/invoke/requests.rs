@@ -89,7 +89,8 @@ impl WasiHttpHooks for Outgoing {
 /// Waits for the body, performs the effect, and hands the answer to the guest.
 async fn send(host: Host, place: Place, head: HttpRequest, body: WasiBody) -> Result<Sent, Error> {
     let body = Limited::new(body, REQUEST_BYTES_MAX).collect().await;
-    let body = body.map_err(|_| told(format!("the request's body is cut short or larger than {REQUEST_BYTES_MAX} bytes")))?;
+    let body =
+        body.map_err(|_| told(format!("the request's body is cut short or larger than {REQUEST_BYTES_MAX} bytes")))?;
     let effect = Effect::Http(HttpRequest { body: body.to_bytes().to_vec(), ..head });
     match host.perform_at(place, effect).await {
         Ok(Answer::Http(response)) => Ok((respond(response)?, Box::new(std::future::ready(Ok(()))))),

@@ -65,4 +65,6 @@ pub fn parse(sender: Sender, headers: &http::HeaderMap, body: &Bytes) -> Result<
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

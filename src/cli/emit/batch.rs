@@ -114,8 +114,14 @@ mod tests {
 
     #[test]
     fn a_file_holds_one_event_an_array_or_lines() {
-        check(A, expect![[r#"[{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"}]"#]]);
-        check(&format!("\n[ {A} ]\n"), expect![[r#"[{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"}]"#]]);
+        check(
+            A,
+            expect![[r#"[{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"}]"#]],
+        );
+        check(
+            &format!("\n[ {A} ]\n"),
+            expect![[r#"[{"id":"a","source":"s","specversion":"1.0","time":"2026-11-23T00:00:00Z","type":"t"}]"#]],
+        );
         check(
             &format!("{A}\n{A}\n"),
             expect![[

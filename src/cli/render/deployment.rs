@@ -93,7 +93,8 @@ mod tests {
             NUMBER  STATE   SINCE  CAUSE         FUNCTIONS  DIGEST
                  1  -       now    operator ops  gate       sha256:abababababab
                  2  active  now    operator ops  gate       sha256:abababababab
-        "#]].assert_eq(&deployments(&[before, view()], &LOOK));
+        "#]]
+        .assert_eq(&deployments(&[before, view()], &LOOK));
     }
 
     #[test]
@@ -108,7 +109,8 @@ mod tests {
               gate  builtin:gate sha256:abababababababababababababababababababababababababababababababab
             triggers
               webhook /hooks/github
-        "#]].assert_eq(&deployment(&view(), &LOOK));
+        "#]]
+        .assert_eq(&deployment(&view(), &LOOK));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Events: in a table, and whole.
 
-use super::time::{ago, when};
+use super::time::{absolute, ago, when};
 use super::{Align, Look, Table, clean, facts, place, plain};
 use crate::api::model::{EventView, ReceiptView};
 use crate::event::{Event, Extension, Origin};
@@ -32,6 +32,15 @@ pub fn events(events: &[EventView], look: &Look) -> String {
         ]);
     }
     table.render(look)
+}
+
+/// One event on one line, for a stream that has no widths yet.
+pub fn event_line(view: &EventView, look: &Look) -> String {
+    let event = view.parse().unwrap_or_default();
+    let subject = event.subject.as_deref().map_or_else(String::new, |subject| format!("  {}", clean(subject)));
+    let from = look.faint(&format!("from {}", clean(&origin(&view.origin))));
+    let time = look.faint(&absolute(view.acceptedat));
+    format!("{time}  {}  {}{subject}  {from}\n", place(Some(view.position)), look.strong(&clean(&event.ty)))
 }
 
 /// `webhook /hooks/github`, and that nobody proved it where nobody did.

@@ -80,7 +80,8 @@ mod tests {
             data.x.y == 1      error  no such key: x
             data.z             -
             filtered by data.total > 10, which saw 3
-        "#]].assert_eq(&filter_report(&serde_json::from_value(report).unwrap(), &LOOK));
+        "#]]
+        .assert_eq(&filter_report(&serde_json::from_value(report).unwrap(), &LOOK));
     }
 
     #[test]
@@ -102,6 +103,7 @@ mod tests {
               },
               "id": "a"
             }
-        "#]].assert_eq(&event_type(&serde_json::from_value(view).unwrap(), &LOOK));
+        "#]]
+        .assert_eq(&event_type(&serde_json::from_value(view).unwrap(), &LOOK));
     }
 }

@@ -104,7 +104,8 @@ mod tests {
             FUNCTION  DEPLOYED  COMPONENT                         CURSOR  LAG  PENDING  RUNNING  DELIVERED  FAILED  DEAD
             gate      2         builtin:gate sha256:abababababab      40    1        2        1         37       3     1
             old       no more   builtin:gate sha256:abababababab      40    1        2        1         37       3     0
-        "#]].assert_eq(&functions(&[view(), gone], &LOOK));
+        "#]]
+        .assert_eq(&functions(&[view(), gone], &LOOK));
     }
 
     #[test]
@@ -125,6 +126,7 @@ mod tests {
               delivered        37
               failed attempts  3
               dead letters     1
-        "#]].assert_eq(&function(&view(), &LOOK));
+        "#]]
+        .assert_eq(&function(&view(), &LOOK));
     }
 }

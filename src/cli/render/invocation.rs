@@ -179,7 +179,8 @@ mod tests {
                 at gate!export
             effects
                 1  key-get  {"key":"a"} -> "1"
-        "#]].assert_eq(&invocation(&view(), &LOOK));
+        "#]]
+        .assert_eq(&invocation(&view(), &LOOK));
     }
 
     #[test]
@@ -187,7 +188,8 @@ mod tests {
         expect![[r#"
             ID           SETTLED  FUNCTION  OUTCOME        DURATION  EMITTED  FAILURE
             12.gate.1.2  now      gate      dead-lettered    3.4 ms        0  trapped: unreachable
-        "#]].assert_eq(&invocations(&[view()], &LOOK));
+        "#]]
+        .assert_eq(&invocations(&[view()], &LOOK));
         assert_eq!(invocations(&[], &LOOK), "no invocations\n");
     }
 
@@ -196,7 +198,9 @@ mod tests {
         expect![[r#"
             ID       SINCE  STATE  TYPE             ATTEMPTS  FAILURE
             12.gate  now    open   shop.order.paid         2  trapped: unreachable
-        "#]].assert_eq(&dead_letters(&[letter()], &LOOK));
-        expect!["run it again with `tidegate dlq redrive 12.gate`, or give it up with `tidegate dlq drop 12.gate`"].assert_eq(dead_letter(&letter(), &LOOK).lines().last().unwrap());
+        "#]]
+        .assert_eq(&dead_letters(&[letter()], &LOOK));
+        expect!["run it again with `tidegate dlq redrive 12.gate`, or give it up with `tidegate dlq drop 12.gate`"]
+            .assert_eq(dead_letter(&letter(), &LOOK).lines().last().unwrap());
     }
 }

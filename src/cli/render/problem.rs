@@ -2,7 +2,7 @@
 
 use super::{Look, clean, count};
 use crate::api::model::{ProblemView, SeverityView};
-use crate::project::PROJECT_FILE;
+use crate::deployment::PROJECT_FILE;
 
 /// A line for each problem, and one that sums them up. `functions`: how many were found, where the file could be read
 /// whole.
@@ -54,7 +54,8 @@ mod tests {
             tidegate.toml:12: error: function[0].when: unknown name \u{1b}x
             tidegate.toml: warning: function[0].when: unknown name \u{1b}x
             1 error, 1 warning
-        "#]].assert_eq(&problems(&found, None, &LOOK));
+        "#]]
+        .assert_eq(&problems(&found, None, &LOOK));
     }
 
     #[test]
@@ -63,6 +64,7 @@ mod tests {
         expect![[r#"
             tidegate.toml:3: warning: function[0].when: unknown name \u{1b}x
             tidegate.toml is good: 2 functions, 1 warning
-        "#]].assert_eq(&problems(&found, Some(2), &LOOK));
+        "#]]
+        .assert_eq(&problems(&found, Some(2), &LOOK));
     }
 }

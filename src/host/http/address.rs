@@ -73,7 +73,9 @@ fn private_v6(address: Ipv6Addr) -> Option<Private> {
         [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => Some(Private::Network),
         [0xff00..=0xffff, ..] => Some(Private::Multicast),
         // Local-use NAT64, discard, protocol assignments (Teredo among them), documentation.
-        [0x64, 0xff9b, 1, ..] | [0x100, 0, 0, 0, ..] | [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] => Some(Private::Reserved),
+        [0x64, 0xff9b, 1, ..] | [0x100, 0, 0, 0, ..] | [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] => {
+            Some(Private::Reserved)
+        }
         _ => None,
     }
 }
@@ -120,7 +122,9 @@ mod tests {
 
     #[test]
     fn addresses_inside_are_told_from_those_of_the_internet() {
-        for public in ["1.1.1.1", "172.15.0.1", "172.32.0.1", "100.63.0.1", "100.128.0.1", "2606:4700::1111", "64:ff9b::101:101"] {
+        for public in
+            ["1.1.1.1", "172.15.0.1", "172.32.0.1", "100.63.0.1", "100.128.0.1", "2606:4700::1111", "64:ff9b::101:101"]
+        {
             check(public, None);
         }
         let inside = [

@@ -178,7 +178,9 @@ impl LiveConnection {
 /// Headers whose literal value is a secret too.
 fn is_credential(header: &str) -> bool {
     let header = header.to_ascii_lowercase();
-    ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"].iter().any(|part| header.contains(part))
+    ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"]
+        .iter()
+        .any(|part| header.contains(part))
 }
 
 fn parse_url(text: &str) -> Result<Url, String> {

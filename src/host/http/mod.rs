@@ -60,16 +60,15 @@ pub(super) async fn answer(connections: &Connections, function: &Function, reque
     }
     match send(connections, request).await {
         Ok(response) => Answer::Http(response),
-        Err(reason) => {
-            Answer::Failed(EffectError::Refused(format!("connection {}: {reason}", request.connection)))
-        }
+        Err(reason) => Answer::Failed(EffectError::Refused(format!("connection {}: {reason}", request.connection))),
     }
 }
 
 async fn send(connections: &Connections, request: &HttpRequest) -> Result<HttpResponse, String> {
     let connection = connections.get(&request.connection).ok_or("the active deployment has no such connection")?;
     let client = connections.client(connection)?;
-    let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| "the method is no HTTP method".to_owned())?;
+    let method =
+        Method::from_bytes(request.method.as_bytes()).map_err(|_| "the method is no HTTP method".to_owned())?;
     let mut outgoing = client
         .request(method, connection.url_of(&request.path)?)
         .headers(headers(connection, &request.headers)?)

@@ -61,10 +61,10 @@ impl Live {
             | Effect::KeyDelete { .. }
             | Effect::KeyExists { .. }
             | Effect::KeyList { .. }
-            | Effect::KeyIncrement { .. } => keys::answer(&*self.world.bus, self.function(), &self.keys, effect).await?,
-            Effect::ConfigGet { key } => {
-                Answer::Text(self.function().config.get(key).map(|value| value.text.clone()))
+            | Effect::KeyIncrement { .. } => {
+                keys::answer(&*self.world.bus, self.function(), &self.keys, effect).await?
             }
+            Effect::ConfigGet { key } => Answer::Text(self.function().config.get(key).map(|value| value.text.clone())),
             Effect::ConfigAll => {
                 let config = &self.function().config;
                 Answer::Pairs(config.iter().map(|(key, value)| (key.clone(), value.text.clone())).collect())

@@ -111,6 +111,10 @@ impl api::Deployer for Deployer {
         let text = String::from_utf8(text).map_err(|error| problem(PROJECT_FILE, &error))?;
         let (manifest, problems) = Manifest::parse(&text, &sources);
         let Some(manifest) = manifest else { return Err(DeployError::Problems(problems)) };
+        let unset = manifest.unset_variables(&sources);
+        if !unset.is_empty() {
+            return Err(DeployError::Problems(unset.iter().map(|name| unset_here(name)).collect()));
+        }
         let deployed = self.apply(&manifest, &sources, Cause::Operator(by.to_owned())).await?;
         Ok(view(deployed, problems))
     }
@@ -172,6 +176,14 @@ fn is_from_a_file(cause: &Cause) -> bool {
 fn view(deployed: Deployed, problems: Vec<Problem>) -> DeployedView {
     let problems = problems.into_iter().map(Into::into).collect();
     DeployedView { number: deployed.number, changed: deployed.changed, problems }
+}
+
+/// A secret that the project names is this server's to know: what cannot be resolved here would fail later.
+fn unset_here(name: &str) -> Problem {
+    let message = format!(
+        "the environment variable {name} is not set where the server runs; set it there, start the server again and deploy"
+    );
+    Problem { severity: Severity::Error, key: String::new(), line: 0, message }
 }
 
 fn refused(key: &str, message: String) -> DeployError {

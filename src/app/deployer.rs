@@ -15,7 +15,7 @@ use crate::deployment::{
     ComponentRef, Deployment, Digest, Function, FunctionId, FunctionName, Manifest, Problem, Severity, Sources, plan,
 };
 use crate::host::Connections;
-use crate::project::PROJECT_FILE;
+use crate::project::{PROJECT_FILE, normal};
 
 /// Makes deployments: checks, compiles, stores, activates. One for a process.
 pub struct Deployer {
@@ -138,7 +138,7 @@ struct Uploaded(ProjectFiles);
 
 impl Sources for Uploaded {
     fn file(&self, path: &str) -> Result<Vec<u8>, String> {
-        let file = self.0.get(path).ok_or_else(|| format!("{path} is not in the upload"))?;
+        let file = self.0.get(&normal(path)?).ok_or("it is not in the upload")?;
         Ok(file.to_vec())
     }
 

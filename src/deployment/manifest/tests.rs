@@ -430,7 +430,7 @@ fn a_component_is_had_and_its_imports_are_granted() {
     check(
         &function("target/wasm32-wasip2/release/a.wasm"),
         expect![[r#"
-        tidegate.toml:5: error: function[0].component: cannot read the component target/wasm32-wasip2/release/a.wasm: no such file; build it with `tidegate build`
+        tidegate.toml:5: error: function[0].component: cannot read the component target/wasm32-wasip2/release/a.wasm: no such file
     "#]],
     );
     check(

@@ -271,6 +271,9 @@ pub struct InvocationView {
     /// What it asked of the host, in order; only where one invocation is shown and its recording is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<Vec<EffectView>>,
+    /// Why effects are missing although one invocation is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects_missing: Option<String>,
 }
 
 /// What was settled for an attempt.

@@ -16,6 +16,7 @@ use super::view::{Names, deployment_view, function_view, invocation_view};
 use super::{ApiState, effects, find};
 use crate::bus::{FunctionStatus, InvocationQuery, StoredDeployment};
 use crate::deployment::{FunctionId, catalogue};
+use crate::record::Recording;
 
 type Shared = State<Arc<ApiState>>;
 
@@ -48,8 +49,16 @@ pub(super) async fn invocation(State(state): Shared, Path(id): Path<String>) -> 
     let missing = || ApiError::not_found(format!("there was no invocation {id}"));
     let invocation = state.history.invocation(&parsed).await?.ok_or_else(missing)?;
 
+    let recording = state.history.recording(&parsed).await?;
     let mut view = invocation_view(&invocation, &names);
-    view.effects = None;
+    match recording.as_deref().map(Recording::decode) {
+        None => view.effects_missing = Some("no recording was kept".to_owned()),
+        Some(Err(error)) => view.effects_missing = Some(error.to_string()),
+        Some(Ok(recording)) => {
+            view.effects = Some(effects::of_journal(&recording.journal));
+            view.effects_missing = recording.truncated.then(|| "the recording was too large and is cut off".to_owned());
+        }
+    }
     Ok(json(StatusCode::OK, &view))
 }
 

@@ -86,6 +86,7 @@ pub(super) fn invocation_view(invocation: &Invocation, names: &Names) -> Invocat
         component: invocation.component,
         emitted: invocation.emitted,
         effects: None,
+        effects_missing: None,
     }
 }
 

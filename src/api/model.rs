@@ -254,6 +254,9 @@ pub struct EventRef {
 pub struct InvocationView {
     /// `POSITION.FUNCTION-NAME.ROUND.ATTEMPT`.
     pub id: String,
+    /// Counts settlements over all functions; `before=SEQUENCE` asks for the ones before it.
+    #[serde(default)]
+    pub sequence: u64,
     pub position: Position,
     pub function: String,
     pub function_id: FunctionId,

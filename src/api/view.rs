@@ -69,6 +69,7 @@ pub(super) fn invocation_view(invocation: &Invocation, names: &Names) -> Invocat
     let function = names.name(id.function);
     InvocationView {
         id: format!("{}.{function}.{}.{}", id.position, id.round, id.attempt),
+        sequence: invocation.sequence,
         position: id.position,
         function,
         function_id: id.function,

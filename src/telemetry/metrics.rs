@@ -205,12 +205,6 @@ impl Metrics {
         error!(what, deployment, error = %Causes(error), "kept as before the deployment");
     }
 
-    /// What a new deployment could not replace: the `what` of the one before stays.
-    pub fn kept(&self, what: &str, deployment: u64, error: &(dyn Error + 'static)) {
-        self.0.faults.inc();
-        error!(what, deployment, error = %Causes(error), "kept what stood before");
-    }
-
     /// A door is open.
     pub fn listening(&self, door: &str, address: std::net::SocketAddr) {
         info!(door, %address, "listening");

@@ -69,6 +69,7 @@ pub(super) fn invocation_view(invocation: &Invocation, names: &Names) -> Invocat
     let function = names.name(id.function);
     InvocationView {
         id: format!("{}.{function}.{}.{}", id.position, id.round, id.attempt),
+        sequence: invocation.sequence,
         position: id.position,
         function,
         function_id: id.function,
@@ -86,6 +87,7 @@ pub(super) fn invocation_view(invocation: &Invocation, names: &Names) -> Invocat
         component: invocation.component,
         emitted: invocation.emitted,
         effects: None,
+        effects_missing: None,
     }
 }
 

@@ -96,7 +96,8 @@ impl Path {
         let ran = record::run(self.components.engine(), &component, self.world.clone(), &delivery, started).await?;
 
         let key = EventKey::of(&delivery.event.event);
-        let attempt = Attempt { number: delivery.attempt, seed: (key.uuid().as_bytes(), function.id.as_bytes()) };
+        let key = key.uuid();
+        let attempt = Attempt { number: delivery.attempt, seed: (key.as_bytes(), function.id.as_bytes()) };
         let ended = self.clock.now();
         let decision = decide(&ran.outcome, attempt, &function.retry, ended);
         self.metrics.attempt(&delivery, &ran, decision);

@@ -44,12 +44,7 @@ pub(super) struct HeldBody {
 
 impl Bodies {
     /// Reads a body of at most `bytes_max`. Errors: `TooLarge`, `Slow`, `Busy`, `Invalid` if the client breaks off.
-    pub(super) async fn read(
-        &self,
-        headers: &HeaderMap,
-        body: Body,
-        bytes_max: usize,
-    ) -> Result<HeldBody, ApiError> {
+    pub(super) async fn read(&self, headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<HeldBody, ApiError> {
         let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|bytes| bytes > bytes_max as u64) {
             return Err(too_large(bytes_max));

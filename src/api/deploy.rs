@@ -19,11 +19,10 @@ use super::model::{DeployedView, ProjectUpload};
 use super::reads::deployment_number;
 use super::route::By;
 use crate::bus::ActivateError;
-use crate::deployment::Problem;
+use crate::deployment::{PROJECT_FILE, Problem};
 
 /// A project's folder as JSON, its files in base64.
 const UPLOAD_BYTES_MAX: usize = 96 * 1024 * 1024;
-const PROJECT_FILE: &str = "tidegate.toml";
 
 type Shared = State<Arc<ApiState>>;
 
@@ -78,7 +77,8 @@ impl TryFrom<ProjectUpload> for ProjectFiles {
         let mut files = BTreeMap::new();
         for (path, text) in upload.files {
             if !is_inner(&path) {
-                let message = format!("path {path:?} leaves the project's folder; use relative paths with / and without ..");
+                let message =
+                    format!("path {path:?} leaves the project's folder; use relative paths with / and without ..");
                 return Err(ApiError::invalid(message));
             }
             let bytes = STANDARD.decode(text).map_err(|error| ApiError::invalid(format!("file {path}: {error}")))?;

@@ -87,10 +87,8 @@ impl Access {
     /// Resolves the tokens' secrets by `env`, and forgets them.
     pub fn resolve(tokens: &[Token], env: &dyn Fn(&str) -> Option<String>) -> Result<Self, AccessError> {
         let known = tokens.iter().map(|token| {
-            let secret = token
-                .secret
-                .resolve(env)
-                .map_err(|source| AccessError::Unset { name: token.name.clone(), source })?;
+            let secret =
+                token.secret.resolve(env).map_err(|source| AccessError::Unset { name: token.name.clone(), source })?;
             if secret.trim().is_empty() {
                 return Err(AccessError::Empty { name: token.name.clone() });
             }

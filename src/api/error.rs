@@ -60,6 +60,13 @@ pub enum ApiError {
     /// 503
     #[error("{0}")]
     Unavailable(String),
+    /// 500: a fault of ours. The cause is logged, and not told.
+    #[error("cannot {what}; the server's log says why")]
+    Fault {
+        what: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// 503: the store. The cause is logged, and not told.
     #[error("the store cannot be read or written; the server's log says why")]
     Store(#[source] BusError),
@@ -91,6 +98,7 @@ impl ApiError {
             ApiError::Misdirected { .. } => StatusCode::MISDIRECTED_REQUEST,
             ApiError::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
             ApiError::Unavailable(_) | ApiError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::Fault { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             ApiError::Full => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
@@ -115,6 +123,7 @@ impl ApiError {
             ApiError::Busy { .. } => "busy",
             ApiError::Unavailable(_) => "unavailable",
             ApiError::Store(_) => "store",
+            ApiError::Fault { .. } => "fault",
             ApiError::Full => "full",
         }
     }
@@ -145,6 +154,7 @@ impl ApiError {
             | ApiError::Busy { .. }
             | ApiError::Unavailable(_)
             | ApiError::Store(_)
+            | ApiError::Fault { .. }
             | ApiError::Full => {}
         }
         detail

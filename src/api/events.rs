@@ -1,6 +1,7 @@
 //! Events: publish, list, follow, show, trace, explain.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,13 +109,11 @@ struct Following {
     ready: VecDeque<Accepted>,
 }
 
-type Line = Result<sse::Event, axum::Error>;
-
 async fn follow(
     state: Arc<ApiState>,
     mut query: EventQuery,
     headers: &HeaderMap,
-) -> Result<Sse<impl Stream<Item = Line> + use<>>, ApiError> {
+) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>> + use<>>, ApiError> {
     let commits = state.bus()?.commits();
     let resumed = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse::<Position>().ok());
     query.after = match (resumed.or(query.after), query.since) {
@@ -127,7 +126,7 @@ async fn follow(
     let lines = stream::unfold(Some(following), |following| async move {
         let mut following = following?;
         match following.next().await {
-            Ok(Some(event)) => Some((line(&event), Some(following))),
+            Ok(Some(event)) => Some((Ok(line(&event)), Some(following))),
             Ok(None) => None,
             Err(error) => Some((Ok(sse::Event::default().event("error").data(error.to_string())), None)),
         }
@@ -135,8 +134,9 @@ async fn follow(
     Ok(Sse::new(lines).keep_alive(KeepAlive::default()))
 }
 
-fn line(event: &Accepted) -> Line {
-    sse::Event::default().id(event.position.to_string()).json_data(event_view(event))
+fn line(event: &Accepted) -> sse::Event {
+    let text = serde_json::to_string(&event_view(event)).expect("the types of `model` can be written");
+    sse::Event::default().id(event.position.to_string()).data(text)
 }
 
 impl Following {

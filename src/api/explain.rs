@@ -98,7 +98,8 @@ impl Facts {
 
     /// In the order in which they ran.
     pub fn attempts_of(&self, function: FunctionId) -> Vec<&Invocation> {
-        let mut own: Vec<&Invocation> = self.attempts.iter().filter(|attempt| attempt.id.function == function).collect();
+        let mut own: Vec<&Invocation> =
+            self.attempts.iter().filter(|attempt| attempt.id.function == function).collect();
         own.sort_by_key(|attempt| (attempt.id.round, attempt.id.attempt));
         own
     }

@@ -111,6 +111,7 @@ pub(super) fn letter_id(text: &str, names: &Names) -> Result<(FunctionId, Positi
 }
 
 pub(super) fn function_id(text: &str, names: &Names) -> Result<FunctionId, ApiError> {
-    let missing = || ApiError::not_found(format!("no deployment has a function {text:?}; `tidegate functions` lists them"));
+    let missing =
+        || ApiError::not_found(format!("no deployment has a function {text:?}; `tidegate functions` lists them"));
     names.id(text).ok_or_else(missing)
 }

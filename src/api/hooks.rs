@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tracing::{Instrument, Span};
 
@@ -20,7 +20,7 @@ use crate::bus::{Incoming, Receipt};
 use crate::deployment::{Sender, Trigger, WebhookTrigger};
 use crate::event::{Event, Origin, OriginKind};
 use crate::telemetry::{door_span, stamp};
-use crate::trigger::{BODY_BYTES_MAX, Credentials, CredentialsError, parse, prove};
+use crate::trigger::{BODY_BYTES_MAX, Credentials, CredentialsError, handshake, parse, prove};
 
 /// Label of requests to no trigger's path: what a sender writes is never a label.
 const NO_TRIGGER: &str = "hooks";
@@ -106,7 +106,7 @@ async fn answer(
     match *request.method() {
         // MinIO asks so whether its target is there.
         Method::HEAD => return Ok(StatusCode::OK.into_response()),
-        Method::OPTIONS => return Ok(handshake(request.headers())),
+        Method::OPTIONS => return Ok(permission(request.headers())),
         Method::POST => {}
         _ => {
             let refused = ApiError::MethodNotAllowed(request.method().clone()).into_response();
@@ -138,12 +138,9 @@ fn check_not_form(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// Answers whoever asks whether it may send here (CloudEvents HTTP webhooks, validation handshake).
-fn handshake(headers: &HeaderMap) -> Response {
+fn permission(headers: &HeaderMap) -> Response {
     let mut response = (StatusCode::OK, [(header::ALLOW, METHODS)]).into_response();
-    if let Some(origin) = headers.get("webhook-request-origin") {
-        response.headers_mut().insert("webhook-allowed-origin", origin.clone());
-        response.headers_mut().insert("webhook-allowed-rate", HeaderValue::from_static("*"));
-    }
+    response.headers_mut().extend(handshake(headers).unwrap_or_default());
     response
 }
 

@@ -76,11 +76,7 @@ pub(super) async fn drop_letters(
 }
 
 /// The dead letters that a request names, in log order.
-async fn chosen(
-    state: &ApiState,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Vec<(FunctionId, Position)>, ApiError> {
+async fn chosen(state: &ApiState, headers: &HeaderMap, body: Body) -> Result<Vec<(FunctionId, Position)>, ApiError> {
     let body = state.bodies.read(headers, body, BODY_BYTES_MAX).await?;
     let request: LettersRequest = parse_json(&body.bytes)?;
     let names = Names::of(&state.history.deployments().await?);
@@ -107,11 +103,7 @@ async fn open_letters(
 }
 
 /// All of them are there, or none is changed.
-async fn named(
-    history: &dyn History,
-    ids: &[String],
-    names: &Names,
-) -> Result<Vec<(FunctionId, Position)>, ApiError> {
+async fn named(history: &dyn History, ids: &[String], names: &Names) -> Result<Vec<(FunctionId, Position)>, ApiError> {
     if ids.len() > CHANGED_MAX {
         return Err(ApiError::invalid(format!("{} dead letters are named; at most {CHANGED_MAX} at once", ids.len())));
     }

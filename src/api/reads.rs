@@ -14,7 +14,7 @@ use super::events::{limit, query};
 use super::model::{DeploymentView, FunctionView, InvocationView, Listing, TypeView};
 use super::view::{Names, deployment_view, function_view, invocation_view};
 use super::{ApiState, effects, find};
-use crate::bus::{FunctionStatus, History, InvocationQuery, StoredDeployment};
+use crate::bus::{FunctionStatus, InvocationQuery, StoredDeployment};
 use crate::deployment::{FunctionId, catalogue};
 
 type Shared = State<Arc<ApiState>>;
@@ -47,9 +47,9 @@ pub(super) async fn invocation(State(state): Shared, Path(id): Path<String>) -> 
     let parsed = find::invocation_id(&id, &names)?;
     let missing = || ApiError::not_found(format!("there was no invocation {id}"));
     let invocation = state.history.invocation(&parsed).await?.ok_or_else(missing)?;
-    let recording = state.history.recording(&parsed).await?;
+
     let mut view = invocation_view(&invocation, &names);
-    view.effects = recording.and_then(|bytes| effects::of_recording(&bytes));
+    view.effects = None;
     Ok(json(StatusCode::OK, &view))
 }
 

@@ -40,9 +40,8 @@ pub fn api(state: Arc<ApiState>) -> Router {
         .route("/types", get(reads::types))
         .route("/metrics", get(status::metrics))
         .route_layer(from_fn_with_state(state.clone(), may_read));
-    let emit = Router::new()
-        .route("/events", post(events::publish))
-        .route_layer(from_fn_with_state(state.clone(), may_emit));
+    let emit =
+        Router::new().route("/events", post(events::publish)).route_layer(from_fn_with_state(state.clone(), may_emit));
     let operate = Router::new()
         .route("/deployments", post(deploy::deploy))
         .route("/deployments/{number}/rollback", post(deploy::rollback))
@@ -80,12 +79,7 @@ async fn may_operate(state: Shared, request: Request, next: Next) -> Result<Resp
 }
 
 /// Lets a caller in whose token allows it, and drops the token: no handler and no event can hold it.
-async fn admit(
-    State(state): Shared,
-    wanted: Scope,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
+async fn admit(State(state): Shared, wanted: Scope, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let caller = state.doors.access.caller(state.doors.api, request.headers(), wanted)?;
     check_content_type(request.method(), request.headers())?;
     for name in [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE] {

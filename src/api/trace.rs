@@ -79,12 +79,7 @@ fn runs_of(event: &Accepted, ground: &Ground, facts: &Facts) -> Vec<TraceRun> {
     runs
 }
 
-fn tree(
-    correlation: &str,
-    chain: Chain,
-    mut runs: HashMap<Position, Vec<TraceRun>>,
-    unchanged: bool,
-) -> TraceView {
+fn tree(correlation: &str, chain: Chain, mut runs: HashMap<Position, Vec<TraceRun>>, unchanged: bool) -> TraceView {
     let final_runs = runs.values().flatten().all(|run| run.verdict.is_final());
     let settled = unchanged && final_runs && chain.waiting.is_empty();
     let truncated = chain.truncated;
@@ -94,7 +89,12 @@ fn tree(
     });
     let waiting =
         chain.waiting.into_iter().map(|(at, event)| (event.causation().map(str::to_owned), waiting_node(at, event)));
-    TraceView { correlation: correlation.to_owned(), settled, truncated, roots: grow(accepted.chain(waiting).collect()) }
+    TraceView {
+        correlation: correlation.to_owned(),
+        settled,
+        truncated,
+        roots: grow(accepted.chain(waiting).collect()),
+    }
 }
 
 fn accepted_node(accepted: Accepted, functions: Vec<TraceRun>) -> TraceNode {

@@ -1,15 +1,16 @@
 //! From what the log holds to the JSON of `model`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::model::{
     CauseView, ComponentView, DeadLetterView, DeploymentView, EventRef, EventView, FunctionView, InvocationView,
-    OutcomeView,
+    OutcomeView, TypeView,
 };
 use crate::bus::{Cause, DeadLetter, FunctionStatus, Invocation, StoredDeployment, StoredVerdict};
-use crate::deployment::{Component, Function, FunctionId, Trigger};
+use crate::deployment::{Component, EventType, Function, FunctionId, Trigger};
 use crate::event::{Accepted, Event, to_json};
 
 /// Names of functions, of all deployments there ever were: an id keeps the last name that it had.
@@ -159,5 +160,39 @@ pub(super) fn function_view(
         delivered: status.map_or(0, |status| status.delivered),
         failed_attempts: status.map_or(0, |status| status.failed_attempts),
         dead_letters: status.map_or(0, |status| status.dead_letters_open),
+    }
+}
+
+impl From<&EventType> for TypeView {
+    fn from(known: &EventType) -> Self {
+        let sample = known.sample();
+        let mut paths = BTreeMap::new();
+        for (name, value) in sample.as_object().into_iter().flatten() {
+            let root = if name == "data" { name.clone() } else { format!("event.{name}") };
+            collect_paths(&root, value, &mut paths);
+        }
+        TypeView {
+            name: known.name.to_owned(),
+            ty: known.ty.to_owned(),
+            about: known.meaning.to_owned(),
+            sample,
+            paths,
+        }
+    }
+}
+
+/// Every path to a value that is no object, as a filter writes it.
+fn collect_paths(path: &str, value: &Value, paths: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(members) => {
+            for (name, inner) in members {
+                let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+                let member = if plain { format!("{path}.{name}") } else { format!("{path}[{name:?}]") };
+                collect_paths(&member, inner, paths);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            paths.insert(path.to_owned(), value.clone());
+        }
     }
 }

@@ -13,6 +13,9 @@ use crate::deployment::{Deployment, Digest, FunctionId};
 use crate::event::{Accepted, Event, Position};
 use crate::outcome::Failure;
 
+/// Dead letters that are gone through for one.
+const DEAD_LETTERS_SEARCHED_MAX: usize = 1_000_000;
+
 /// Reads. Answers are true at some position at or after the last one that the caller was told of.
 #[async_trait]
 pub trait History: Send + Sync {
@@ -46,8 +49,13 @@ pub trait History: Send + Sync {
 
     async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError>;
 
-    /// The dead letter of one event for one function, in the highest round that has one.
-    async fn dead_letter(&self, function: FunctionId, position: Position) -> Result<Option<DeadLetter>, BusError>;
+    /// The dead letter of one event for one function, of the highest round that has one. A log with an index over them
+    /// answers it by that.
+    async fn dead_letter(&self, function: FunctionId, position: Position) -> Result<Option<DeadLetter>, BusError> {
+        let letters = self.dead_letters(Some(function), DEAD_LETTERS_SEARCHED_MAX).await?;
+        let own = letters.into_iter().filter(|letter| letter.event.position == position);
+        Ok(own.max_by_key(|letter| letter.invocation.id.round))
+    }
 
     async fn deployments(&self) -> Result<Vec<StoredDeployment>, BusError>;
 

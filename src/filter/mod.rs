@@ -117,6 +117,16 @@ impl Filter {
         &self.on
     }
 
+    /// Attribute name to its text, perhaps with a trailing `*`.
+    pub fn attributes(&self) -> &BTreeMap<String, String> {
+        &self.attributes
+    }
+
+    /// The CEL expression, as it was written.
+    pub fn when(&self) -> Option<&str> {
+        self.when.as_deref()
+    }
+
     /// Judges an event. The first clause that does not hold decides; a part of `when` that cannot be evaluated decides
     /// only if no other part is false, as CEL has it.
     pub fn judge(&self, subject: &Subject<'_>) -> Verdict {

@@ -60,7 +60,7 @@ pub use failure::Failure;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod guest {
-    pub use crate::host::bindings::{Event, Failure, Guest, export_function, tidegate};
+    pub use crate::host::bindings::*;
     pub use crate::host::call;
 }
 

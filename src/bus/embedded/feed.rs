@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::operate::order_key;
+use super::operate::order_key_at;
 use super::queue::Item;
 use super::reader::PAGE_EVENTS_MAX;
-use super::routes::matches_type;
 use super::rows::{self, ACCEPTED, Stored, sql};
 use super::shared::{FunctionQueue, Shared};
 use crate::bus::BusError;
 use crate::clock::Timestamp;
-use crate::deployment::{Function, FunctionId};
+use crate::deployment::{Function, FunctionId, Order};
 use crate::event::Position;
+use crate::filter::{Subject, Verdict};
 
 /// A function that asks for more types than this reads the log as it is.
 const TYPES_BY_INDEX_MAX: usize = 16;
@@ -53,7 +53,7 @@ impl Feed {
         })?;
         let queue = Arc::new(FunctionQueue::new(function.id, cursor));
         for (item, due) in pending {
-            let key = order_key(&shared.log, function, item.position);
+            let key = order_key_at(&shared.log, function, item.position);
             queue.offer_at(Item { key, ..item }, due);
             shared.expect_retry(function.id, due);
         }
@@ -114,6 +114,25 @@ impl Feed {
             self.written = cursor;
             cursor
         })
+    }
+}
+
+pub(super) fn matches_type(function: &Function, ty: &str) -> bool {
+    let patterns = function.filter.types();
+    patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(ty))
+}
+
+pub(super) fn passes(function: &Function, subject: &Subject<'_>) -> bool {
+    match function.filter.judge(subject) {
+        Verdict::Pass => true,
+        Verdict::Filtered { .. } | Verdict::Failed { .. } => false,
+    }
+}
+
+pub(super) fn order_key(function: &Function, subject: &Subject<'_>) -> Option<Arc<str>> {
+    match &function.order {
+        Order::None => None,
+        Order::Key(expression) => expression.key(subject).map(Arc::from),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use super::OpenError;
 use super::folder::Folder;
@@ -65,6 +65,20 @@ impl EmbeddedHistory {
         super::blocking(move || {
             let log = source.log();
             log.read("read events", read)?.into_iter().map(|stored| log.with_data(stored)).collect()
+        })
+        .await?
+    }
+
+    async fn letters(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<Vec<(Invocation, DeadLetterState, Stored)>> + Send + 'static,
+    ) -> Result<Vec<DeadLetter>, BusError> {
+        let source = self.source.clone();
+        super::blocking(move || {
+            let log = source.log();
+            let with_data =
+                |(invocation, state, stored)| Ok(DeadLetter { invocation, state, event: log.with_data(stored)? });
+            log.read("read dead letters", read)?.into_iter().map(with_data).collect()
         })
         .await?
     }
@@ -214,15 +228,18 @@ impl History for EmbeddedHistory {
     }
 
     async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError> {
-        let source = self.source.clone();
-        super::blocking(move || {
-            let log = source.log();
-            let found = log.read("read dead letters", |db| dead_letters(db, function, max))?;
-            let with_data =
-                |(invocation, state, stored)| Ok(DeadLetter { invocation, state, event: log.with_data(stored)? });
-            found.into_iter().map(with_data).collect()
+        self.letters(move |db| match function {
+            Some(function) => dead_letters(db, "d.function = ?2", params![sql(max as u64), function.as_bytes()]),
+            None => dead_letters(db, "true", [sql(max as u64)]),
         })
-        .await?
+        .await
+    }
+
+    async fn dead_letter(&self, function: FunctionId, position: Position) -> Result<Option<DeadLetter>, BusError> {
+        let which = "d.function = ?2 AND d.position = ?3";
+        let found =
+            self.letters(move |db| dead_letters(db, which, params![1, function.as_bytes(), sql(position)])).await?;
+        Ok(found.into_iter().next())
     }
 
     async fn deployments(&self) -> Result<Vec<StoredDeployment>, BusError> {
@@ -297,18 +314,19 @@ fn recording(db: &Connection, id: &InvocationId) -> rusqlite::Result<Option<Reco
     .optional()
 }
 
+/// `which`: a condition on the dead letter `d`.
 fn dead_letters(
     db: &Connection,
-    function: Option<FunctionId>,
-    max: usize,
+    which: &str,
+    values: impl Params,
 ) -> rusqlite::Result<Vec<(Invocation, DeadLetterState, Stored)>> {
     let found: Vec<(Invocation, DeadLetterState)> = db
         .prepare_cached(&format!(
             "SELECT {INVOCATION}, d.state, d.changed_at, d.dropped_by
              FROM dead_letters d JOIN invocations i ON i.sequence = d.sequence
-             WHERE ?1 IS NULL OR d.function = ?1 ORDER BY d.sequence DESC LIMIT ?2"
+             WHERE {which} ORDER BY d.sequence DESC LIMIT ?1"
         ))?
-        .query_map(params![function.map(|function| *function.as_bytes()), sql(max as u64)], |row| {
+        .query_map(values, |row| {
             let at = row.get::<_, Option<i64>>(14)?.map_or(Timestamp::EPOCH, Timestamp::from_micros);
             let state = match row.get::<_, i64>(13)? {
                 0 => DeadLetterState::Open,

@@ -20,7 +20,6 @@ mod operate;
 mod queue;
 mod reader;
 mod recover;
-mod routes;
 mod rows;
 mod schema;
 mod settle;

@@ -8,10 +8,10 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::feed::order_key;
 use super::intake::Prepared;
 use super::log::Log;
 use super::queue::Item;
-use super::routes;
 use super::rows::{self, sql};
 use super::shared::Shared;
 use super::writer::{Fault, Group, Write};
@@ -208,7 +208,7 @@ impl Write for Redrive {
         for (id, item) in self.put_back {
             let function = deployment.as_ref().and_then(|deployment| deployment.function_by_id(id));
             if let (Some(queue), Some(function)) = (shared.queue(id), function) {
-                let key = order_key(&shared.log, function, item.position);
+                let key = order_key_at(&shared.log, function, item.position);
                 queue.offer(Item { key, ..item });
             }
         }
@@ -221,12 +221,12 @@ impl Write for Redrive {
 }
 
 /// The key of an event that is in the log; none too if it cannot be read, which its delivery will say.
-pub(super) fn order_key(log: &Log, function: &Function, position: Position) -> Option<Arc<str>> {
+pub(super) fn order_key_at(log: &Log, function: &Function, position: Position) -> Option<Arc<str>> {
     if function.order == crate::deployment::Order::None {
         return None;
     }
     let event = log.event(position).ok()??;
-    routes::order_key(function, &Subject::new(&event)).map(Arc::from)
+    order_key(function, &Subject::new(&event))
 }
 
 /// Gives dead letters up.

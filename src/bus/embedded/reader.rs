@@ -8,15 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::feed::{Feed, Page};
+use super::feed::{Feed, Page, order_key, passes};
 use super::intake::Promote;
 use super::operate::{ACTIVATED, Cursors};
 use super::queue::Item;
-use super::routes::{Judgement, Routes, judge};
 use super::rows;
 use super::shared::Shared;
 use crate::bus::BusError;
-use crate::deployment::{Deployment, FunctionId};
+use crate::deployment::{Deployment, FunctionId, Judgement, Routes};
 use crate::event::{Accepted, OriginKind, Position};
 use crate::filter::Subject;
 
@@ -28,8 +27,8 @@ const CURSORS_EVERY: Duration = Duration::from_secs(3);
 pub(super) struct Reader {
     shared: Arc<Shared>,
     feeds: HashMap<FunctionId, Feed>,
-    deployment: Option<Arc<Deployment>>,
-    routes: Routes,
+    /// Of the active deployment.
+    routes: Option<Routes>,
     /// Every type in the log.
     types: HashSet<String>,
     /// The longest sleep.
@@ -46,15 +45,8 @@ impl Reader {
         })?;
         shared.tail.store(tail, Ordering::Release);
         shared.read.store(tail, Ordering::Release);
-        let mut reader = Reader {
-            shared,
-            feeds: HashMap::new(),
-            deployment: None,
-            routes: Routes::default(),
-            types,
-            poll,
-            cursors_written: Instant::now(),
-        };
+        let mut reader =
+            Reader { shared, feeds: HashMap::new(), routes: None, types, poll, cursors_written: Instant::now() };
         if let Some(deployment) = deployment {
             reader.switch(Arc::new(deployment), tail)?;
         }
@@ -122,15 +114,17 @@ impl Reader {
         if !self.types.contains(&event.event.ty) {
             self.types.insert(event.event.ty.clone());
         }
-        for (function, judgement) in self.routes.judge(event) {
-            let Some(feed) = self.feeds.get_mut(&function.id) else { continue };
+        let routes = self.routes.as_ref();
+        for (index, judgement) in routes.map(|routes| routes.judge(event)).unwrap_or_default() {
+            let function = routes.and_then(|routes| routes.deployment().functions.get(index));
+            let Some(feed) = function.and_then(|function| self.feeds.get_mut(&function.id)) else { continue };
             feed.touched = true;
             match judgement {
                 Judgement::Deliver { order_key } => {
                     feed.queue.offer_fresh(Item::first(event.position, order_key.map(Arc::from)));
                 }
                 // Verdicts of filters are pure: they are computed when someone asks.
-                Judgement::Filtered | Judgement::FilterFailed => {}
+                Judgement::Filtered { .. } | Judgement::FilterFailed { .. } => {}
             }
         }
         let activates = event.origin.kind == OriginKind::Runtime && event.event.ty == ACTIVATED;
@@ -166,12 +160,12 @@ impl Reader {
                 }
             }
         }
-        self.routes = Routes::new(&deployment);
-        self.deployment = Some(deployment.clone());
-        self.shared.active.send_replace(Some(deployment));
         if !cursors.is_empty() {
+            // A bus that closes writes them itself.
             let _ = self.shared.inbox.submit(Box::new(Cursors(cursors)));
         }
+        self.routes = Some(Routes::new(deployment.clone()));
+        self.shared.active.send_replace(Some(deployment));
         Ok(())
     }
 
@@ -207,9 +201,10 @@ impl Reader {
                 return Ok(false);
             }
             let event = Arc::new(log.with_data(stored)?);
-            if let Judgement::Deliver { order_key } = judge(&judging, &Subject::new(&event)) {
+            let subject = Subject::new(&event);
+            if passes(&judging, &subject) {
+                feed.queue.offer(Item::first(position, order_key(&judging, &subject)));
                 log.remember(&event);
-                feed.queue.offer(Item::first(position, order_key.map(Arc::from)));
             }
         }
         feed.queue.set_frontier(Some(read_to));

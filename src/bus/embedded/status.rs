@@ -5,15 +5,15 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::feed::{matches_type, passes};
 use super::log::Log;
-use super::routes::matches_type;
 use super::rows::{self, sql};
 use super::shared::Shared;
 use crate::bus::{BusError, FunctionStatus, PendingState};
 use crate::clock::Timestamp;
 use crate::deployment::{Deployment, Function, FunctionId};
 use crate::event::{Accepted, Position};
-use crate::filter::{Subject, Verdict};
+use crate::filter::Subject;
 
 /// Where each function stands with an event that it has not settled.
 pub(super) fn pending(
@@ -48,11 +48,7 @@ pub(super) fn pending(
 }
 
 fn is_for(function: &Function, event: &Accepted) -> bool {
-    matches_type(function, &event.event.ty)
-        && match function.filter.judge(&Subject::new(event)) {
-            Verdict::Pass => true,
-            Verdict::Filtered { .. } | Verdict::Failed { .. } => false,
-        }
+    matches_type(function, &event.event.ty) && passes(function, &Subject::new(event))
 }
 
 /// Each function that ever was, as it was deployed at a position.

@@ -237,6 +237,9 @@ impl Writer {
             }
             self.keep_log_short();
         }
+        if let Err(error) = checkpoint(&self.db, "TRUNCATE") {
+            tracing::warn!(%error, "the write-ahead log could not be emptied; the next start does it");
+        }
     }
 
     /// Commits a group and answers it. An error is one after which nothing may be written.

@@ -1,1 +1,0 @@
-//! What the traits mean, as tests: every bus runs them all.

@@ -1,0 +1,242 @@
+//! What the traits mean, as tests: every bus runs them all, by `conformance!(storage)`.
+
+pub mod delivery;
+pub mod deployment;
+pub mod publish;
+pub mod settle;
+pub mod time;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{
+    Bus, Cause, Delivery, History, Incoming, KeyRead, KeyWrite, ReadScope, Receipt, Settled, Settlement, Subscription,
+};
+use crate::clock::{Clock, Timestamp};
+use crate::deployment::{
+    Component, ComponentRef, Deployment, Digest, Function, FunctionId, Grants, Limits, Order, Start,
+};
+use crate::event::{Event, Extension, Origin, OriginKind, Position};
+use crate::filter::{Filter, KeyExpression, LANGUAGE_VERSION};
+use crate::outcome::{Decision, Failure, FailureKind, RetryPolicy};
+
+/// What keeps a log beyond the life of a bus.
+pub(super) trait Storage: Send {
+    /// Opens the bus on this storage, as a new process would.
+    fn open(&self, clock: Clock) -> (Arc<dyn Bus>, Arc<dyn History>);
+}
+
+/// A bus under test, and its clock.
+pub(super) struct Bench {
+    storage: Box<dyn Storage>,
+    micros: Arc<AtomicI64>,
+    pub bus: Arc<dyn Bus>,
+    pub history: Arc<dyn History>,
+}
+
+impl Bench {
+    pub fn new(storage: impl Storage + 'static) -> Self {
+        // Some instant that is not the epoch, so that a forgotten time shows.
+        let micros = Arc::new(AtomicI64::new(1_800_000_000_000_000));
+        let (bus, history) = storage.open(clock(&micros));
+        Bench { storage: Box::new(storage), micros, bus, history }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.micros.load(Ordering::SeqCst))
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.micros.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// Ends the bus in good order and opens it again.
+    pub async fn restart(self) -> Bench {
+        self.bus.close().await.unwrap();
+        self.crash()
+    }
+
+    /// Lets the bus go as a dead process does, and opens it again. No delivery may be held.
+    pub fn crash(self) -> Bench {
+        let Bench { storage, micros, bus, history } = self;
+        drop((bus, history));
+        let (bus, history) = storage.open(clock(&micros));
+        Bench { storage, micros, bus, history }
+    }
+
+    pub async fn activate(&self, functions: Vec<Function>) -> u64 {
+        let expected = self.bus.active().borrow().as_ref().map_or(0, |active| active.number);
+        self.bus.activate(deployment(functions), expected, Cause::ProjectFile).await.unwrap()
+    }
+
+    pub async fn publish(&self, events: Vec<Event>) -> Vec<Receipt> {
+        self.bus.publish(events.into_iter().map(incoming).collect()).await.unwrap()
+    }
+
+    pub async fn publish_one(&self, event: Event) -> Position {
+        self.publish(vec![event]).await[0].position.unwrap()
+    }
+
+    pub async fn ack(&self, delivery: Delivery) -> Settled {
+        self.bus.settle(delivery, ack()).await.unwrap()
+    }
+
+    pub async fn value(&self, key: &str) -> Option<Bytes> {
+        self.bus.read_key("space", key).await.unwrap().value
+    }
+}
+
+fn clock(micros: &Arc<AtomicI64>) -> Clock {
+    let micros = micros.clone();
+    Clock::given(move || Timestamp::from_micros(micros.load(Ordering::SeqCst)))
+}
+
+pub(super) fn incoming(event: Event) -> Incoming {
+    Incoming { event, origin: Origin { kind: OriginKind::Api, name: "test".to_owned(), verified: true } }
+}
+
+pub(super) fn event(id: &str, ty: &str) -> Event {
+    Event { id: id.to_owned(), source: "test".to_owned(), ty: ty.to_owned(), ..Event::default() }
+}
+
+pub(super) fn keyed(id: &str, ty: &str, key: &str) -> Event {
+    with(event(id, ty), "partitionkey", key)
+}
+
+pub(super) fn with(mut event: Event, name: &str, value: &str) -> Event {
+    event.extensions.insert(name.to_owned(), Extension::Text(value.to_owned()));
+    event
+}
+
+pub(super) fn deployment(functions: Vec<Function>) -> Deployment {
+    Deployment {
+        number: 0,
+        project: "test".to_owned(),
+        environments: Vec::new(),
+        functions,
+        triggers: Vec::new(),
+        connections: BTreeMap::new(),
+        filter_language: LANGUAGE_VERSION,
+        digest: Digest::of(b"test"),
+    }
+}
+
+/// A function for one type (or a pattern), not ordered, from the start of the log.
+pub(super) fn function(name: &str, on: &str) -> Function {
+    Function {
+        id: FunctionId::new(),
+        name: name.parse().unwrap(),
+        component: Component { reference: ComponentRef::Builtin(name.to_owned()), digest: Digest::of(name.as_bytes()) },
+        filter: Filter::new(vec![on.parse().unwrap()], BTreeMap::new(), None).unwrap(),
+        config: BTreeMap::new(),
+        grants: Grants::default(),
+        limits: Limits::default(),
+        retry: RetryPolicy::default(),
+        concurrency: 8,
+        order: Order::None,
+        start: Start::Earliest,
+    }
+}
+
+pub(super) fn ordered(name: &str, on: &str) -> Function {
+    Function { order: Order::Key(KeyExpression::new("partitionkey").unwrap()), ..function(name, on) }
+}
+
+pub(super) fn ack() -> Settlement {
+    Settlement {
+        decision: Decision::Ack,
+        failure: None,
+        emitted: Vec::new(),
+        hops: 1,
+        reads: Vec::new(),
+        writes: Vec::new(),
+        recording: Bytes::from_static(b"recording"),
+        component: Digest::of(b"component"),
+        duration: Duration::from_millis(3),
+    }
+}
+
+pub(super) fn failed(decision: Decision) -> Settlement {
+    Settlement { decision, failure: Some(Failure::new(FailureKind::Trapped, "unreachable")), ..ack() }
+}
+
+pub(super) fn write(key: &str, value: &str) -> KeyWrite {
+    KeyWrite { space: "space".to_owned(), key: key.to_owned(), value: Some(Bytes::copy_from_slice(value.as_bytes())) }
+}
+
+pub(super) fn read(key: &str, revision: u64) -> KeyRead {
+    KeyRead { space: "space".to_owned(), scope: ReadScope::Key(key.to_owned()), revision }
+}
+
+/// The next delivery; a bus that has none fails the test instead of hanging it.
+pub(super) async fn next(subscription: &mut Box<dyn Subscription>) -> Delivery {
+    let next = tokio::time::timeout(Duration::from_secs(10), subscription.next());
+    next.await.expect("a delivery comes").expect("the subscription goes on")
+}
+
+/// That nothing comes, as far as one can see.
+pub(super) async fn nothing(subscription: &mut Box<dyn Subscription>) {
+    let next = tokio::time::timeout(Duration::from_millis(30), subscription.next()).await;
+    assert!(next.is_err(), "delivered {next:?}");
+}
+
+/// Makes a test of each sentence, for one kind of storage.
+macro_rules! conformance {
+    ($storage:expr) => {
+        $crate::bus::conformance::sentences!($storage;
+            publish: a_published_event_has_a_position_and_what_every_event_has,
+            publish: the_same_event_again_is_a_duplicate_and_tells_of_the_first,
+            publish: the_same_id_with_other_content_is_refused,
+            publish: a_batch_is_accepted_as_a_whole_or_not_at_all,
+            publish: an_event_twice_in_a_batch_is_one_event,
+            publish: deduplication_outlives_the_process,
+            publish: large_data_comes_back_whole,
+            publish: events_are_found_by_type_time_chain_and_beginning_of_the_id,
+            settle: emitted_events_keys_and_recording_are_one_step,
+            settle: a_second_settlement_changes_nothing,
+            settle: a_key_that_moved_is_a_conflict_and_the_delivery_comes_back,
+            settle: absence_is_a_revision_too,
+            settle: a_listing_is_a_read_of_the_whole_space,
+            settle: a_failed_attempt_writes_nothing_but_itself,
+            settle: concurrent_counters_lose_no_update,
+            delivery: each_function_gets_the_events_of_its_types_once,
+            delivery: a_dropped_delivery_comes_again_and_is_no_attempt,
+            delivery: events_of_a_key_come_one_at_a_time_in_log_order,
+            delivery: a_retry_holds_its_key_only_and_a_dead_letter_releases_it,
+            delivery: what_was_not_settled_is_delivered_after_a_restart,
+            delivery: what_was_settled_is_not_delivered_after_a_crash,
+            delivery: a_loss_counts_one_attempt_and_the_third_is_a_dead_letter,
+            delivery: a_function_that_lags_gets_everything_in_order,
+            delivery: waiting_for_a_delivery_can_be_given_up,
+            time: a_retry_comes_at_its_time_and_keeps_its_first_start,
+            time: a_retry_outlives_the_process,
+            time: a_delayed_event_gets_its_position_when_it_is_due,
+            time: a_delayed_event_is_known_before_it_is_due,
+            deployment: an_activation_is_an_event_and_switches_who_gets_what,
+            deployment: an_activation_on_another_number_is_refused,
+            deployment: a_new_function_starts_where_it_says,
+            deployment: a_function_that_went_and_came_back_has_its_cursor,
+            deployment: a_redriven_dead_letter_comes_one_round_higher,
+            deployment: a_dropped_dead_letter_stays_dropped,
+            deployment: what_is_pending_is_told,
+            deployment: a_closed_bus_takes_and_gives_nothing,
+        );
+    };
+}
+
+macro_rules! sentences {
+    ($storage:expr; $($module:ident: $name:ident,)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                $crate::bus::conformance::$module::$name($crate::bus::conformance::Bench::new($storage)).await;
+            }
+        )*
+    };
+}
+
+pub(super) use {conformance, sentences};

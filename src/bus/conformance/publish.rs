@@ -1,0 +1,103 @@
+//! What comes in.
+
+use super::*;
+use crate::bus::{BusError, EventQuery, PublishError};
+
+pub async fn a_published_event_has_a_position_and_what_every_event_has(bench: Bench) {
+    let receipts = bench.publish(vec![event("a", "t.one"), event("b", "t.one")]).await;
+    assert_eq!(receipts[0], Receipt { id: "a".to_owned(), position: Some(1), duplicate: false });
+    assert_eq!(receipts[1].position, Some(2));
+    assert_eq!(bench.history.tail().await.unwrap(), 2);
+    let accepted = bench.history.event_at(1).await.unwrap().unwrap();
+    assert_eq!((accepted.position, accepted.accepted_at, accepted.hops), (1, bench.now(), 0));
+    assert_eq!(accepted.origin, incoming(event("a", "t")).origin);
+    assert_eq!(accepted.event.correlation(), Some("a"));
+    assert!(accepted.event.traceparent().is_some() && accepted.event.time.is_some());
+    assert!(bench.history.event_at(3).await.unwrap().is_none());
+}
+
+pub async fn the_same_event_again_is_a_duplicate_and_tells_of_the_first(bench: Bench) {
+    bench.publish(vec![event("a", "t"), event("b", "t")]).await;
+    bench.advance(Duration::from_secs(60));
+    let again = bench.publish(vec![event("b", "t")]).await;
+    assert_eq!(again, [Receipt { id: "b".to_owned(), position: Some(2), duplicate: true }]);
+    let other_source = Event { source: "other".to_owned(), ..event("b", "t") };
+    assert_eq!(bench.publish_one(other_source).await, 3);
+}
+
+pub async fn the_same_id_with_other_content_is_refused(bench: Bench) {
+    bench.publish(vec![event("a", "t")]).await;
+    let changed = Event { data: Some(Bytes::from_static(b"{}")), ..event("a", "t") };
+    let refused = bench.bus.publish(vec![incoming(event("b", "t")), incoming(changed)]).await;
+    assert!(matches!(refused, Err(PublishError::ContentDiffers { index: 1 })), "{refused:?}");
+    assert_eq!(bench.history.tail().await.unwrap(), 1);
+}
+
+pub async fn a_batch_is_accepted_as_a_whole_or_not_at_all(bench: Bench) {
+    let invalid = Event { source: String::new(), ..event("c", "t") };
+    let refused = bench.bus.publish(vec![incoming(event("a", "t")), incoming(invalid)]).await;
+    assert!(matches!(refused, Err(PublishError::Refused { index: 1, .. })), "{refused:?}");
+    let far = with(event("far", "t"), "deliverat", "2099-01-01T00:00:00Z");
+    let refused = bench.bus.publish(vec![incoming(far)]).await;
+    assert!(matches!(refused, Err(PublishError::Refused { index: 0, .. })), "{refused:?}");
+    assert_eq!(bench.history.tail().await.unwrap(), 0);
+}
+
+pub async fn an_event_twice_in_a_batch_is_one_event(bench: Bench) {
+    let receipts = bench.publish(vec![event("a", "t"), event("b", "t"), event("a", "t")]).await;
+    assert_eq!(receipts[2], Receipt { id: "a".to_owned(), position: Some(1), duplicate: true });
+    let differing = vec![incoming(event("c", "t")), incoming(event("c", "u"))];
+    assert!(matches!(bench.bus.publish(differing).await, Err(PublishError::ContentDiffers { index: 1 })));
+    assert_eq!(bench.history.tail().await.unwrap(), 2);
+}
+
+pub async fn deduplication_outlives_the_process(bench: Bench) {
+    bench.publish(vec![event("a", "t")]).await;
+    let bench = bench.crash();
+    assert!(bench.publish(vec![event("a", "t")]).await[0].duplicate);
+    let bench = bench.restart().await;
+    assert!(bench.publish(vec![event("a", "t")]).await[0].duplicate);
+    assert_eq!(bench.publish_one(event("b", "t")).await, 2);
+}
+
+pub async fn large_data_comes_back_whole(bench: Bench) {
+    let handler = function("f", "t");
+    let mut subscription = {
+        bench.activate(vec![handler.clone()]).await;
+        bench.bus.subscribe(handler.id)
+    };
+    let large = Event { data: Some(Bytes::from(vec![b'x'; 300_000])), ..event("large", "t") };
+    let position = bench.publish_one(large.clone()).await;
+    assert_eq!(next(&mut subscription).await.event.event.data, large.data);
+    assert!(bench.publish(vec![large.clone()]).await[0].duplicate);
+    drop(subscription);
+    let bench = bench.crash();
+    assert_eq!(bench.history.event_at(position).await.unwrap().unwrap().event.data, large.data);
+    assert!(bench.publish(vec![large.clone()]).await[0].duplicate);
+    let other = Event { data: Some(Bytes::from(vec![b'y'; 300_000])), ..large };
+    let refused = bench.bus.publish(vec![incoming(other)]).await;
+    assert!(matches!(refused, Err(PublishError::ContentDiffers { index: 0 })), "{refused:?}");
+}
+
+pub async fn events_are_found_by_type_time_chain_and_beginning_of_the_id(bench: Bench) -> () {
+    for (id, ty) in [("abc-1", "t.one"), ("abc-2", "t.two"), ("xyz", "u")] {
+        bench.publish(vec![with(event(id, ty), "correlationid", "chain")]).await;
+        bench.advance(Duration::from_secs(10));
+    }
+    let listed = async |query: EventQuery| -> Vec<Position> {
+        let events: Result<_, BusError> = bench.history.events(query).await;
+        events.unwrap().iter().map(|event| event.position).collect()
+    };
+    let all = EventQuery { max: 10, ..EventQuery::default() };
+    assert_eq!(listed(all.clone()).await, [1, 2, 3]);
+    assert_eq!(listed(EventQuery { newest_first: true, max: 2, ..all.clone() }).await, [3, 2]);
+    assert_eq!(listed(EventQuery { ty: Some("t.*".parse().unwrap()), ..all.clone() }).await, [1, 2]);
+    assert_eq!(listed(EventQuery { ty: Some("u".parse().unwrap()), ..all.clone() }).await, [3]);
+    let since = bench.now().minus(Duration::from_secs(20));
+    assert_eq!(listed(EventQuery { since: Some(since), ..all.clone() }).await, [2, 3]);
+    assert_eq!(listed(EventQuery { after: Some(2), ..all }).await, [3]);
+    let found: Vec<_> = bench.history.find("abc", 10).await.unwrap().iter().map(|event| event.position).collect();
+    assert_eq!(found, [2, 1]);
+    let chain = bench.history.chain("chain", 2).await.unwrap();
+    assert_eq!((chain.events.len(), chain.truncated), (2, true));
+}

@@ -199,7 +199,7 @@ async fn follow(bus: Arc<Embedded>, ends: Ends) {
 
 async fn passed(bus: &Embedded, ends: &Ends, mut after: Position, told: Instant) -> Result<Position, BusError> {
     loop {
-        let last_step = TypePattern::from_type(&step_type(HOPS));
+        let last_step = step_type(HOPS).parse::<TypePattern>().expect("a type is a pattern");
         let query = EventQuery { ty: Some(last_step), after: Some(after), max: READ_MAX, ..EventQuery::default() };
         let events = bus.history().events(query).await?;
         for accepted in &events {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-pub use machine::Machine;
+pub use machine::{Machine, is_optimised};
 pub use report::{AtOnce, CHAIN_EVENTS, HOPS, Report, SLOWER_MAX};
 pub use sample::{Figures, RUNS};
 pub use store::measure as measure_store;

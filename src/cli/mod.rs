@@ -3,6 +3,7 @@
 //! One file for each group of commands; `client` finds the project and speaks with it, `render` makes text. A command
 //! knows no rule of delivery: it shows what the API says.
 
+mod bench;
 mod client;
 mod deploy;
 mod dlq;
@@ -65,6 +66,7 @@ pub enum Command {
     Rollback(deploy::RollbackArgs),
     Filter(filter::FilterArgs),
     Types(filter::TypesArgs),
+    Bench(bench::BenchArgs),
 }
 
 /// How a command ended that could do its work.
@@ -96,6 +98,7 @@ pub async fn run(cli: Cli) -> Result<Status, CliError> {
         Command::Rollback(args) => deploy::rollback(&args, &terminal).await,
         Command::Filter(args) => filter::filter(&args, &terminal).await,
         Command::Types(args) => filter::types(&args, &terminal),
+        Command::Bench(args) => bench::bench(&args, &terminal).await,
     }
 }
 

@@ -39,7 +39,8 @@ impl Components {
             return Ok(compiled);
         }
         let blobs = self.blobs.clone();
-        let bytes = tokio::task::spawn_blocking(move || blobs.get(digest)).await.expect("reading a blob does not panic")?;
+        let bytes =
+            tokio::task::spawn_blocking(move || blobs.get(digest)).await.expect("reading a blob does not panic")?;
         Ok(self.engine.compile(digest, bytes).await?)
     }
 

@@ -71,8 +71,8 @@ pub enum AppError {
     },
     #[error(transparent)]
     Bus(#[from] BusError),
-    #[error("the log failed; what was accepted is on disk and is taken up at the next start")]
-    LogFailed,
+    #[error("the log failed ({reason}); what was accepted is on disk and is taken up at the next start")]
+    LogFailed { reason: String },
     #[error("a listener ended")]
     Door {
         #[source]
@@ -99,26 +99,39 @@ impl App {
         let (api_listener, api) = listen("the API", manifest.listen.api).await?;
 
         let state = project.state_folder();
-        let blobs = Blobs::open(state.join("blobs")).map_err(|source| AppError::Folder { folder: state.clone(), source })?;
+        let blobs =
+            Blobs::open(state.join("blobs")).map_err(|source| AppError::Folder { folder: state.clone(), source })?;
         let bus = Arc::new(Embedded::open(&state, blobs.clone(), clock.clone(), Settings::default())?);
+        let history = Arc::new(bus.history());
         let engine = Arc::new(Engine::new(engine_settings(&state, manifest.limits.invocations_max))?);
         let components = Components::new(engine, blobs);
-        let deployer =
-            Arc::new(Deployer { bus: bus.clone(), history: bus.clone(), components: components.clone(), turn: Mutex::default() });
+        let deployer = Arc::new(Deployer {
+            bus: bus.clone(),
+            history: history.clone(),
+            components: components.clone(),
+            turn: Mutex::default(),
+        });
         deployer.apply(manifest, &folder, Cause::ProjectFile).await?;
 
         let tasks = Tasks::new();
         let (webhooks, webhooks_seen) = watch::channel(Arc::default());
         let world = Arc::new(World::new(bus.clone(), clock.clone(), Connections::none()));
-        let path = Path { bus: bus.clone(), components, world, clock: clock.clone(), metrics: metrics.clone(), process: RwLock::default() };
+        let path = Path {
+            bus: bus.clone(),
+            components,
+            world,
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            process: RwLock::default(),
+        };
         let (ended, failures) = mpsc::channel(1);
-        tasks.spawn(active::follow(Arc::new(path), webhooks, bus.clone(), ended.clone(), tasks.clone()));
+        tasks.spawn(active::follow(Arc::new(path), webhooks, history.clone(), ended.clone(), tasks.clone()));
 
         let doors = Doors { hooks, api, names: manifest.listen.names.clone(), access };
         let state = Arc::new(ApiState {
             project: manifest.project.clone(),
             bus: Some(bus.clone()),
-            history: bus.clone(),
+            history,
             deployer: Some(deployer),
             clock,
             metrics: metrics.clone(),
@@ -148,7 +161,7 @@ impl App {
     pub async fn failed(&mut self) -> AppError {
         // Both are cancel-safe: one reads a state, the other takes a message or nothing.
         tokio::select! {
-            () = self.bus.failed() => AppError::LogFailed,
+            reason = self.bus.failed() => AppError::LogFailed { reason },
             Some(failure) = self.failures.recv() => failure,
         }
     }

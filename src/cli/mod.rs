@@ -5,6 +5,7 @@
 
 mod bench;
 mod client;
+mod demo;
 mod deploy;
 mod dlq;
 mod emit;
@@ -66,6 +67,7 @@ pub enum Command {
     Rollback(deploy::RollbackArgs),
     Filter(filter::FilterArgs),
     Types(filter::TypesArgs),
+    Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
 }
 
@@ -98,6 +100,7 @@ pub async fn run(cli: Cli) -> Result<Status, CliError> {
         Command::Rollback(args) => deploy::rollback(&args, &terminal).await,
         Command::Filter(args) => filter::filter(&args, &terminal).await,
         Command::Types(args) => filter::types(&args, &terminal),
+        Command::Demo(args) => demo::demo(&args, &terminal).await,
         Command::Bench(args) => bench::bench(&args, &terminal).await,
     }
 }

@@ -29,7 +29,8 @@ pub fn clean(command: &mut Command) {
 
 /// Whether `rustc`, as it is chosen in `folder`, can compile components. If it cannot be asked, cargo will say why.
 pub fn has_wasm_target(rustc: &str, folder: &Path) -> bool {
-    let asked = Command::new(rustc).args(["--print", "target-libdir", "--target", WASM_TARGET]).current_dir(folder).output();
+    let asked =
+        Command::new(rustc).args(["--print", "target-libdir", "--target", WASM_TARGET]).current_dir(folder).output();
     match asked {
         Ok(answer) if answer.status.success() => Path::new(String::from_utf8_lossy(&answer.stdout).trim()).is_dir(),
         Ok(_) | Err(_) => true,

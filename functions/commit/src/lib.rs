@@ -140,7 +140,9 @@ impl Arrival {
         let merge = ty.starts_with("dev.cdevents.change.merged.");
         let (branch, commit, way) = if merge {
             if git.merged != Some(true) {
-                return Err(Failure::reject("data.git.merged is not true, though the event says that a change was merged"));
+                return Err(Failure::reject(
+                    "data.git.merged is not true, though the event says that a change was merged",
+                ));
             }
             (git.base_ref, git.merge_commit, Way::Merge { number: fact(git.number, "number")? })
         } else if ty == "com.github.push" {
@@ -150,7 +152,9 @@ impl Arrival {
             }
             (git.ref_name, git.head_commit.or(git.after), Way::Push { forced: git.forced == Some(true) })
         } else {
-            return Err(Failure::reject(format!("events of type {ty} bring no commit; take them out of the function's on")));
+            return Err(Failure::reject(format!(
+                "events of type {ty} bring no commit; take them out of the function's on"
+            )));
         };
         let commit = fact(commit, if merge { "merge_commit" } else { "head_commit" })?;
         if !is_commit(&commit) {

@@ -21,7 +21,8 @@ artifact = ["trigger:/hooks/registry"]
 /// An event as the bus hands it over; `origin` is `<kind>:<name>`.
 fn event(id: &str, origin: &str, ty: &str, subject: &str, content: Value) -> Event {
     let (kind, name) = origin.split_once(':').unwrap();
-    let data = json!({ "context": { "specversion": "0.5.0", "type": ty }, "subject": { "id": subject, "content": content } });
+    let data =
+        json!({ "context": { "specversion": "0.5.0", "type": ty }, "subject": { "id": subject, "content": content } });
     let event = Event::new(ty).subject(subject).json(&data).unwrap();
     let origin = Some(Origin { kind: kind.to_owned(), name: name.to_owned(), verified: true });
     Event { id: id.to_owned(), origin, ..event }
@@ -60,7 +61,8 @@ fn verdicts(policy: &str, events: &[Event]) -> Vec<String> {
     emitted
         .map(|event| {
             let content = event.data::<Value>().unwrap()["subject"]["content"].take();
-            let missing = || content["missing"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect::<Vec<_>>();
+            let missing =
+                || content["missing"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect::<Vec<_>>();
             match event.ty.as_str() {
                 "dev.cdeventsx.tidegate-gate.passed.0.1.0" => "passed".to_owned(),
                 "dev.cdeventsx.tidegate-gate.blocked.0.1.0" => {
@@ -89,7 +91,10 @@ fn what_is_missing_blocks_by_name_until_it_is_there() {
 fn a_refused_change_is_named_and_an_acceptance_outweighs_it() {
     check(&[refused()], &["change-refused change report:sast"]);
     check(&[refused(), scanned("sast", "unread")], &["change-refused change report:sast", "change-refused change"]);
-    check(&[refused(), scanned("sast", "unread"), accepted()], &["change-refused change report:sast", "change-refused change", "passed"]);
+    check(
+        &[refused(), scanned("sast", "unread"), accepted()],
+        &["change-refused change report:sast", "change-refused change", "passed"],
+    );
     check(&[accepted(), refused(), scanned("sast", "unread")], &["missing-evidence report:sast", "passed"]);
 }
 
@@ -125,12 +130,14 @@ fn permutations(events: &[Event]) -> Vec<Vec<Event>> {
 #[test]
 fn evidence_counts_only_from_the_origins_that_the_policy_names() {
     let forged = |origin: &str| {
-        let origin = origin.split_once(':').map(|(kind, name)| Origin { kind: kind.into(), name: name.into(), verified: true });
+        let origin =
+            origin.split_once(':').map(|(kind, name)| Origin { kind: kind.into(), name: name.into(), verified: true });
         Event { origin, ..accepted() }
     };
     check(&[forged("api:ci"), scanned("sast", "unread")], &["missing-evidence change"]);
     check(&[forged("function:scan"), scanned("sast", "unread")], &["missing-evidence change"]);
-    let unproved = Event { origin: published().origin.map(|origin| Origin { verified: false, ..origin }), ..published() };
+    let unproved =
+        Event { origin: published().origin.map(|origin| Origin { verified: false, ..origin }), ..published() };
     check(&[unproved, digest_scanned("clean")], &["missing-evidence artifact"]);
     check(&[Event { origin: None, ..accepted() }], &[]);
 }

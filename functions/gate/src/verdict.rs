@@ -65,7 +65,9 @@ impl Record {
         let refused: Vec<String> = if refused { self.refused.keys().cloned().collect() } else { Vec::new() };
         let (rule, clear) = match refused.as_slice() {
             [] => ("missing-evidence", format!("bring what is missing: {}", missing.join(", "))),
-            rules => ("change-refused", format!("bring the commit in a way that these rules accept: {}", rules.join(", "))),
+            rules => {
+                ("change-refused", format!("bring the commit in a way that these rules accept: {}", rules.join(", ")))
+            }
         };
         Verdict::Blocked(Block { rule: rule.to_owned(), missing, refused, clear })
     }

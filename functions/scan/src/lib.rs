@@ -28,7 +28,10 @@ fn handle(event: Event) -> Result<Vec<Event>, Failure> {
         return Err(Failure::reject(reason));
     }
     let (target, tool) = Target::of_key(&object.key).map_err(|problem| {
-        Failure::reject(format!("object {:?} {problem}; a report's key ends in <commit or digest>/<tool>.json", object.key))
+        Failure::reject(format!(
+            "object {:?} {problem}; a report's key ends in <commit or digest>/<tool>.json",
+            object.key
+        ))
     })?;
     let (commit, digest) = match &target {
         Target::Commit(commit) => (Some(commit.as_str()), None),
@@ -151,7 +154,11 @@ mod tests {
         match (notified(key, true), expected) {
             (Ok(events), Ok((subject, joined, tool))) => {
                 let event = &events[0];
-                assert_eq!((event.subject.as_deref(), event.text("partitionkey")), (Some(subject), Some(joined)), "{key}");
+                assert_eq!(
+                    (event.subject.as_deref(), event.text("partitionkey")),
+                    (Some(subject), Some(joined)),
+                    "{key}"
+                );
                 assert_eq!(event.data::<Value>().unwrap()["subject"]["content"]["tool"], tool, "{key}");
             }
             (Err(failure), Err(reason)) => assert!(failure.reason().contains(reason), "{key}: {failure}"),

@@ -80,7 +80,7 @@ macro_rules! export {
                 }
             }
 
-            $crate::guest::export_function!(Function with_types_in $crate::guest);
+    $crate::guest::export_function!(Function with_types_in $crate::guest);
         };
 
         #[cfg(not(target_arch = "wasm32"))]

@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn requests_are_answered_in_order_and_remembered() {
-        let host = Host::new().answer("GET", "http://github/rate", 503, b"").answer("GET", "http://github/rate", 200, b"7");
+        let host =
+            Host::new().answer("GET", "http://github/rate", 503, b"").answer("GET", "http://github/rate", 200, b"7");
         let ask = || Request::get("http://github/rate").header("Accept", "text/plain").send_ok();
         assert!(matches!(Failure::from(ask().unwrap_err()), Failure::Retry { .. }));
         assert_eq!(ask().unwrap().json::<u8>().unwrap(), 7);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
     ErrorCode, Fields, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
 };
-use wasip2::http::outgoing_handler;
 use wasip2::io::streams::StreamError;
 
 use self::bindings::tidegate::handler::types as wit;
@@ -180,7 +180,8 @@ pub fn send(request: &Request, target: &Target<'_>) -> Result<Response, String> 
     answer.subscribe().block();
     let response = answer.get().and_then(Result::ok).ok_or("the answer was not there")?.map_err(told)?;
     let headers = response.headers().entries();
-    let text = |(name, value): (String, Vec<u8>)| (name.to_ascii_lowercase(), String::from_utf8_lossy(&value).into_owned());
+    let text =
+        |(name, value): (String, Vec<u8>)| (name.to_ascii_lowercase(), String::from_utf8_lossy(&value).into_owned());
     Ok(Response { status: response.status(), headers: headers.into_iter().map(text).collect(), body: read(&response)? })
 }
 

@@ -57,7 +57,10 @@ pub async fn bench(args: &BenchArgs, terminal: &Terminal) -> Result<Status, CliE
     };
     terminal.progress_done();
     let report = measured.map_err(|error: BenchError| failed("cannot measure", error))?;
-    let terminal = if args.json { Terminal { format: Format::Json, ..terminal.clone() } } else { terminal.clone() };
+    let mut terminal = terminal.clone();
+    if args.json {
+        terminal.format = Format::Json;
+    }
     terminal.show(&report, render::bench)?;
     Ok(Status::Done)
 }

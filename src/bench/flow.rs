@@ -64,28 +64,37 @@ pub(super) async fn measure(
     let mut publishes = Vec::new();
     for at_once in PRODUCERS {
         progress(&format!("the bus: {at_once} at once"));
-        // Nobody listens for it.
-        let figures = flow.measure(at_once, period, "dev.tidegate.bench.unheard".to_owned(), Leg::Publish).await?;
-        publishes.push(AtOnce { at_once, figures });
+        publishes.push(AtOnce { at_once, figures: flow.measure(Leg::Publish, at_once, period).await? });
     }
     progress("one hop");
-    let hop = flow.measure(1, period, step_type(HOPS - 1), Leg::AfterPublish).await?;
+    let hop = flow.measure(Leg::Hop, 1, period).await?;
     progress("five hops");
-    let chain = flow.measure(1, period, step_type(0), Leg::Whole).await?;
+    let chain = flow.measure(Leg::Chain, 1, period).await?;
     progress(&format!("five hops: {IN_FLIGHT} chains in flight"));
-    let chains = flow.measure(IN_FLIGHT, period, step_type(0), Leg::Whole).await?;
-    Ok(Flows { publishes, hop, chain, chains: AtOnce { at_once: IN_FLIGHT, figures: chains } })
+    let chains = AtOnce { at_once: IN_FLIGHT, figures: flow.measure(Leg::Chain, IN_FLIGHT, period).await? };
+    Ok(Flows { publishes, hop, chain, chains })
 }
 
 /// What of an event's way is timed.
 #[derive(Clone, Copy)]
 enum Leg {
-    /// Until it is durable.
+    /// Of an event that nobody listens for, until it is durable.
     Publish,
-    /// From then until the last function's event is.
-    AfterPublish,
-    /// From the call until the last function's event is.
-    Whole,
+    /// From an event that is durable until the last function's is.
+    Hop,
+    /// From publishing until the last function's event is durable.
+    Chain,
+}
+
+impl Leg {
+    /// The type of the event that is published.
+    fn entry(self) -> String {
+        match self {
+            Leg::Publish => "dev.tidegate.bench.unheard".to_owned(),
+            Leg::Hop => step_type(HOPS - 1),
+            Leg::Chain => step_type(0),
+        }
+    }
 }
 
 /// Publishes, and is told when what was published has passed the last function.
@@ -99,6 +108,13 @@ struct Flow {
     _follower: Arc<JoinSet<()>>,
 }
 
+/// An event's way through the last function.
+struct Passed {
+    published: Instant,
+    durable: Instant,
+    ended: Instant,
+}
+
 impl Flow {
     fn follow(bus: Arc<Embedded>) -> Self {
         let ends = Ends::default();
@@ -107,48 +123,57 @@ impl Flow {
         Flow { bus, ends, next: Arc::default(), data: data(), _follower: Arc::new(follower) }
     }
 
-    async fn measure(&self, at_once: usize, period: Duration, ty: String, leg: Leg) -> Result<Figures, BenchError> {
-        let ty: Arc<str> = ty.into();
+    async fn measure(&self, leg: Leg, at_once: usize, period: Duration) -> Result<Figures, BenchError> {
         sample::measure(async || {
-            let (flow, ty) = (self.clone(), ty.clone());
+            let flow = self.clone();
             let work = move || {
-                let (flow, ty) = (flow.clone(), ty.clone());
-                async move { flow.time(&ty, leg).await }
+                let flow = flow.clone();
+                async move { flow.time(leg).await }
             };
             sample::closed_loop(at_once, period, work).await
         })
         .await
     }
 
-    /// Publishes one event and says how long the leg took.
-    async fn time(&self, ty: &str, leg: Leg) -> Result<Duration, BenchError> {
-        let subject = self.next.fetch_add(1, Ordering::Relaxed).to_string();
-        let incoming = self.incoming(ty, &subject);
-        let begun = Instant::now();
-        let begun = match leg {
+    /// How long the leg of one event takes.
+    async fn time(&self, leg: Leg) -> Result<Duration, BenchError> {
+        match leg {
             Leg::Publish => {
+                let incoming = self.incoming(leg.entry(), self.subject());
+                let published = Instant::now();
                 self.bus.publish(vec![incoming]).await?;
-                return Ok(begun.elapsed());
+                Ok(published.elapsed())
             }
-            Leg::AfterPublish | Leg::Whole => begun,
-        };
-        let end = self.ends.expect(&subject);
-        self.bus.publish(vec![incoming]).await?;
-        let durable = Instant::now();
-        let stalled = || BenchError::Stalled { seconds: STALLED.as_secs() };
-        let ended = tokio::time::timeout(STALLED, end).await.map_err(|_| stalled())?.map_err(|_| stalled())?;
-        Ok(match leg {
-            Leg::Publish | Leg::Whole => ended.duration_since(begun),
-            Leg::AfterPublish => ended.duration_since(durable),
-        })
+            Leg::Hop => self.pass(leg).await.map(|passed| passed.ended.duration_since(passed.durable)),
+            Leg::Chain => self.pass(leg).await.map(|passed| passed.ended.duration_since(passed.published)),
+        }
     }
 
-    fn incoming(&self, ty: &str, subject: &str) -> Incoming {
+    /// Publishes an event and waits until it has passed the last function.
+    async fn pass(&self, leg: Leg) -> Result<Passed, BenchError> {
+        let subject = self.subject();
+        let end = self.ends.expect(&subject);
+        let incoming = self.incoming(leg.entry(), subject);
+        let published = Instant::now();
+        self.bus.publish(vec![incoming]).await?;
+        let durable = Instant::now();
+        match tokio::time::timeout(STALLED, end).await {
+            Ok(Ok(ended)) => Ok(Passed { published, durable, ended }),
+            Ok(Err(_)) | Err(_) => Err(BenchError::Stalled { seconds: STALLED.as_secs() }),
+        }
+    }
+
+    /// One that no other event of this process has.
+    fn subject(&self) -> String {
+        self.next.fetch_add(1, Ordering::Relaxed).to_string()
+    }
+
+    fn incoming(&self, ty: String, subject: String) -> Incoming {
         let event = Event {
             id: Uuid::now_v7().to_string(),
             source: "tidegate-bench".to_owned(),
-            ty: ty.to_owned(),
-            subject: Some(subject.to_owned()),
+            ty,
+            subject: Some(subject),
             datacontenttype: Some("application/json".to_owned()),
             data: Some(self.data.clone()),
             ..Event::default()

@@ -7,7 +7,7 @@
 mod disk;
 mod flow;
 mod machine;
-mod report;
+pub(crate) mod report;
 mod sample;
 mod scratch;
 mod store;

@@ -164,3 +164,47 @@ fn micros(duration: Duration) -> u64 {
 fn whole(rate: f64) -> u64 {
     rate.round() as u64
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::bench::PRODUCERS;
+
+    /// A report whose figures are easy to recognise.
+    pub fn report() -> Report {
+        let figures = |per_second: f64| Figures {
+            per_second,
+            p50: Duration::from_micros(per_second as u64 / 100),
+            p99: Duration::from_micros(per_second as u64 / 10),
+        };
+        let at_once = |rates: [f64; 3]| {
+            let measured = PRODUCERS.into_iter().zip(rates);
+            measured.map(|(at_once, rate)| AtOnce { at_once, figures: figures(rate) }).collect::<Vec<_>>()
+        };
+        let machine =
+            Machine { cores: 2, kernel: "Linux 6.18.5".to_owned(), filesystem: "ext4".to_owned(), profile: "release" };
+        let flows = Flows {
+            publishes: at_once([4_000.0, 15_000.0, 30_000.0]),
+            hop: figures(2_000.0),
+            chain: figures(500.0),
+            chains: AtOnce { at_once: 256, figures: figures(2_500.0) },
+        };
+        Report::new(machine, Duration::from_secs(1), figures(7_800.0), at_once([5_000.0, 19_000.0, 42_000.0]), flows)
+    }
+
+    #[test]
+    fn its_json_is_one_object_with_keys_that_stay() {
+        let report = serde_json::to_value(report()).unwrap();
+        let object = report.as_object().unwrap();
+        let lines: Vec<String> = object.iter().map(|(key, value)| format!("{key} {value}")).collect();
+        expect![[r#""#]].assert_eq(&lines.join("\n"));
+    }
+
+    #[test]
+    fn a_chain_counts_as_the_events_that_it_makes() {
+        assert_eq!(report().events_per_second(), 15_000.0);
+        assert_eq!(report().times_slower(), 2.8);
+    }
+}

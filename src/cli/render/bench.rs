@@ -40,3 +40,18 @@ pub fn bench(report: &Report, look: &Look) -> String {
          store takes; at most {SLOWER_MAX} are meant\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::bench::report::tests::report;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn figures_stand_beside_the_limits_of_the_machine() {
+        let look = Look { colour: false, width: 100, now: Timestamp::EPOCH };
+        expect![[r#""#]].assert_eq(&bench(&report(), &look));
+    }
+}

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -119,7 +119,9 @@ impl Flow {
     fn follow(bus: Arc<Embedded>) -> Self {
         let ends = Ends::default();
         let mut follower = JoinSet::new();
-        follower.spawn(follow(bus.clone(), ends.clone()));
+        // Listening before anything is published.
+        let commits = bus.commits();
+        follower.spawn(follow(bus.clone(), commits, ends.clone()));
         Flow { bus, ends, next: Arc::default(), data: data(), _follower: Arc::new(follower) }
     }
 
@@ -209,8 +211,7 @@ impl Ends {
 }
 
 /// Tells of every event that passed the last function, until the bus fails. Whoever still waits then sees it stall.
-async fn follow(bus: Arc<Embedded>, ends: Ends) {
-    let mut commits = bus.commits();
+async fn follow(bus: Arc<Embedded>, mut commits: watch::Receiver<u64>, ends: Ends) {
     let mut position = 0;
     while commits.changed().await.is_ok() {
         // The commit ends the hop: reading what it was is not part of it.

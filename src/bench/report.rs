@@ -196,10 +196,76 @@ pub(crate) mod tests {
 
     #[test]
     fn its_json_is_one_object_with_keys_that_stay() {
-        let report = serde_json::to_value(report()).unwrap();
-        let object = report.as_object().unwrap();
-        let lines: Vec<String> = object.iter().map(|(key, value)| format!("{key} {value}")).collect();
-        expect![[r#""#]].assert_eq(&lines.join("\n"));
+        let json = serde_json::to_string_pretty(&report()).unwrap();
+        expect![[r#"
+            {
+              "cores": 2,
+              "kernel": "Linux 6.18.5",
+              "filesystem": "ext4",
+              "profile": "release",
+              "runs": 3,
+              "run_seconds": 1.0,
+              "fdatasync_p50_us": 78,
+              "fdatasync_p99_us": 780,
+              "store_publishes_per_second": 42000,
+              "store_publish_p50_us": 50,
+              "store_publish_p99_us": 500,
+              "publish_per_second": 30000,
+              "publish_p50_us": 40,
+              "publish_p99_us": 400,
+              "hop_p50_us": 20,
+              "hop_p99_us": 200,
+              "chain_p50_us": 5,
+              "chain_p99_us": 50,
+              "chains_per_second": 2500,
+              "chains_in_flight": 256,
+              "chains_p50_us": 25,
+              "chains_p99_us": 250,
+              "chain_events_per_second": 15000,
+              "times_slower_than_store": 2.8,
+              "times_slower_than_store_max": 5.0,
+              "store_publishes": [
+                {
+                  "producers": 1,
+                  "per_second": 5000,
+                  "p50_us": 50,
+                  "p99_us": 500
+                },
+                {
+                  "producers": 16,
+                  "per_second": 19000,
+                  "p50_us": 190,
+                  "p99_us": 1900
+                },
+                {
+                  "producers": 256,
+                  "per_second": 42000,
+                  "p50_us": 420,
+                  "p99_us": 4200
+                }
+              ],
+              "publishes": [
+                {
+                  "producers": 1,
+                  "per_second": 4000,
+                  "p50_us": 40,
+                  "p99_us": 400
+                },
+                {
+                  "producers": 16,
+                  "per_second": 15000,
+                  "p50_us": 150,
+                  "p99_us": 1500
+                },
+                {
+                  "producers": 256,
+                  "per_second": 30000,
+                  "p50_us": 300,
+                  "p99_us": 3000
+                }
+              ]
+            }"#]]
+        .assert_eq(&json);
     }
 
     #[test]

@@ -227,7 +227,7 @@ async fn passed(bus: &Embedded, ends: &Ends, mut after: Position, told: Instant)
     loop {
         let last_step = step_type(HOPS).parse::<TypePattern>().expect("a type is a pattern");
         let query = EventQuery { ty: Some(last_step), after: Some(after), max: READ_MAX, ..EventQuery::default() };
-        let events = bus.history().events(query).await?;
+        let events = bus.events(query).await?;
         for accepted in &events {
             ends.reached(accepted.event.subject.as_deref().unwrap_or_default(), told);
         }

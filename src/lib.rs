@@ -16,7 +16,7 @@
 //! | 4 | `record` | run, and what is kept of it |
 //! | 5 | `trigger` `dispatch` | the world -> events; the path itself: READ `dispatch` FIRST |
 //! | 6 | `api` | HTTP routes, JSON, server-sent events |
-//! | 7 | `project` `app` `cli` | a project's folder; putting it together |
+//! | 7 | `project` `app` `bench` `cli` | a project's folder; putting it together; measuring it |
 //! | beside | `telemetry` `tasks` | may be used from everywhere above floor 0 |
 
 pub mod clock;
@@ -42,6 +42,7 @@ pub mod trigger;
 pub mod api;
 
 pub mod app;
+pub mod bench;
 pub mod builtin;
 pub mod cli;
 pub mod project;

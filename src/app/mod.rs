@@ -151,6 +151,11 @@ impl App {
         Ok(App { hooks, api, bus, tasks, failures })
     }
 
+    /// The project's log, for whoever works in this process.
+    pub fn bus(&self) -> &Arc<Embedded> {
+        &self.bus
+    }
+
     /// Resolves if what must run for ever ended: a door, a trigger, or the log itself. Stop then. Cancel-safe.
     pub async fn failed(&mut self) -> AppError {
         // Both are cancel-safe: one reads a state, the other takes a message or nothing.

@@ -3,6 +3,7 @@
 //! One file for each group of commands; `client` finds the project and speaks with it, `render` makes text. A command
 //! knows no rule of delivery: it shows what the API says.
 
+mod bench;
 mod client;
 mod demo;
 mod deploy;
@@ -67,6 +68,7 @@ pub enum Command {
     Filter(filter::FilterArgs),
     Types(filter::TypesArgs),
     Demo(demo::DemoArgs),
+    Bench(bench::BenchArgs),
 }
 
 /// How a command ended that could do its work.
@@ -99,6 +101,7 @@ pub async fn run(cli: Cli) -> Result<Status, CliError> {
         Command::Filter(args) => filter::filter(&args, &terminal).await,
         Command::Types(args) => filter::types(&args, &terminal),
         Command::Demo(args) => demo::demo(&args, &terminal).await,
+        Command::Bench(args) => bench::bench(&args, &terminal).await,
     }
 }
 

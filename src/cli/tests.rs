@@ -53,6 +53,7 @@ fn arguments_that_belong_together_parse() {
         "tidegate emit - --wait",
         "tidegate emit --wait 5 event.json",
         "tidegate emit --type a.b.c --subject x --ext partitionkey=1 --ext a=b --data {}",
+        "tidegate bench --seconds 5 --json",
         "tidegate events",
         "tidegate events last --dir shop",
         "tidegate events --type a.* --since 15m --limit 10 --follow",

@@ -92,18 +92,18 @@ fn failed<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> i
 }
 
 /// What asks a process to end.
-struct Signals {
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    pub fn listen() -> std::io::Result<Self> {
         Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     /// Cancel-safe.
-    async fn next(&mut self) {
+    pub async fn next(&mut self) {
         // Both take a signal or nothing.
         tokio::select! {
             _ = self.interrupt.recv() => {}

@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 8] = [
     &["components", "record"],
     &["trigger", "dispatch"],
     &["api"],
-    &["builtin", "scaffold", "project", "app", "cli"],
+    &["builtin", "scaffold", "project", "app", "bench", "cli"],
 ];
 /// May be imported from every floor but the ground.
 const BESIDE: [&str; 2] = ["telemetry", "tasks"];

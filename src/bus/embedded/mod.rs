@@ -10,6 +10,7 @@
 //! Invariants: nothing is told before it is synced; an item of a queue is settled in memory after it is in the log; a
 //! cursor never passes what is neither settled nor has a row of its own. SQL stays in this folder.
 
+pub mod bare;
 mod feed;
 mod folder;
 mod history;

@@ -20,7 +20,7 @@ use crate::clock::Timestamp;
 use crate::deployment::FunctionId;
 use crate::event::{Accepted, Position};
 
-const GROUP_REQUESTS_MAX: usize = 512;
+pub(super) const GROUP_REQUESTS_MAX: usize = 512;
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What waits at the door beyond this is sent away to come again.
 const INTAKE_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -1,6 +1,7 @@
 //! What people read: pure functions from values to text, each line ended. They know colours and widths, and nothing of
 //! where values come from.
 
+mod bench;
 mod deployment;
 mod event;
 mod explanation;
@@ -15,6 +16,7 @@ mod time;
 mod trace;
 mod verdict;
 
+pub use bench::bench;
 pub use deployment::{deployed, deployment, deployments};
 pub use event::{event, event_line, events, receipts};
 pub use explanation::explanation;

@@ -1,0 +1,276 @@
+//! What was measured, as one value.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::flow::Flows;
+use super::machine::Machine;
+use super::sample::{Figures, RUNS};
+
+/// Functions that an event of the chain passes, one after the other.
+pub const HOPS: usize = 5;
+/// The event that was published, and one for each hop.
+pub const CHAIN_EVENTS: usize = HOPS + 1;
+/// Chains may make this many times fewer events in a second than the bare store takes.
+pub const SLOWER_MAX: f64 = 5.0;
+
+/// Figures, with how many there were at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AtOnce {
+    pub at_once: usize,
+    pub figures: Figures,
+}
+
+/// Everything. Its JSON is one flat object whose keys stay as they are; times are microseconds.
+#[derive(Debug, Clone, Serialize)]
+#[serde(into = "Flat")]
+pub struct Report {
+    pub machine: Machine,
+    /// How long each run lasted.
+    pub period: Duration,
+    /// A page written and synced, alone.
+    pub fdatasync: Figures,
+    /// One event into the bare store.
+    pub stores: Vec<AtOnce>,
+    /// One event into the bus: from the call until it is durable.
+    pub publishes: Vec<AtOnce>,
+    /// From an event that is durable until one function's settlement of it is.
+    pub hop: Figures,
+    /// From publishing an event until the fifth function's settlement is durable, with nothing else in flight.
+    pub chain: Figures,
+    /// The same with as many in flight as `at_once` says.
+    pub chains: AtOnce,
+}
+
+impl Report {
+    pub(super) fn new(
+        machine: Machine,
+        period: Duration,
+        fdatasync: Figures,
+        stores: Vec<AtOnce>,
+        flows: Flows,
+    ) -> Self {
+        let Flows { publishes, hop, chain, chains } = flows;
+        Report { machine, period, fdatasync, stores, publishes, hop, chain, chains }
+    }
+
+    /// Events that became durable in a second while chains ran at saturation.
+    pub fn events_per_second(&self) -> f64 {
+        self.chains.figures.per_second * CHAIN_EVENTS as f64
+    }
+
+    /// How many times more events the bare store takes.
+    pub fn times_slower(&self) -> f64 {
+        most(&self.stores).per_second / self.events_per_second()
+    }
+}
+
+fn least(figures: &[AtOnce]) -> Figures {
+    figures.first().expect("it was measured").figures
+}
+
+fn most(figures: &[AtOnce]) -> Figures {
+    figures.last().expect("it was measured").figures
+}
+
+/// The form of a report in JSON. Rates are those of the most producers, times those of one alone.
+#[derive(Serialize)]
+struct Flat {
+    #[serde(flatten)]
+    machine: Machine,
+    runs: usize,
+    run_seconds: f64,
+    fdatasync_p50_us: u64,
+    fdatasync_p99_us: u64,
+    store_publishes_per_second: u64,
+    store_publish_p50_us: u64,
+    store_publish_p99_us: u64,
+    publish_per_second: u64,
+    publish_p50_us: u64,
+    publish_p99_us: u64,
+    hop_p50_us: u64,
+    hop_p99_us: u64,
+    chain_p50_us: u64,
+    chain_p99_us: u64,
+    chains_per_second: u64,
+    chains_in_flight: usize,
+    chains_p50_us: u64,
+    chains_p99_us: u64,
+    chain_events_per_second: u64,
+    times_slower_than_store: f64,
+    times_slower_than_store_max: f64,
+    /// The same figures at each number of producers.
+    store_publishes: Vec<FlatAtOnce>,
+    publishes: Vec<FlatAtOnce>,
+}
+
+#[derive(Serialize)]
+struct FlatAtOnce {
+    producers: usize,
+    per_second: u64,
+    p50_us: u64,
+    p99_us: u64,
+}
+
+impl From<AtOnce> for FlatAtOnce {
+    fn from(AtOnce { at_once, figures }: AtOnce) -> Self {
+        FlatAtOnce {
+            producers: at_once,
+            per_second: whole(figures.per_second),
+            p50_us: micros(figures.p50),
+            p99_us: micros(figures.p99),
+        }
+    }
+}
+
+impl From<Report> for Flat {
+    fn from(report: Report) -> Self {
+        let (store, publish) = (least(&report.stores), least(&report.publishes));
+        let (hop, chain, chains) = (report.hop, report.chain, report.chains);
+        Flat {
+            runs: RUNS,
+            run_seconds: report.period.as_secs_f64(),
+            fdatasync_p50_us: micros(report.fdatasync.p50),
+            fdatasync_p99_us: micros(report.fdatasync.p99),
+            store_publishes_per_second: whole(most(&report.stores).per_second),
+            store_publish_p50_us: micros(store.p50),
+            store_publish_p99_us: micros(store.p99),
+            publish_per_second: whole(most(&report.publishes).per_second),
+            publish_p50_us: micros(publish.p50),
+            publish_p99_us: micros(publish.p99),
+            hop_p50_us: micros(hop.p50),
+            hop_p99_us: micros(hop.p99),
+            chain_p50_us: micros(chain.p50),
+            chain_p99_us: micros(chain.p99),
+            chains_per_second: whole(chains.figures.per_second),
+            chains_in_flight: chains.at_once,
+            chains_p50_us: micros(chains.figures.p50),
+            chains_p99_us: micros(chains.figures.p99),
+            chain_events_per_second: whole(report.events_per_second()),
+            times_slower_than_store: (report.times_slower() * 100.0).round() / 100.0,
+            times_slower_than_store_max: SLOWER_MAX,
+            machine: report.machine,
+            store_publishes: report.stores.into_iter().map(FlatAtOnce::from).collect(),
+            publishes: report.publishes.into_iter().map(FlatAtOnce::from).collect(),
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn whole(rate: f64) -> u64 {
+    rate.round() as u64
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::bench::PRODUCERS;
+
+    /// A report whose figures are easy to recognise.
+    pub fn report() -> Report {
+        let figures = |per_second: f64| Figures {
+            per_second,
+            p50: Duration::from_micros(per_second as u64 / 100),
+            p99: Duration::from_micros(per_second as u64 / 10),
+        };
+        let at_once = |rates: [f64; 3]| {
+            let measured = PRODUCERS.into_iter().zip(rates);
+            measured.map(|(at_once, rate)| AtOnce { at_once, figures: figures(rate) }).collect::<Vec<_>>()
+        };
+        let machine =
+            Machine { cores: 2, kernel: "Linux 6.18.5".to_owned(), filesystem: "ext4".to_owned(), profile: "release" };
+        let flows = Flows {
+            publishes: at_once([4_000.0, 15_000.0, 30_000.0]),
+            hop: figures(2_000.0),
+            chain: figures(500.0),
+            chains: AtOnce { at_once: 256, figures: figures(2_500.0) },
+        };
+        Report::new(machine, Duration::from_secs(1), figures(7_800.0), at_once([5_000.0, 19_000.0, 42_000.0]), flows)
+    }
+
+    #[test]
+    fn its_json_is_one_object_with_keys_that_stay() {
+        let json = serde_json::to_string_pretty(&report()).unwrap();
+        expect![[r#"
+            {
+              "cores": 2,
+              "kernel": "Linux 6.18.5",
+              "filesystem": "ext4",
+              "profile": "release",
+              "runs": 3,
+              "run_seconds": 1.0,
+              "fdatasync_p50_us": 78,
+              "fdatasync_p99_us": 780,
+              "store_publishes_per_second": 42000,
+              "store_publish_p50_us": 50,
+              "store_publish_p99_us": 500,
+              "publish_per_second": 30000,
+              "publish_p50_us": 40,
+              "publish_p99_us": 400,
+              "hop_p50_us": 20,
+              "hop_p99_us": 200,
+              "chain_p50_us": 5,
+              "chain_p99_us": 50,
+              "chains_per_second": 2500,
+              "chains_in_flight": 256,
+              "chains_p50_us": 25,
+              "chains_p99_us": 250,
+              "chain_events_per_second": 15000,
+              "times_slower_than_store": 2.8,
+              "times_slower_than_store_max": 5.0,
+              "store_publishes": [
+                {
+                  "producers": 1,
+                  "per_second": 5000,
+                  "p50_us": 50,
+                  "p99_us": 500
+                },
+                {
+                  "producers": 16,
+                  "per_second": 19000,
+                  "p50_us": 190,
+                  "p99_us": 1900
+                },
+                {
+                  "producers": 256,
+                  "per_second": 42000,
+                  "p50_us": 420,
+                  "p99_us": 4200
+                }
+              ],
+              "publishes": [
+                {
+                  "producers": 1,
+                  "per_second": 4000,
+                  "p50_us": 40,
+                  "p99_us": 400
+                },
+                {
+                  "producers": 16,
+                  "per_second": 15000,
+                  "p50_us": 150,
+                  "p99_us": 1500
+                },
+                {
+                  "producers": 256,
+                  "per_second": 30000,
+                  "p50_us": 300,
+                  "p99_us": 3000
+                }
+              ]
+            }"#]]
+        .assert_eq(&json);
+    }
+
+    #[test]
+    fn a_chain_counts_as_the_events_that_it_makes() {
+        assert_eq!(report().events_per_second(), 15_000.0);
+        assert_eq!(report().times_slower(), 2.8);
+    }
+}

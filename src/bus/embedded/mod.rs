@@ -27,7 +27,7 @@ mod starts;
 mod status;
 mod subscription;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod writer;
 
 use std::fs::File;
@@ -135,6 +135,11 @@ impl Embedded {
     /// The project's UUID: given when the folder was made.
     pub fn project(&self) -> Uuid {
         self.0.project
+    }
+
+    /// Reads what this bus writes, and where its deliveries stand. The bus itself answers the same.
+    pub fn history(&self) -> EmbeddedHistory {
+        EmbeddedHistory::of(self.0.source.clone())
     }
 
     /// Waits until the disk has failed. From then on nothing is written: the process must end.

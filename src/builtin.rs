@@ -1,4 +1,5 @@
-//! The shipped functions and the SDK, carried in the binary. `build.rs` makes both lists.
+//! The shipped functions and the SDK, carried in the binary. `build.rs` makes both lists: `BUILTINS`, the components by
+//! name, and `SDK_FILES`, texts by their path in the source.
 
 include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
@@ -11,14 +12,23 @@ pub fn component(name: &str) -> Option<&'static [u8]> {
 mod tests {
     use super::*;
 
+    /// Imports beside those that every function has.
+    #[track_caller]
+    fn check(name: &str, expected: &[&str]) {
+        const BASE: [&str; 6] =
+            ["tidegate:handler/", "wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
+        let imports = crate::invoke::imports(component(name).unwrap()).unwrap();
+        let granted: Vec<&str> =
+            imports.iter().map(String::as_str).filter(|import| !BASE.iter().any(|base| import.starts_with(base))).collect();
+        assert_eq!(granted, expected, "{name}");
+    }
+
     #[test]
-    fn every_shipped_function_is_a_component() {
-        let names: Vec<&str> = BUILTINS.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["commit", "gate", "scan"]);
-        for name in names {
-            // The preamble of a component: magic, version 13, layer 1.
-            assert_eq!(component(name).unwrap()[..8], *b"\0asm\x0d\0\x01\0", "{name}");
-        }
+    fn a_shipped_function_imports_what_it_uses_and_no_more() {
+        check("commit", &["wasi:config/store@0.2.0-rc.1"]);
+        check("gate", &["wasi:config/store@0.2.0-rc.1", "wasi:keyvalue/store@0.2.0-draft"]);
+        check("scan", &[]);
+        assert_eq!(BUILTINS.len(), 3);
         assert_eq!(component("sdk"), None);
     }
 }

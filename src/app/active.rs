@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::AppError;
 use crate::api::Webhooks;
-use crate::bus::{Bus, History};
+use crate::bus::History;
 use crate::deployment::{Deployment, FunctionId, Trigger};
 use crate::dispatch::{self, Path};
 use crate::host::Connections;
@@ -36,7 +36,8 @@ pub async fn follow(
             triggers.stop();
             triggers = tasks.child();
             for trigger in &deployment.triggers {
-                spawn(trigger, &path, &history, &ended, &triggers);
+                let intake = intake(&path, &triggers);
+                spawn(trigger, &deployment.project, intake, &history, &ended, &triggers);
             }
         }
         match stopping.run_until_cancelled(active.changed()).await {
@@ -70,17 +71,33 @@ fn serve_new(path: &Arc<Path>, deployment: &Deployment, served: &mut HashSet<Fun
     }
 }
 
-fn spawn(trigger: &Trigger, path: &Path, history: &Arc<dyn History>, ended: &mpsc::Sender<AppError>, tasks: &Tasks) {
-    let (metrics, stop, ended) = (path.metrics.clone(), tasks.stopping(), ended.clone());
-    let intake = Intake { bus: path.bus.clone(), clock: path.clock.clone(), metrics, stop };
-    let loops: BoxFuture<'static, Result<(), TriggerError>> = match trigger.clone() {
+fn intake(path: &Path, triggers: &Tasks) -> Intake {
+    Intake {
+        bus: path.bus.clone(),
+        clock: path.clock.clone(),
+        metrics: path.metrics.clone(),
+        env: Arc::new(|name| std::env::var(name).ok()),
+        stop: triggers.stopping(),
+    }
+}
+
+fn spawn(
+    trigger: &Trigger,
+    project: &str,
+    intake: Intake,
+    history: &Arc<dyn History>,
+    ended: &mpsc::Sender<AppError>,
+    triggers: &Tasks,
+) {
+    let (project, history, ended) = (project.to_owned(), history.clone(), ended.clone());
+    let serving: BoxFuture<'static, Result<(), TriggerError>> = match trigger.clone() {
         Trigger::Webhook(_) => return,
-        Trigger::Schedule(trigger) => Box::pin(schedule::run(trigger, intake, history.clone())),
+        Trigger::Schedule(trigger) => Box::pin(schedule::run(trigger, intake, history)),
         Trigger::Bucket(trigger) => Box::pin(bucket::run(trigger, intake)),
-        Trigger::Queue(trigger) => Box::pin(queue::run(trigger, intake)),
+        Trigger::Queue(trigger) => Box::pin(async move { queue::run(trigger, &project, intake).await }),
     };
-    tasks.spawn(async move {
-        if let Err(error) = loops.await {
+    triggers.spawn(async move {
+        if let Err(error) = serving.await {
             // Another failure may be told first; one is enough to stop the process.
             let _ = ended.try_send(error.into());
         }

@@ -4,6 +4,7 @@
 //! knows no rule of delivery: it shows what the API says.
 
 mod client;
+mod demo;
 mod deploy;
 mod dlq;
 mod emit;
@@ -65,6 +66,7 @@ pub enum Command {
     Rollback(deploy::RollbackArgs),
     Filter(filter::FilterArgs),
     Types(filter::TypesArgs),
+    Demo(demo::DemoArgs),
 }
 
 /// How a command ended that could do its work.
@@ -96,6 +98,7 @@ pub async fn run(cli: Cli) -> Result<Status, CliError> {
         Command::Rollback(args) => deploy::rollback(&args, &terminal).await,
         Command::Filter(args) => filter::filter(&args, &terminal).await,
         Command::Types(args) => filter::types(&args, &terminal),
+        Command::Demo(args) => demo::demo(&args, &terminal).await,
     }
 }
 

@@ -72,7 +72,8 @@ pub async fn demo(args: &DemoArgs, terminal: &Terminal) -> Result<Status, CliErr
     let expected = told.iter().all(|step| step.expected);
     if let Format::Text = terminal.format {
         let look = &terminal.look;
-        let verdict = if expected { look.good("every step ended as it should") } else { look.bad("a step ended otherwise") };
+        let verdict =
+            if expected { look.good("every step ended as it should") } else { look.bad("a step ended otherwise") };
         let first = told.iter().rfind(|step| step.trace.is_some()).and_then(|step| step.ids.first());
         let id = first.map_or("last", String::as_str);
         let dir = folder.display();

@@ -82,7 +82,9 @@ impl Server {
 
     /// Ends it as an operator would; its folder is kept.
     pub async fn stop(mut self) -> Result<PathBuf, CliError> {
-        if let Some(id) = self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
+        if let Some(id) =
+            self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
+        {
             let told = rustix::process::kill_process(id, rustix::process::Signal::TERM);
             told.map_err(|error| failed("cannot stop the project")(std::io::Error::from(error)))?;
         }

@@ -44,7 +44,7 @@ impl Reads for EmbeddedHistory {
 /// Where a log is read.
 pub(super) enum Source {
     Live(Arc<Shared>),
-    Folder(Log),
+    Folder(Box<Log>),
 }
 
 impl EmbeddedHistory {
@@ -56,7 +56,7 @@ impl EmbeddedHistory {
     pub fn open(path: &Path, blobs: Blobs) -> Result<Self, OpenError> {
         let folder = Folder::new(path);
         folder.check_readable()?;
-        Ok(EmbeddedHistory { source: Arc::new(Source::Folder(Log::new(folder, blobs))) })
+        Ok(EmbeddedHistory { source: Arc::new(Source::Folder(Box::new(Log::new(folder, blobs)))) })
     }
 }
 

@@ -269,55 +269,10 @@ impl Publish {
     fn write(&self, group: &mut Group<'_>, known: Vec<Option<Receipt>>) -> rusqlite::Result<Vec<Receipt>> {
         let mut receipts: Vec<Receipt> = Vec::with_capacity(known.len());
         for ((prepared, origin), known) in self.batch.iter().zip(known) {
-            let event = &prepared.event;
-            let receipt = match known {
+            receipts.push(match known {
                 Some(receipt) => receipt,
                 None => self.insert(group, prepared, origin)?,
-            };
-            receipts.push(receipt);
-        }
-        Ok(self.check_among_themselves().map(|()| receipts))
-    }
-
-    fn check_among_themselves(&self) -> Result<(), PublishError> {
-        if self.batch.len() == 1 {
-            return Ok(());
-        }
-        let mut seen = std::collections::HashMap::new();
-        for (index, (prepared, _)) in self.batch.iter().enumerate() {
-            let first = *seen.entry((&prepared.event.id, &prepared.event.source)).or_insert(index);
-            if first != index && !prepared.repeats(&self.batch[first].0.event) {
-                return Err(PublishError::ContentDiffers { index });
-            }
-        }
-        Ok(())
-    }
-
-    fn insert(&self, group: &mut Group<'_>, prepared: &Prepared, origin: &Origin) -> rusqlite::Result<Receipt> {
-        let id = prepared.event.id.clone();
-        // Twice in one batch: the second is a duplicate of the first.
-        let before = if self.batch.len() > 1 { group.known(&id, &prepared.event.source)? } else { None };
-        Ok(match before {
-            Some(first) => Receipt { id, position: first.position, duplicate: true },
-            None => Receipt { id, position: group.insert(prepared, origin, 0)?, duplicate: false },
-        })
-    }
-
-    fn write(&self, group: &mut Group<'_>, known: Vec<Option<Receipt>>) -> rusqlite::Result<Vec<Receipt>> {
-        let mut receipts: Vec<Receipt> = Vec::with_capacity(known.len());
-        for ((prepared, origin), known) in self.batch.iter().zip(known) {
-            let event = &prepared.event;
-            let receipt = match known {
-                Some(receipt) => receipt,
-                // Twice in one batch: the second is a duplicate of the first.
-                None => match group.known(&event.id, &event.source)?.filter(|_| self.batch.len() > 1) {
-                    Some(first) => Receipt { id: event.id.clone(), position: first.position, duplicate: true },
-                    None => {
-                        Receipt { id: event.id.clone(), position: group.insert(prepared, origin, 0)?, duplicate: false }
-                    }
-                },
-            };
-            receipts.push(receipt);
+            });
         }
         Ok(receipts)
     }

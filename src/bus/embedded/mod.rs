@@ -142,10 +142,12 @@ impl Embedded {
         EmbeddedHistory::of(self.0.source.clone())
     }
 
-    /// Waits until the disk has failed. From then on nothing is written: the process must end.
-    pub async fn failed(&self) {
-        if self.0.shared.failed.subscribe().wait_for(|failed| *failed).await.is_err() {
-            std::future::pending().await
+    /// Waits until the disk has failed, and tells how. From then on nothing is written: the process must end.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.0.shared.failed.subscribe();
+        match failed.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
         }
     }
 
@@ -324,7 +326,7 @@ impl Bus for Embedded {
         let _ = shared.inbox.submit(Box::new(Cursors(cursors)));
         let inner = self.0.clone();
         blocking(move || inner.stop()).await?;
-        if !*shared.failed.borrow() {
+        if shared.failed.borrow().is_none() {
             let reset = shared.starts.reset();
             reset.map_err(|source| BusError::Store { what: "clear the starts", source: Box::new(source) })?;
         }

@@ -74,6 +74,17 @@ async fn a_stopped_project_can_be_read_and_says_what_is_pending() {
     }
 }
 
+#[tokio::test]
+async fn a_connection_that_only_reads_can_move_the_write_ahead_log() {
+    let storage = on_disk();
+    let bus = storage.try_open(Clock::system()).unwrap();
+    bus.publish(vec![incoming(event("a", "t"))]).await.unwrap();
+    let db = Folder::new(storage.path()).open_reader().unwrap();
+    let (pages, moved) = folder::checkpoint(&db, "PASSIVE").unwrap();
+    assert!(pages > 0 && moved == pages, "{moved} of {pages}");
+    assert!(db.execute("DELETE FROM events", []).is_err());
+}
+
 /// Rows that the writer changed since the file was opened, asked by the writer itself.
 struct CountRows(tokio::sync::oneshot::Sender<u64>, u64);
 

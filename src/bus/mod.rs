@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod conformance;
 pub mod embedded;
+#[cfg(test)]
+pub(crate) mod faulty;
 mod history;
 mod settlement;
 

@@ -47,10 +47,16 @@ pub(super) struct Page {
 impl Feed {
     /// Reads a function's cursor, its ranges and what is pending; it starts as one that lags.
     pub fn open(shared: &Shared, function: &Function, read: Position) -> Result<Self, BusError> {
-        let (cursor, ranges, pending) = shared.log.read("read a cursor", |db| {
+        let (cursor, judged, pending) = shared.log.read("read a cursor", |db| {
             let cursor = cursor(db, function.id)?;
-            Ok((cursor, ranges(db, function.id, cursor)?, pending(db, function.id)?))
+            Ok((cursor, judged(db, function.id, cursor)?, pending(db, function.id)?))
         })?;
+        let mut ranges = Vec::with_capacity(judged.len());
+        for (from, number) in judged {
+            let deployment = shared.log.deployment(number)?;
+            let judging = deployment.as_ref().and_then(|deployment| deployment.function_by_id(function.id));
+            ranges.push(Range { from, function: judging.cloned().map(Arc::new) });
+        }
         let queue = Arc::new(FunctionQueue::new(function.id, cursor));
         for (item, due) in pending {
             let key = order_key_at(&shared.log, function, item.position);
@@ -206,22 +212,15 @@ fn cursor(db: &Connection, function: FunctionId) -> rusqlite::Result<Position> {
         .query_row([function.as_bytes()], |row| rows::unsigned(row, 0))
 }
 
-/// The ranges that matter from a cursor on.
-fn ranges(db: &Connection, function: FunctionId, cursor: Position) -> rusqlite::Result<Vec<Range>> {
+/// Which deployments judge from a cursor on.
+fn judged(db: &Connection, function: FunctionId, cursor: Position) -> rusqlite::Result<Vec<(Position, u64)>> {
     let mut found: Vec<(Position, u64)> = db
         .prepare_cached("SELECT position, deployment FROM judged WHERE function = ? ORDER BY position")?
         .query_map([function.as_bytes()], |row| Ok((rows::unsigned(row, 0)?, rows::unsigned(row, 1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let current = found.iter().rposition(|(from, _)| *from <= cursor + 1).unwrap_or(0);
     found.drain(..current);
-    found
-        .into_iter()
-        .map(|(from, number)| {
-            let deployment = rows::deployment(db, number)?;
-            let function = deployment.and_then(|deployment| deployment.function_by_id(function).cloned());
-            Ok(Range { from, function: function.map(Arc::new) })
-        })
-        .collect()
+    Ok(found)
 }
 
 /// Retries and redrives, in log order, with the time that they wait for.

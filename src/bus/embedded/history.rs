@@ -31,7 +31,7 @@ pub struct EmbeddedHistory {
 }
 
 /// What reads a log: a bus too, so that whoever has it can ask it.
-pub trait Reads: Send + Sync {
+pub(super) trait Reads: Send + Sync {
     fn source(&self) -> &Arc<Source>;
 }
 
@@ -42,17 +42,21 @@ impl Reads for EmbeddedHistory {
 }
 
 /// Where a log is read.
-pub enum Source {
+pub(super) enum Source {
     Live(Arc<Shared>),
-    Folder(Log),
+    Folder(Box<Log>),
 }
 
 impl EmbeddedHistory {
+    pub(super) fn of(source: Arc<Source>) -> Self {
+        EmbeddedHistory { source }
+    }
+
     /// Opens a project's folder for reading alone, whether or not a process serves it.
     pub fn open(path: &Path, blobs: Blobs) -> Result<Self, OpenError> {
         let folder = Folder::new(path);
         folder.check_readable()?;
-        Ok(EmbeddedHistory { source: Arc::new(Source::Folder(Log::new(folder, blobs))) })
+        Ok(EmbeddedHistory { source: Arc::new(Source::Folder(Box::new(Log::new(folder, blobs)))) })
     }
 }
 

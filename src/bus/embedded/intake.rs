@@ -31,6 +31,8 @@ pub(super) struct Prepared {
     body: Bytes,
     data: Option<Digest>,
     due: Option<Timestamp>,
+    /// What else it is known by.
+    aliases: Vec<String>,
     /// Whether the sender gave a time: if not, it says nothing when the event comes again.
     has_own_time: bool,
 }
@@ -46,6 +48,7 @@ impl Prepared {
     /// An event that has all it needs.
     pub fn stamped(event: Event, blobs: &Blobs) -> Result<Self, BusError> {
         let due = event.deliver_at();
+        let aliases = event::aliases(&event);
         let large = event.data.as_ref().filter(|_| is_large(&event));
         let (body, data) = match large {
             None => (event.encode(), None),
@@ -55,7 +58,7 @@ impl Prepared {
                 (Event { data: None, ..event.clone() }.encode(), Some(digest))
             }
         };
-        Ok(Prepared { event, body, data, due, has_own_time: true })
+        Ok(Prepared { event, body, data, due, aliases, has_own_time: true })
     }
 
     pub fn bytes(&self) -> usize {
@@ -144,13 +147,20 @@ impl Group<'_> {
                 prepared.data.as_ref().map(Digest::as_bytes),
             ])?;
         let position = u64::try_from(self.db.last_insert_rowid()).unwrap_or_default();
-        self.appended(position, event.clone(), origin.clone(), hops)?;
+        self.appended(position, event.clone(), origin.clone(), hops, &prepared.aliases)?;
         Ok(Some(position))
     }
 
     /// What follows from every event that has got a position.
-    fn appended(&mut self, position: Position, event: Event, origin: Origin, hops: u32) -> rusqlite::Result<()> {
-        for text in event::aliases(&event) {
+    fn appended(
+        &mut self,
+        position: Position,
+        event: Event,
+        origin: Origin,
+        hops: u32,
+        aliases: &[String],
+    ) -> rusqlite::Result<()> {
+        for text in aliases {
             self.db
                 .prepare_cached("INSERT OR IGNORE INTO aliases (text, position) VALUES (?, ?)")?
                 .execute(params![text, sql(position)])?;
@@ -246,21 +256,23 @@ impl Publish {
         Ok(())
     }
 
+    fn insert(&self, group: &mut Group<'_>, prepared: &Prepared, origin: &Origin) -> rusqlite::Result<Receipt> {
+        let id = prepared.event.id.clone();
+        // Twice in one batch: the second is a duplicate of the first.
+        let before = if self.batch.len() > 1 { group.known(&id, &prepared.event.source)? } else { None };
+        Ok(match before {
+            Some(first) => Receipt { id, position: first.position, duplicate: true },
+            None => Receipt { id, position: group.insert(prepared, origin, 0)?, duplicate: false },
+        })
+    }
+
     fn write(&self, group: &mut Group<'_>, known: Vec<Option<Receipt>>) -> rusqlite::Result<Vec<Receipt>> {
         let mut receipts: Vec<Receipt> = Vec::with_capacity(known.len());
         for ((prepared, origin), known) in self.batch.iter().zip(known) {
-            let event = &prepared.event;
-            let receipt = match known {
+            receipts.push(match known {
                 Some(receipt) => receipt,
-                // Twice in one batch: the second is a duplicate of the first.
-                None => match group.known(&event.id, &event.source)?.filter(|_| self.batch.len() > 1) {
-                    Some(first) => Receipt { id: event.id.clone(), position: first.position, duplicate: true },
-                    None => {
-                        Receipt { id: event.id.clone(), position: group.insert(prepared, origin, 0)?, duplicate: false }
-                    }
-                },
-            };
-            receipts.push(receipt);
+                None => self.insert(group, prepared, origin)?,
+            });
         }
         Ok(receipts)
     }
@@ -335,7 +347,8 @@ impl Write for Promote {
             let position = u64::try_from(group.db.last_insert_rowid()).unwrap_or_default();
             group.db.prepare_cached("DELETE FROM delayed WHERE rowid = ?")?.execute([rowid])?;
             let Accepted { event, origin, hops, .. } = stored.accepted;
-            group.appended(position, event, origin, hops)?;
+            let aliases = event::aliases(&event);
+            group.appended(position, event, origin, hops, &aliases)?;
             if stored.data.is_some() {
                 // Without its data it is not whole: the reader takes it from disk.
                 group.fresh.pop();

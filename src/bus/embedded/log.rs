@@ -9,10 +9,13 @@ use super::folder::Folder;
 use super::rows::{self, Stored};
 use crate::blob::{BlobError, Blobs};
 use crate::bus::BusError;
+use crate::deployment::Deployment;
 use crate::event::{Accepted, Position};
 
 /// Memory for events that are likely to be read again.
 const RECENT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Deployments that are kept in memory.
+const DEPLOYMENTS_MAX: usize = 8;
 /// Idle read connections that are kept.
 const IDLE_CONNECTIONS_MAX: usize = 8;
 
@@ -21,11 +24,13 @@ pub(super) struct Log {
     pub blobs: Blobs,
     idle: Mutex<Vec<Connection>>,
     recent: Mutex<Recent>,
+    /// By number: one that is stored never changes.
+    deployments: Mutex<HashMap<u64, Arc<Deployment>>>,
 }
 
 impl Log {
     pub fn new(folder: Folder, blobs: Blobs) -> Self {
-        Log { folder, blobs, idle: Mutex::default(), recent: Mutex::default() }
+        Log { folder, blobs, idle: Mutex::default(), recent: Mutex::default(), deployments: Mutex::default() }
     }
 
     /// Runs a short read. Each call is a transaction of its own or several; none outlives it, so that readers do not
@@ -67,6 +72,22 @@ impl Log {
 
     pub fn remember(&self, event: &Arc<Accepted>) {
         lock(&self.recent).push(event.clone());
+    }
+
+    /// A deployment by its number.
+    pub fn deployment(&self, number: u64) -> Result<Option<Arc<Deployment>>, BusError> {
+        if let Some(deployment) = lock(&self.deployments).get(&number) {
+            return Ok(Some(deployment.clone()));
+        }
+        let found = self.read("read a deployment", |db| rows::deployment(db, number))?.map(Arc::new);
+        if let Some(deployment) = &found {
+            let mut known = lock(&self.deployments);
+            if known.len() >= DEPLOYMENTS_MAX {
+                known.clear();
+            }
+            known.insert(number, deployment.clone());
+        }
+        Ok(found)
     }
 
     /// Adds the data that lies in the blob store.

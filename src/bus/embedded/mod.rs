@@ -28,7 +28,7 @@ mod starts;
 mod status;
 mod subscription;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod writer;
 
 use std::fs::File;
@@ -138,10 +138,17 @@ impl Embedded {
         self.0.project
     }
 
-    /// Waits until the disk has failed. From then on nothing is written: the process must end.
-    pub async fn failed(&self) {
-        if self.0.shared.failed.subscribe().wait_for(|failed| *failed).await.is_err() {
-            std::future::pending().await
+    /// Reads what this bus writes, and where its deliveries stand. The bus itself answers the same.
+    pub fn history(&self) -> EmbeddedHistory {
+        EmbeddedHistory::of(self.0.source.clone())
+    }
+
+    /// Waits until the disk has failed, and tells how. From then on nothing is written: the process must end.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.0.shared.failed.subscribe();
+        match failed.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
         }
     }
 
@@ -320,7 +327,7 @@ impl Bus for Embedded {
         let _ = shared.inbox.submit(Box::new(Cursors(cursors)));
         let inner = self.0.clone();
         blocking(move || inner.stop()).await?;
-        if !*shared.failed.borrow() {
+        if shared.failed.borrow().is_none() {
             let reset = shared.starts.reset();
             reset.map_err(|source| BusError::Store { what: "clear the starts", source: Box::new(source) })?;
         }

@@ -39,16 +39,16 @@ pub(super) struct Reader {
 impl Reader {
     /// Takes up where the log stands: every function of the active deployment reads on from its cursor.
     pub fn open(shared: Arc<Shared>, poll: Duration) -> Result<Self, BusError> {
-        let (tail, types, deployment) = shared.log.read("read the log", |db| {
-            let number = rows::last_deployment(db)?;
-            Ok((rows::tail(db)?, super::feed::types(db)?, rows::deployment(db, number)?))
-        })?;
+        let (tail, types, number) = shared
+            .log
+            .read("read the log", |db| Ok((rows::tail(db)?, super::feed::types(db)?, rows::last_deployment(db)?)))?;
+        let deployment = shared.log.deployment(number)?;
         shared.tail.store(tail, Ordering::Release);
         shared.read.store(tail, Ordering::Release);
         let mut reader =
             Reader { shared, feeds: HashMap::new(), routes: None, types, poll, cursors_written: Instant::now() };
         if let Some(deployment) = deployment {
-            reader.switch(Arc::new(deployment), tail)?;
+            reader.switch(deployment, tail)?;
         }
         Ok(reader)
     }
@@ -129,14 +129,16 @@ impl Reader {
         }
         let activates = event.origin.kind == OriginKind::Runtime && event.event.ty == ACTIVATED;
         if activates && let Some(deployment) = self.activated(event.position)? {
-            self.switch(Arc::new(deployment), event.position)?;
+            self.switch(deployment, event.position)?;
         }
         self.shared.read.store(event.position, Ordering::Release);
         Ok(())
     }
 
-    fn activated(&self, record: Position) -> Result<Option<Deployment>, BusError> {
-        self.shared.log.read("read a deployment", |db| rows::deployment_of_record(db, record))
+    /// The deployment that the record at a position made active.
+    fn activated(&self, record: Position) -> Result<Option<Arc<Deployment>>, BusError> {
+        let number = self.shared.log.read("read a deployment", |db| rows::deployment_of_record(db, record))?;
+        number.map_or(Ok(None), |number| self.shared.log.deployment(number))
     }
 
     /// From `record` on, `deployment` is the active one.
@@ -181,7 +183,6 @@ impl Reader {
         if !feed.queue.has_much_room() {
             return Ok(false);
         }
-        feed.touched = true;
         let (judging, end) = feed.judging(after + 1);
         let until = end.min(read);
         let Some(judging) = judging else {
@@ -193,6 +194,7 @@ impl Reader {
             log.read("read the log", |db| feed.page(db, &judging, &self.types, after, until))?;
         for stored in events {
             let position = stored.accepted.position;
+            feed.touched = true;
             if settled.contains(&position) {
                 continue;
             }

@@ -139,10 +139,10 @@ pub(super) fn first_since(db: &Connection, time: Timestamp) -> rusqlite::Result<
     Ok(accepted_at(low)?.map(|(position, _)| position))
 }
 
-/// The deployment that the record at a position made active.
-pub(super) fn deployment_of_record(db: &Connection, record: Position) -> rusqlite::Result<Option<Deployment>> {
-    db.prepare_cached("SELECT body FROM deployments WHERE position = ?")?
-        .query_row([sql(record)], |row| json(row, 0))
+/// The number of the deployment that the record at a position made active.
+pub(super) fn deployment_of_record(db: &Connection, record: Position) -> rusqlite::Result<Option<u64>> {
+    db.prepare_cached("SELECT number FROM deployments WHERE position = ?")?
+        .query_row([sql(record)], |row| unsigned(row, 0))
         .optional()
 }
 

@@ -19,8 +19,14 @@ pub(super) fn found(db: &Connection) -> rusqlite::Result<i64> {
 
 /// Brings a file to this version. The caller has refused newer ones.
 pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
+    migrate_to(db, version())
+}
+
+/// Brings a file to a version.
+pub(super) fn migrate_to(db: &mut Connection, version: i64) -> rusqlite::Result<()> {
     let found = usize::try_from(found(db)?).unwrap_or(0);
-    for (index, sql) in MIGRATIONS.iter().enumerate().skip(found) {
+    let wanted = usize::try_from(version).unwrap_or(0);
+    for (index, sql) in MIGRATIONS.iter().enumerate().take(wanted).skip(found) {
         let transaction = db.transaction()?;
         transaction.execute_batch(sql)?;
         transaction.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;

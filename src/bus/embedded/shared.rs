@@ -28,8 +28,8 @@ pub(super) struct Shared {
     pub reader: ReaderSignal,
     pub active: watch::Sender<Option<Arc<Deployment>>>,
     pub commits: watch::Sender<u64>,
-    /// Whether the disk failed, and the writer stopped.
-    pub failed: watch::Sender<bool>,
+    /// How the disk failed, if it did: then the writer has stopped.
+    pub failed: watch::Sender<Option<String>>,
     /// The last position that is durable.
     pub tail: AtomicU64,
     /// How far the log was read and offered to functions that do not lag.
@@ -55,7 +55,7 @@ impl Shared {
             reader: ReaderSignal::default(),
             active: watch::Sender::new(None),
             commits: watch::Sender::new(0),
-            failed: watch::Sender::new(false),
+            failed: watch::Sender::new(None),
             tail: AtomicU64::new(0),
             read: AtomicU64::new(0),
             queues: RwLock::default(),

@@ -1,6 +1,5 @@
 //! Where events and functions stand: from the log, and from the queues of a bus in this process where there is one.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -11,7 +10,7 @@ use super::rows::{self, sql};
 use super::shared::Shared;
 use crate::bus::{BusError, FunctionStatus, PendingState};
 use crate::clock::Timestamp;
-use crate::deployment::{Deployment, Function, FunctionId};
+use crate::deployment::{Function, FunctionId};
 use crate::event::{Accepted, Position};
 use crate::filter::Subject;
 
@@ -24,7 +23,9 @@ pub(super) fn pending(
     let Some(event) = log.event(position)? else { return Ok(Vec::new()) };
     let judges = log.read("read who judged", |db| judges(db, position))?;
     let mut found = Vec::new();
-    for (id, function) in judges {
+    for (id, number) in judges {
+        let deployment = log.deployment(number)?;
+        let Some(function) = deployment.as_ref().and_then(|deployment| deployment.function_by_id(id)) else { continue };
         // Looked at before the log: what is settled in between shows as settled.
         let queued =
             shared.and_then(|shared| shared.queue(id)).and_then(|queue| queue.look(|queue| queue.state(position)));
@@ -33,14 +34,11 @@ pub(super) fn pending(
             (Stored::Settled, _) => None,
             (_, Some(state)) => Some(state),
             (Stored::Pending { attempt, due }, None) => Some(PendingState::Retrying { attempt, at: due }),
-            (Stored::Nothing { cursor }, None) => match function {
-                Some(function) if is_for(&function, &event) => {
-                    let events_before =
-                        log.read("count what waits", |db| count(db, &function, cursor, position - 1))?;
-                    Some(PendingState::Backlog { events_before })
-                }
-                Some(_) | None => None,
-            },
+            (Stored::Nothing { cursor }, None) if is_for(function, &event) => {
+                let events_before = log.read("count what waits", |db| count(db, function, cursor, position - 1))?;
+                Some(PendingState::Backlog { events_before })
+            }
+            (Stored::Nothing { .. }, None) => None,
         };
         found.extend(state.map(|state| (id, state)));
     }
@@ -51,26 +49,15 @@ fn is_for(function: &Function, event: &Accepted) -> bool {
     matches_type(function, &event.event.ty) && passes(function, &Subject::new(event))
 }
 
-/// Each function that ever was, as it was deployed at a position.
-fn judges(db: &Connection, position: Position) -> rusqlite::Result<Vec<(FunctionId, Option<Function>)>> {
-    let ranges: Vec<(FunctionId, u64)> = db
-        .prepare_cached(
-            "SELECT f.id, (SELECT deployment FROM judged j WHERE j.function = f.id AND j.position <= ?
-                           ORDER BY j.position DESC LIMIT 1) AS deployment
-             FROM functions f WHERE deployment IS NOT NULL",
-        )?
-        .query_map([sql(position)], |row| Ok((rows::function(row, 0)?, rows::unsigned(row, 1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut deployments: HashMap<u64, Option<Deployment>> = HashMap::new();
-    let mut judges = Vec::with_capacity(ranges.len());
-    for (id, number) in ranges {
-        if !deployments.contains_key(&number) {
-            deployments.insert(number, rows::deployment(db, number)?);
-        }
-        let deployment = deployments.get(&number).and_then(Option::as_ref);
-        judges.push((id, deployment.and_then(|deployment| deployment.function_by_id(id)).cloned()));
-    }
-    Ok(judges)
+/// Each function that ever was, with the deployment that judged it at a position.
+fn judges(db: &Connection, position: Position) -> rusqlite::Result<Vec<(FunctionId, u64)>> {
+    db.prepare_cached(
+        "SELECT f.id, (SELECT deployment FROM judged j WHERE j.function = f.id AND j.position <= ?
+                       ORDER BY j.position DESC LIMIT 1) AS deployment
+         FROM functions f WHERE deployment IS NOT NULL",
+    )?
+    .query_map([sql(position)], |row| Ok((rows::function(row, 0)?, rows::unsigned(row, 1)?)))?
+    .collect()
 }
 
 /// What the log says of an event and a function.
@@ -115,6 +102,7 @@ fn count(db: &Connection, function: &Function, after: Position, until: Position)
 
 /// Every function that ever was deployed.
 pub(super) fn functions(log: &Log, shared: Option<&Shared>) -> Result<Vec<FunctionStatus>, BusError> {
+    let active = log.deployment(log.read("read the functions", rows::last_deployment)?)?;
     log.read("read the functions", |db| {
         let tail = rows::tail(db)?;
         let mut statuses: Vec<FunctionStatus> = db
@@ -137,9 +125,8 @@ pub(super) fn functions(log: &Log, shared: Option<&Shared>) -> Result<Vec<Functi
                 })
             })?
             .collect::<rusqlite::Result<_>>()?;
-        let deployment = rows::deployment(db, rows::last_deployment(db)?)?;
         for status in &mut statuses {
-            let function = deployment.as_ref().and_then(|deployment| deployment.function_by_id(status.function));
+            let function = active.as_ref().and_then(|active| active.function_by_id(status.function));
             measure(db, shared, function, tail, status)?;
         }
         Ok(statuses)

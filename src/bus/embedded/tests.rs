@@ -1,3 +1,9 @@
+//! What the conformance suite cannot ask for: faults of the disk, the folder, and what an event costs.
+
+mod fault;
+mod folder;
+mod model;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,16 +14,23 @@ use crate::bus::History;
 use crate::bus::conformance::{Storage, conformance};
 
 /// A project's folder.
-struct OnDisk(TempDir);
+pub(crate) struct OnDisk(TempDir);
 
-fn on_disk() -> OnDisk {
+pub(crate) fn on_disk() -> OnDisk {
     OnDisk(tempfile::tempdir().unwrap())
 }
 
 impl OnDisk {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn blobs(&self) -> Blobs {
+        Blobs::open(self.path().join("blobs")).unwrap()
+    }
+
     fn try_open(&self, clock: Clock) -> Result<Embedded, OpenError> {
-        let blobs = Blobs::open(self.0.path().join("blobs")).unwrap();
-        Embedded::open(self.0.path(), blobs, clock, Settings { poll: Duration::from_millis(2) })
+        Embedded::open(self.path(), self.blobs(), clock, Settings { poll: Duration::from_millis(2) })
     }
 }
 

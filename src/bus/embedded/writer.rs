@@ -323,21 +323,7 @@ impl Writer {
         self.folder.give_up_reserve();
         let mut waiting = self.refuse_intake(group);
         loop {
-            match self.transaction(&mut waiting) {
-                Ok(committed) => self.tell(std::mem::take(&mut waiting), committed),
-                Err(error) => match severity(&error) {
-                    Severity::Full => {}
-                    Severity::Disk => {
-                        let error = Arc::new(error);
-                        self.fail(waiting, &Fault::Store(error.clone()));
-                        return Err(error);
-                    }
-                    Severity::Request => {
-                        let last = waiting.split_off(waiting.len().saturating_sub(1));
-                        self.fail(last, &Fault::Store(Arc::new(error)));
-                    }
-                },
-            }
+            waiting = self.try_each(waiting)?;
             if waiting.is_empty() && self.folder.keep_reserve().is_ok() {
                 self.shared.inbox.full.store(false, Ordering::Relaxed);
                 tracing::info!("there is room on the disk again");
@@ -351,6 +337,30 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Commits each request that finds room, alone, so that a large one does not hold up the others; gives the rest back.
+    fn try_each(&mut self, requests: Vec<Box<dyn Write>>) -> Result<Vec<Box<dyn Write>>, Arc<rusqlite::Error>> {
+        let mut left = Vec::new();
+        let mut requests = requests.into_iter();
+        while let Some(request) = requests.next() {
+            let mut one = vec![request];
+            match self.transaction(&mut one) {
+                Ok(committed) => self.tell(one, committed),
+                Err(error) => match severity(&error) {
+                    Severity::Full => left.append(&mut one),
+                    Severity::Request => self.fail(one, &Fault::Store(Arc::new(error))),
+                    Severity::Disk => {
+                        let error = Arc::new(error);
+                        left.append(&mut one);
+                        left.extend(requests);
+                        self.fail(left, &Fault::Store(error.clone()));
+                        return Err(error);
+                    }
+                },
+            }
+        }
+        Ok(left)
     }
 
     fn refuse_intake(&self, group: Vec<Box<dyn Write>>) -> Vec<Box<dyn Write>> {
@@ -382,7 +392,7 @@ impl Writer {
             self.fail(group, &Fault::Store(error.clone()));
         }
         self.shared.stop_deliveries();
-        self.shared.failed.send_replace(true);
+        self.shared.failed.send_replace(Some(error.to_string()));
     }
 
     /// The checkpoint thread moves what it can while this one writes; when that never catches up, this one waits for it.

@@ -1,0 +1,116 @@
+//! A disk that is full, or fails.
+
+use rusqlite::{ErrorCode, ffi};
+
+use super::*;
+use crate::bus::conformance::{ack, deployment, event, function, incoming, next};
+use crate::event::Event;
+
+/// Runs a statement in the writer's own transaction, or fails there.
+struct Inject {
+    action: Action,
+    answer: oneshot::Sender<bool>,
+}
+
+enum Action {
+    /// Pages that the file may have; none: any number.
+    Pages(Option<u32>),
+    Fail(std::ffi::c_int),
+}
+
+impl Write for Inject {
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn is_intake(&self) -> bool {
+        false
+    }
+
+    fn execute(&mut self, group: &mut writer::Group<'_>) -> rusqlite::Result<()> {
+        match self.action {
+            Action::Pages(pages) => group.db.query_row(
+                &format!("PRAGMA max_page_count = {}", pages.unwrap_or(u32::MAX - 1)),
+                [],
+                |_| Ok(()),
+            ),
+            Action::Fail(code) => Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)),
+        }
+    }
+
+    fn committed(self: Box<Self>, _shared: &Arc<Shared>) {
+        let _ = self.answer.send(true);
+    }
+
+    fn failed(self: Box<Self>, _shared: &Arc<Shared>, _fault: Fault) {
+        let _ = self.answer.send(false);
+    }
+}
+
+async fn inject(bus: &Embedded, action: Action) -> bool {
+    let (answer, answered) = oneshot::channel();
+    bus.submit(Box::new(Inject { action, answer }), answered).await.unwrap()
+}
+
+fn large(id: &str) -> Incoming {
+    incoming(Event { data: Some(bytes::Bytes::from(vec![b'x'; 60_000])), ..event(id, "t") })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_what_is_new_keeps_settlements_waiting_and_goes_on_when_there_is_room() {
+    let storage = on_disk();
+    let bus = storage.try_open(Clock::system()).unwrap();
+    let handler = function("f", "t");
+    bus.activate(deployment(vec![handler.clone()]), 0, Cause::ProjectFile).await.unwrap();
+    bus.publish(vec![large("before")]).await.unwrap();
+    let delivery = next(&mut bus.subscribe(handler.id)).await;
+    // A settlement that needs more room than there is.
+    assert!(inject(&bus, Action::Pages(Some(1))).await);
+    let recording = bytes::Bytes::from(vec![7; 400_000]);
+    let settling = tokio::spawn({
+        let bus = bus.clone();
+        async move { bus.settle(delivery, Settlement { recording, ..ack() }).await }
+    });
+    let refused = bus.publish(vec![large("during")]).await.unwrap_err();
+    assert!(matches!(refused, PublishError::Bus(BusError::Full)), "{refused:?}");
+    assert!(!settling.is_finished());
+    assert!(inject(&bus, Action::Pages(None)).await);
+    assert!(matches!(settling.await.unwrap().unwrap(), Settled::Settled));
+    while bus.0.shared.inbox.is_full() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let receipts = bus.publish(vec![large("after")]).await.unwrap();
+    assert_eq!(receipts[0].position, Some(3), "nothing of what was refused is in the log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_sync_ends_the_writer_and_the_next_start_has_all_that_was_accepted() {
+    let storage = on_disk();
+    let bus = storage.try_open(Clock::system()).unwrap();
+    let handler = function("f", "t");
+    bus.activate(deployment(vec![handler.clone()]), 0, Cause::ProjectFile).await.unwrap();
+    bus.publish(vec![incoming(event("a", "t"))]).await.unwrap();
+    let mut subscription = bus.subscribe(handler.id);
+    let delivery = next(&mut subscription).await;
+    assert!(!inject(&bus, Action::Fail(ffi::SQLITE_IOERR_FSYNC)).await);
+    bus.failed().await;
+    let refused = bus.publish(vec![incoming(event("b", "t"))]).await;
+    assert!(matches!(refused, Err(PublishError::Bus(BusError::Closed))), "{refused:?}");
+    assert!(subscription.next().await.is_none());
+    drop((delivery, subscription, bus));
+    let bus = storage.try_open(Clock::system()).unwrap();
+    assert_eq!(next(&mut bus.subscribe(handler.id)).await.event.event.id, "a");
+    assert_eq!(bus.publish(vec![incoming(event("b", "t"))]).await.unwrap()[0].position, Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_the_store_refuses_does_not_spoil_its_group() {
+    let storage = on_disk();
+    let bus = storage.try_open(Clock::system()).unwrap();
+    let bad = inject(&bus, Action::Fail(ffi::SQLITE_TOOBIG));
+    let good = bus.publish(vec![incoming(event("a", "t"))]);
+    let (bad, good) = tokio::join!(bad, good);
+    assert!(!bad);
+    assert_eq!(good.unwrap()[0].position, Some(1));
+    assert_eq!(ffi::Error::new(ffi::SQLITE_TOOBIG).code, ErrorCode::TooBig);
+}

@@ -93,8 +93,11 @@ impl Sources for Folder {
     fn file(&self, path: &str) -> Result<Vec<u8>, String> {
         let inside = inside(&self.root, path)?;
         read_limited(&inside).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => missing(path),
-            _ => format!("{path} cannot be read: {error}"),
+            std::io::ErrorKind::NotFound if path.ends_with(".wasm") => {
+                "it is not there; make it with `tidegate build`".to_owned()
+            }
+            std::io::ErrorKind::NotFound => "it is not there".to_owned(),
+            _ => error.to_string(),
         })
     }
 
@@ -111,14 +114,7 @@ impl Sources for Folder {
     }
 }
 
-fn missing(path: &str) -> String {
-    let next = if path.ends_with(".wasm") { "; make it with `tidegate build`" } else { "" };
-    format!("{path} does not exist{next}")
-}
-
-fn outside(path: &str) -> String {
-    format!("{path} is outside the project's folder; copy it there")
-}
+const OUTSIDE: &str = "it is outside the project's folder; copy it there";
 
 /// A path from the project's folder without `.` and `..`, if it stays in the folder.
 pub fn normal(path: &str) -> Result<String, String> {
@@ -127,8 +123,8 @@ pub fn normal(path: &str) -> Result<String, String> {
         match part {
             Component::Normal(name) => parts.push(name.to_string_lossy()),
             Component::CurDir => {}
-            Component::ParentDir => drop(parts.pop().ok_or_else(|| outside(path))?),
-            Component::RootDir | Component::Prefix(_) => return Err(outside(path)),
+            Component::ParentDir => drop(parts.pop().ok_or(OUTSIDE)?),
+            Component::RootDir | Component::Prefix(_) => return Err(OUTSIDE.to_owned()),
         }
     }
     Ok(parts.join("/"))
@@ -139,7 +135,7 @@ fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
     let joined = root.join(normal(path)?);
     // Links are followed by the system, so where they end counts. What does not exist is told by whoever reads it.
     match (root.canonicalize(), joined.canonicalize()) {
-        (Ok(root), Ok(end)) if !end.starts_with(&root) => Err(outside(path)),
+        (Ok(root), Ok(end)) if !end.starts_with(&root) => Err(OUTSIDE.to_owned()),
         _ => Ok(joined),
     }
 }
@@ -187,17 +183,17 @@ mod tests {
 
     #[test]
     fn a_project_does_not_read_what_is_outside_its_folder() {
-        refused("../outside", "../outside is outside the project's folder; copy it there");
-        refused("sub/../../outside", "sub/../../outside is outside the project's folder; copy it there");
-        refused("/etc/hostname", "/etc/hostname is outside the project's folder; copy it there");
-        refused("link", "link is outside the project's folder; copy it there");
+        refused("../outside", OUTSIDE);
+        refused("sub/../../outside", OUTSIDE);
+        refused("/etc/hostname", OUTSIDE);
+        refused("link", OUTSIDE);
     }
 
     #[test]
     fn a_missing_component_is_told_with_how_to_make_it() {
-        refused("functions/a.wasm", "functions/a.wasm does not exist; make it with `tidegate build`");
-        refused("policy", "policy does not exist");
-        refused("sub", "sub cannot be read: it is no regular file");
+        refused("functions/a.wasm", "it is not there; make it with `tidegate build`");
+        refused("policy", "it is not there");
+        refused("sub", "it is no regular file");
     }
 
     #[test]
@@ -215,6 +211,9 @@ mod tests {
         std::fs::write(project.path().join(PROJECT_FILE), text).unwrap();
         let (manifest, problems) = Project::check(project.path()).unwrap();
         assert!(manifest.is_none());
-        expect_test::expect![[r#""#]].assert_eq(&lines(&problems));
+        expect_test::expect![[r#"
+            tidegate.toml:2: error: colour: unknown key `colour`; known here: name, environments, listen, bus, limits, connections, trigger, function
+            tidegate.toml:6: error: function[0].component: cannot read the component functions/gate.wasm: it is not there; make it with `tidegate build`
+            tidegate.toml:8: error: function[0].when: column 4: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"#]].assert_eq(&lines(&problems));
     }
 }

@@ -16,6 +16,8 @@ use crate::filter::TypePattern;
 
 /// Name of the operator of a loopback API that has no tokens.
 pub const LOCAL: &str = "local";
+/// Of a name that was refused; the longest one of DNS.
+const HOST_SHOWN_MAX: usize = 253;
 /// Types that only a token that grants them may publish: what gates and releases are decided by.
 const DELIVERY_TYPES: [&str; 2] = ["dev.cdevents.", "dev.cdeventsx."];
 /// Content types that a page can send without being asked (Fetch standard, CORS-safelisted).
@@ -157,7 +159,7 @@ pub(super) fn check_host(local: SocketAddr, names: &[String], uri: &Uri, headers
     let asked = uri.authority().map(Authority::as_str).into_iter().chain([host]);
     for host in asked {
         if !host.parse().is_ok_and(|authority| is_own(local, names, &authority)) {
-            return Err(ApiError::Misdirected { host: host.to_owned() });
+            return Err(ApiError::Misdirected { host: host.chars().take(HOST_SHOWN_MAX).collect() });
         }
     }
     match headers.get(header::ORIGIN) {

@@ -128,9 +128,12 @@ impl ApiError {
         }
     }
 
-    /// For the log: with the causes that the client is not told.
+    /// For the log: with the causes that the client is not told, without what may quote its data.
     pub fn reason(&self) -> String {
-        Causes(self).to_string()
+        match self {
+            ApiError::Invalid { .. } => "the sender was told what is wrong with the request".to_owned(),
+            other => Causes(other).to_string(),
+        }
     }
 
     fn into_detail(self) -> ErrorDetail {

@@ -35,7 +35,7 @@ pub use explain::explain;
 pub use find::find;
 pub use hooks::{WebhookError, Webhooks, hooks};
 pub use route::api;
-pub use serve::{CONNECTIONS_MAX, serve};
+pub use serve::serve;
 pub use trace::trace;
 
 use crate::bus::{Bus, History};

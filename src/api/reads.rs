@@ -16,6 +16,7 @@ use super::view::{Names, deployment_view, function_view, invocation_view};
 use super::{ApiState, effects, find};
 use crate::bus::{FunctionStatus, InvocationQuery, StoredDeployment};
 use crate::deployment::{FunctionId, catalogue};
+use crate::record::Recording;
 
 type Shared = State<Arc<ApiState>>;
 
@@ -25,6 +26,8 @@ struct InvocationsQuery {
     function: Option<String>,
     #[serde(default)]
     failed: bool,
+    /// Only those settled before the one of this `sequence`: the next page.
+    before: Option<u64>,
     limit: Option<usize>,
 }
 
@@ -35,7 +38,7 @@ pub(super) async fn invocations(State(state): Shared, uri: Uri) -> Result<Respon
     let function = asked.function.map(|name| find::function_id(&name, &names)).transpose()?;
     let max = limit(asked.limit)?;
     let position = state.history.tail().await?;
-    let query = InvocationQuery { function, failed_only: asked.failed, before: None, max };
+    let query = InvocationQuery { function, failed_only: asked.failed, before: asked.before, max };
     let found = state.history.invocations(query).await?;
     let items = found.iter().map(|invocation| invocation_view(invocation, &names)).collect();
     Ok(json(StatusCode::OK, &Listing::<InvocationView> { position, items }))
@@ -47,9 +50,16 @@ pub(super) async fn invocation(State(state): Shared, Path(id): Path<String>) -> 
     let parsed = find::invocation_id(&id, &names)?;
     let missing = || ApiError::not_found(format!("there was no invocation {id}"));
     let invocation = state.history.invocation(&parsed).await?.ok_or_else(missing)?;
-
+    let recording = state.history.recording(&parsed).await?;
     let mut view = invocation_view(&invocation, &names);
-    view.effects = None;
+    match recording.as_deref().map(Recording::decode) {
+        None => view.effects_missing = Some("no recording was kept".to_owned()),
+        Some(Err(error)) => view.effects_missing = Some(error.to_string()),
+        Some(Ok(recording)) => {
+            view.effects = Some(effects::of_journal(&recording.journal));
+            view.effects_missing = recording.truncated.then(|| "the recording was too large and is cut off".to_owned());
+        }
+    }
     Ok(json(StatusCode::OK, &view))
 }
 

@@ -15,25 +15,46 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-/// Open connections of one listener; more wait in the kernel's queue.
-pub const CONNECTIONS_MAX: usize = 1024;
-/// From the first byte of a request, or from the answer before it, to the last byte of its headers.
-const HEADERS_SECONDS: u64 = 15;
+/// What one listener allows its clients.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Open at once; more wait in the kernel's queue.
+    pub connections_max: usize,
+    /// From the start of a connection, or from the answer before, to the last byte of a request's headers.
+    pub headers: Duration,
+    /// A client that takes nothing of its answer for so long is gone.
+    pub stalled: Duration,
+    /// What is being answered at the end gets so long.
+    pub grace: Duration,
+}
+
+const BOUNDS: Bounds = Bounds {
+    connections_max: 1024,
+    headers: Duration::from_secs(15),
+    stalled: Duration::from_secs(30),
+    grace: Duration::from_secs(10),
+};
+
 const HEADERS_BYTES_MAX: usize = 64 * 1024;
-/// A client that takes nothing of its answer for so long is gone.
-const STALLED_SECONDS: u64 = 30;
-/// What is being answered at the end gets so long.
-const GRACE_SECONDS: u64 = 10;
 /// Pause after an accept that failed for want of a resource, like file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown`; then takes no more connections, and ends when all are answered or the grace is over.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    serve_within(listener, router, shutdown, BOUNDS).await
+}
+
+pub(super) async fn serve_within(
+    listener: TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+    bounds: Bounds,
+) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(bounds.connections_max));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -44,7 +65,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
         let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await else { break };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, peer, router.clone(), shutdown.clone());
+                let connection = connection(stream, peer, router.clone(), shutdown.clone(), bounds);
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -59,7 +80,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
     }
     drop(listener);
     let all = async { while connections.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(Duration::from_secs(GRACE_SECONDS), all).await;
+    let _ = tokio::time::timeout(bounds.grace, all).await;
     Ok(())
 }
 
@@ -69,14 +90,14 @@ fn of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: CancellationToken) {
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: CancellationToken, bounds: Bounds) {
     // Answers are small and written whole: waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(HEADERS_SECONDS))
+        .header_read_timeout(bounds.headers)
         .max_buf_size(HEADERS_BYTES_MAX)
-        .serve_connection(TokioIo::new(Progress::new(stream)), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Progress::new(stream, bounds.stalled)), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     // Polling a connection by reference is cancel-safe: it goes on where it was.
     let ended = match shutdown.run_until_cancelled(connection.as_mut()).await {
@@ -91,16 +112,17 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdow
     }
 }
 
-/// A stream whose writes fail once the peer has taken nothing for `STALLED_SECONDS`.
+/// A stream whose writes fail once the peer has taken nothing for `stalled`.
 struct Progress {
     stream: TcpStream,
+    stalled: Duration,
     /// Set while a write waits for the peer.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl Progress {
-    fn new(stream: TcpStream) -> Self {
-        Progress { stream, deadline: None }
+    fn new(stream: TcpStream, stalled: Duration) -> Self {
+        Progress { stream, stalled, deadline: None }
     }
 
     /// Passes on what a write came to; one that waits is given until the deadline.
@@ -109,9 +131,8 @@ impl Progress {
             self.deadline = None;
             return polled;
         }
-        let deadline = self.deadline.get_or_insert_with(|| {
-            Box::pin(tokio::time::sleep_until(Instant::now() + Duration::from_secs(STALLED_SECONDS)))
-        });
+        let stalled = self.stalled;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(stalled)));
         ready!(deadline.as_mut().poll(context));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing of its answer")))
     }

@@ -1,7 +1,9 @@
 //! The doors in process, over a log that a test wrote by hand; with the embedded bus where something is published.
 
 mod doors;
+mod listening;
 mod log;
+mod publishing;
 mod reading;
 mod verdicts;
 

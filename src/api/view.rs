@@ -69,6 +69,7 @@ pub(super) fn invocation_view(invocation: &Invocation, names: &Names) -> Invocat
     let function = names.name(id.function);
     InvocationView {
         id: format!("{}.{function}.{}.{}", id.position, id.round, id.attempt),
+        sequence: invocation.sequence,
         position: id.position,
         function,
         function_id: id.function,
@@ -86,6 +87,7 @@ pub(super) fn invocation_view(invocation: &Invocation, names: &Names) -> Invocat
         component: invocation.component,
         emitted: invocation.emitted,
         effects: None,
+        effects_missing: None,
     }
 }
 
@@ -127,7 +129,7 @@ pub(super) fn deployment_view(stored: &StoredDeployment, active: u64) -> Deploym
 fn trigger_line(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Webhook(webhook) => format!("webhook {}", webhook.path),
-        Trigger::Schedule(schedule) => format!("schedule {} {}", schedule.cron, schedule.timezone),
+        Trigger::Schedule(schedule) => format!("schedule {} {}", schedule.schedule.cron(), schedule.schedule.timezone()),
         Trigger::Bucket(bucket) => format!("bucket {}/{}", bucket.bucket, bucket.prefix),
         Trigger::Queue(queue) => format!("queue {} {}", queue.stream, queue.subject),
     }

@@ -15,7 +15,7 @@ use crate::deployment::{
     ComponentRef, Deployment, Digest, Function, FunctionId, FunctionName, Manifest, Problem, Severity, Sources, plan,
 };
 use crate::host::Connections;
-use crate::project::PROJECT_FILE;
+use crate::project::{PROJECT_FILE, normal};
 
 /// Makes deployments: checks, compiles, stores, activates. One for a process.
 pub struct Deployer {
@@ -111,6 +111,10 @@ impl api::Deployer for Deployer {
         let text = String::from_utf8(text).map_err(|error| problem(PROJECT_FILE, &error))?;
         let (manifest, problems) = Manifest::parse(&text, &sources);
         let Some(manifest) = manifest else { return Err(DeployError::Problems(problems)) };
+        let unset = manifest.unset_variables(&sources);
+        if !unset.is_empty() {
+            return Err(DeployError::Problems(unset.iter().map(|name| unset_here(name)).collect()));
+        }
         let deployed = self.apply(&manifest, &sources, Cause::Operator(by.to_owned())).await?;
         Ok(view(deployed, problems))
     }
@@ -134,7 +138,7 @@ struct Uploaded(ProjectFiles);
 
 impl Sources for Uploaded {
     fn file(&self, path: &str) -> Result<Vec<u8>, String> {
-        let file = self.0.get(path).ok_or_else(|| format!("{path} is not in the upload"))?;
+        let file = self.0.get(&normal(path)?).ok_or("it is not in the upload")?;
         Ok(file.to_vec())
     }
 
@@ -172,6 +176,14 @@ fn is_from_a_file(cause: &Cause) -> bool {
 fn view(deployed: Deployed, problems: Vec<Problem>) -> DeployedView {
     let problems = problems.into_iter().map(Into::into).collect();
     DeployedView { number: deployed.number, changed: deployed.changed, problems }
+}
+
+/// A secret that the project names is this server's to know: what cannot be resolved here would fail later.
+fn unset_here(name: &str) -> Problem {
+    let message = format!(
+        "the environment variable {name} is not set where the server runs; set it there, start the server again and deploy"
+    );
+    Problem { severity: Severity::Error, key: String::new(), line: 0, message }
 }
 
 fn refused(key: &str, message: String) -> DeployError {

@@ -102,12 +102,11 @@ impl App {
         let blobs =
             Blobs::open(state.join("blobs")).map_err(|source| AppError::Folder { folder: state.clone(), source })?;
         let bus = Arc::new(Embedded::open(&state, blobs.clone(), clock.clone(), Settings::default())?);
-        let history = Arc::new(bus.history());
         let engine = Arc::new(Engine::new(engine_settings(&state, manifest.limits.invocations_max))?);
         let components = Components::new(engine, blobs);
         let deployer = Arc::new(Deployer {
             bus: bus.clone(),
-            history: history.clone(),
+            history: bus.clone(),
             components: components.clone(),
             turn: Mutex::default(),
         });
@@ -125,13 +124,13 @@ impl App {
             process: RwLock::default(),
         };
         let (ended, failures) = mpsc::channel(1);
-        tasks.spawn(active::follow(Arc::new(path), webhooks, history.clone(), ended.clone(), tasks.clone()));
+        tasks.spawn(active::follow(Arc::new(path), webhooks, bus.clone(), ended.clone(), tasks.clone()));
 
         let doors = Doors { hooks, api, names: manifest.listen.names.clone(), access };
         let state = Arc::new(ApiState {
             project: manifest.project.clone(),
             bus: Some(bus.clone()),
-            history,
+            history: bus.clone(),
             deployer: Some(deployer),
             clock,
             metrics: metrics.clone(),

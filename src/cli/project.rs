@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::terminal::Terminal;
 use super::{CliError, Status, render};
 use crate::api::model::ProblemView;
 use crate::deployment::Severity;
 use crate::project::Project;
+use crate::scaffold;
 
 /// Make a folder with a project file, a function and a sample event; it builds without a network.
 #[derive(Debug, Args)]
@@ -50,9 +52,47 @@ pub fn check(args: &CheckArgs, terminal: &Terminal) -> Result<Status, CliError> 
     Ok(if failed { Status::Failed } else { Status::Done })
 }
 
-pub fn new(_args: &NewArgs, _terminal: &Terminal) -> Result<Status, CliError> {
-    unimplemented!()
+pub fn new(args: &NewArgs, terminal: &Terminal) -> Result<Status, CliError> {
+    let folder = PathBuf::from(&args.name);
+    let files = scaffold::write_project(&folder, &args.name)
+        .map_err(|source| CliError::Failed { what: format!("cannot make {}", args.name), source: source.into() })?;
+    terminal.show(&Made { project: args.name.clone(), folder, files }, |made, _| {
+        let name = &made.project;
+        format!("made {name}: {} files\nnext: cd {name} && tidegate build && tidegate up\n", made.files.len())
+    })?;
+    Ok(Status::Done)
 }
-pub fn build(_args: &BuildArgs, _terminal: &Terminal) -> Result<Status, CliError> {
-    unimplemented!()
+
+/// What `new` made.
+#[derive(Debug, Serialize)]
+struct Made {
+    project: String,
+    folder: PathBuf,
+    /// From the folder.
+    files: Vec<PathBuf>,
+}
+
+pub fn build(args: &BuildArgs, terminal: &Terminal) -> Result<Status, CliError> {
+    let mut unseen = Vec::new();
+    let mut told = |line: &str| {
+        if !terminal.detail(line) {
+            unseen.push(line.to_owned());
+        }
+    };
+    let built = scaffold::build_project(&args.dir, &mut told);
+    let components = built.map_err(|source| {
+        unseen.iter().for_each(|line| eprintln!("{line}"));
+        CliError::Failed { what: format!("cannot build {}", args.dir.display()), source: source.into() }
+    })?;
+    terminal.show(&Built { components }, |built, _| {
+        built.components.iter().map(|path| format!("built {}\n", path.display())).collect()
+    })?;
+    Ok(Status::Done)
+}
+
+/// What `build` built.
+#[derive(Debug, Serialize)]
+struct Built {
+    /// From the project's folder.
+    components: Vec<PathBuf>,
 }

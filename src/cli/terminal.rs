@@ -67,6 +67,14 @@ impl Terminal {
         eprintln!("warning: {text}");
     }
 
+    /// Shows a line of what goes on, on standard error, if someone watches. Whether someone does.
+    pub fn detail(&self, line: &str) -> bool {
+        if self.watched {
+            eprintln!("{line}");
+        }
+        self.watched
+    }
+
     /// Shows how far a long command is: one line on standard error that the next one replaces. Nothing where nobody
     /// watches.
     pub fn progress(&self, text: &str) {

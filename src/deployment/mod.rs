@@ -11,6 +11,7 @@ mod manifest;
 mod plan;
 mod problem;
 mod routes;
+mod schedule;
 mod secret;
 mod trigger;
 
@@ -28,6 +29,7 @@ pub use manifest::{BusSettings, Listen, Manifest, ProjectLimits, Scope, Sources,
 pub use plan::{PlanError, plan};
 pub use problem::{PROJECT_FILE, Problem, Severity};
 pub use routes::{Judgement, Routes};
+pub use schedule::{Schedule, ScheduleError, time_zone};
 pub use secret::{Secret, SecretError};
 pub use trigger::{
     BucketTrigger, MissedTicks, Proof, QueueKind, QueueTrigger, ScheduleTrigger, Sender, Trigger, WebhookTrigger,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{Schedule, Secret};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -47,10 +47,8 @@ pub enum Proof {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScheduleTrigger {
-    /// Five fields, or six with seconds first; 0 and 7 are both Sunday.
-    pub cron: String,
-    /// IANA name.
-    pub timezone: String,
+    #[serde(flatten)]
+    pub schedule: Schedule,
     pub missed: MissedTicks,
     /// Full type of the events.
     pub ty: String,

@@ -102,9 +102,13 @@ impl Filter {
         attributes: BTreeMap<String, String>,
         when: Option<&str>,
     ) -> Result<Filter, FilterError> {
-        for name in attributes.keys() {
+        for (name, pattern) in &attributes {
             if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
                 let reason = "is no attribute name; use lower-case letters and digits".to_owned();
+                return Err(FilterError { clause: name.clone(), reason });
+            }
+            if !pattern::is_valid(pattern) {
+                let reason = format!("{pattern:?} is no pattern; write a text, perhaps with one * at its end");
                 return Err(FilterError { clause: name.clone(), reason });
             }
         }

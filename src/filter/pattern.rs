@@ -34,6 +34,11 @@ impl TypePattern {
     }
 }
 
+/// Whether a `*` stands nowhere but at the end, where it means any rest.
+pub(super) fn is_valid(pattern: &str) -> bool {
+    !pattern.strip_suffix('*').unwrap_or(pattern).contains('*')
+}
+
 /// Whether `text` is `pattern`, or begins with what stands before the pattern's trailing `*`.
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     match pattern.strip_suffix('*') {
@@ -46,8 +51,8 @@ impl FromStr for TypePattern {
     type Err = PatternError;
 
     fn from_str(pattern: &str) -> Result<Self, PatternError> {
-        let exact = pattern.strip_suffix('*').unwrap_or(pattern);
-        let valid = !pattern.is_empty() && !exact.contains(|c: char| c == '*' || c.is_whitespace() || c.is_control());
+        let plain = !pattern.contains(|c: char| c.is_whitespace() || c.is_control());
+        let valid = !pattern.is_empty() && plain && is_valid(pattern);
         if valid { Ok(TypePattern(pattern.to_owned())) } else { Err(PatternError { pattern: pattern.to_owned() }) }
     }
 }

@@ -273,6 +273,20 @@ fn work_that_multiplies_fails_instead_of_hanging() {
 }
 
 #[test]
+fn a_star_stands_at_the_end_of_an_attribute_s_pattern_only() {
+    let filter = |pattern: &str| {
+        Filter::new(Vec::new(), BTreeMap::from([("subject".to_owned(), pattern.to_owned())]), None).map(drop)
+    };
+    for pattern in ["", "*", "pkg:npm/*", "a b"] {
+        assert_eq!(filter(pattern), Ok(()), "{pattern:?}");
+    }
+    for pattern in ["a*b*", "*a", "**"] {
+        let reason = format!("{pattern:?} is no pattern; write a text, perhaps with one * at its end");
+        assert_eq!(filter(pattern), Err(FilterError { clause: "subject".to_owned(), reason }));
+    }
+}
+
+#[test]
 fn every_clause_is_explained_with_what_it_saw() {
     let attributes = BTreeMap::from([("subject".to_owned(), "pkg:npm/*".to_owned())]);
     let expression = r#"data.severity == "HIGH" && has(data.fix) && (data.a == 1 || data.b == 2)"#;

@@ -182,6 +182,14 @@ async fn a_request_goes_to_its_connection_with_the_hosts_headers_and_no_secret_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_resolves_to_an_address_inside_is_not_dialled() {
+    let url = peer().await.replace("127.0.0.1", "localhost");
+    let stage = Stage::new().connect("public", &url, false);
+    let told = emitted(&stage.run("test.http", "public/x").await);
+    assert!(told.contains("is a loopback address; set private = true"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_may_not_be_is_refused_and_the_function_goes_on() {
     let url = peer().await;
     let stage = Stage::new().connect("peer", &url, true).connect("public", &url, false);

@@ -9,6 +9,9 @@ use super::requests::Outgoing;
 use super::stdio::Stdio;
 use crate::host::{Answer, Effect, EffectError, Host, HostFault};
 
+/// Handles that a guest holds at once: buckets, requests, streams, pollables. Each may hold a buffer of the host's.
+const HANDLES_MAX: usize = 1_000;
+
 /// The data of a guest's store.
 pub(super) struct Guest {
     pub(super) host: Host,
@@ -35,9 +38,11 @@ impl Guest {
         let mut wasi = WasiCtx::builder();
         wasi.stdout(stdio.stdout()).stderr(stdio.stderr());
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
         Guest {
             memory: Memory { limit: host.function().limits.memory_bytes_max, ..Memory::default() },
-            table: ResourceTable::new(),
+            table,
             stopped: None,
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),

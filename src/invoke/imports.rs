@@ -1,8 +1,9 @@
 //! Names of what a component imports, read from its bytes.
 
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
 
-/// Full names of what a component imports. Executes nothing and compiles nothing.
+/// Full names of what a component imports and a host would have to give; names of types alone ask for nothing. Executes
+/// nothing and compiles nothing.
 pub fn imports(component: &[u8]) -> Result<Vec<String>, String> {
     let mut names = Vec::new();
     let mut depth = 0_u32;
@@ -16,7 +17,14 @@ pub fn imports(component: &[u8]) -> Result<Vec<String>, String> {
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
                     let import = import.map_err(|error| format!("its imports cannot be read: {error}"))?;
-                    names.push(import.name.name.to_owned());
+                    match import.ty {
+                        ComponentTypeRef::Type(_) => {}
+                        ComponentTypeRef::Module(_)
+                        | ComponentTypeRef::Func(_)
+                        | ComponentTypeRef::Value(_)
+                        | ComponentTypeRef::Instance(_)
+                        | ComponentTypeRef::Component(_) => names.push(import.name.name.to_owned()),
+                    }
                 }
             }
             _ => {}

@@ -44,7 +44,7 @@ impl GrantSet {
     }
 
     /// The first import that wants a grant which is not in this set, with the grant's name.
-    pub(super) fn missing<'a>(self, imports: &'a [String]) -> Option<(&'a str, &'static str)> {
+    pub(super) fn missing(self, imports: &[String]) -> Option<(&str, &'static str)> {
         imports.iter().find_map(|import| {
             let bit = GRANTED.iter().position(|(prefix, _)| import.starts_with(prefix))?;
             (!self.has(bit)).then_some((import.as_str(), GRANTED[bit].1))

@@ -7,10 +7,16 @@ use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{HeaderName, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
+use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::host::http::{REQUEST_BYTES_MAX, Requests, check_granted, is_hosts_own, normalise};
 use crate::host::{Answer, Effect, EffectError, Host, HttpRequest, HttpResponse, Place};
+
+/// Requests of one invocation whose bodies are held at once; the others wait.
+const IN_FLIGHT_MAX: usize = 8;
+/// Bytes of a body that a guest writes before it has to wait.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 type Sent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 
@@ -18,6 +24,7 @@ type Sent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Se
 pub(super) struct Outgoing {
     host: Host,
     requests: Requests,
+    in_flight: Arc<Semaphore>,
     /// Set when the guest called what it was not granted: the invocation ends, whatever the guest makes of the error.
     pub(super) not_permitted: Option<String>,
 }
@@ -25,7 +32,8 @@ pub(super) struct Outgoing {
 impl Outgoing {
     pub(super) fn new(host: &Host) -> Self {
         let requests = Requests::new(host.event_key(), host.function().id);
-        Outgoing { host: host.clone(), requests, not_permitted: None }
+        let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+        Outgoing { host: host.clone(), requests, in_flight, not_permitted: None }
     }
 
     /// The request but for its body. The connection is the URL's host, and a port or user is part of no name.
@@ -67,6 +75,10 @@ impl WasiHttpHooks for Outgoing {
         false
     }
 
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK_BYTES
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
@@ -82,7 +94,11 @@ impl WasiHttpHooks for Outgoing {
             return Box::new(std::future::ready(Err(self.refuse(head))));
         }
         let place = self.host.begin(Effect::Http(head.clone()));
-        Box::new(send(self.host.clone(), place, head, body))
+        let (host, in_flight) = (self.host.clone(), self.in_flight.clone());
+        Box::new(async move {
+            let _turn = in_flight.acquire().await.expect("the semaphore is never closed");
+            send(host, place, head, body).await
+        })
     }
 }
 

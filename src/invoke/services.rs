@@ -8,7 +8,7 @@ use super::bindings::wasi::config::store as config;
 use super::bindings::wasi::keyvalue::{atomics, batch, store};
 use super::bindings::wasi::logging::logging;
 use super::guest::Guest;
-use crate::host::{Answer, Effect, EffectError, LogLevel};
+use crate::host::{Answer, Effect, EffectError, KEY_BYTES_MAX, LogLevel};
 
 /// A key space that a guest has opened.
 pub struct Bucket {
@@ -52,6 +52,9 @@ fn refused<T>(answer: Answer) -> Result<Result<T, store::Error>> {
 
 impl store::Host for Guest {
     async fn open(&mut self, space: String) -> Result<Result<Handle, store::Error>> {
+        if space.len() > KEY_BYTES_MAX {
+            return Ok(Err(store::Error::NoSuchStore));
+        }
         // The first use tells whether it was granted: reading and writing are granted apart.
         Ok(Ok(self.table.push(Bucket { space, pages: Vec::new() })?))
     }

@@ -1,8 +1,6 @@
 //! Running a function on an event, and what is kept of it: `run` here, and later `replay` beside it.
 
 mod recording;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,3 +76,6 @@ pub async fn run(
         cold: invoked.cold,
     })
 }
+
+#[cfg(test)]
+mod tests;

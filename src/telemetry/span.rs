@@ -46,7 +46,7 @@ pub fn span_for(delivery: &Delivery) -> Span {
         tidegate.attempt = delivery.attempt,
         tidegate.deployment = delivery.deployment.number,
     );
-    set_parent(&span, remote(event.traceparent(), event.text(attribute::TRACESTATE)));
+    set_parent(&span, || remote(event.traceparent(), event.text(attribute::TRACESTATE)));
     span
 }
 
@@ -62,7 +62,7 @@ pub fn door_span(method: &http::Method, route: &str, headers: &HeaderMap) -> Spa
         messaging.system = "tidegate",
         messaging.operation.type = "send",
     );
-    set_parent(&span, of_headers(headers));
+    set_parent(&span, || of_headers(headers));
     span
 }
 
@@ -96,7 +96,9 @@ fn remote(traceparent: Option<&str>, tracestate: Option<&str>) -> Context {
     TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier)
 }
 
-fn set_parent(span: &Span, parent: Context) {
-    // It fails where no collector is set: then there is no trace to be part of.
-    let _ = span.set_parent(parent);
+fn set_parent(span: &Span, parent: impl FnOnce() -> Context) {
+    if !span.is_disabled() {
+        // It fails where no collector is set: then there is no trace to be part of.
+        let _ = span.set_parent(parent());
+    }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::schedule::ScheduleError;
 use crate::bus::{Bus, BusError, Incoming, PublishError};
 use crate::clock::Clock;
 use crate::deployment::{Secret, SecretError};
@@ -34,12 +33,6 @@ pub struct Intake {
 /// What ends a loop before it is told to stop: what only an operator can mend.
 #[derive(Debug, thiserror::Error)]
 pub enum TriggerError {
-    #[error("trigger {trigger}")]
-    Schedule {
-        trigger: String,
-        #[source]
-        source: ScheduleError,
-    },
     #[error("trigger {trigger}")]
     Secret {
         trigger: String,

@@ -1,13 +1,12 @@
 //! Guests for tests, built once for each test process and taken from the target folder after that.
 
+#[path = "../../src/scaffold/cargo.rs"]
+mod cargo;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-
-/// Set by cargo or a developer for the host's code; they must not reach the guests' build.
-const HOST_ONLY: [&str; 5] =
-    ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"];
 
 /// The guest of `tests/guests/hostile`: it does what the type of its event says.
 pub fn hostile() -> &'static [u8] {
@@ -21,29 +20,16 @@ pub fn handler_0_1_0() -> &'static [u8] {
 }
 
 fn build(package: &str) -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(cargo::has_wasm_target("rustc", root), "rustup target add {}", cargo::WASM_TARGET);
     let target = target_folder();
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--target",
-        "wasm32-wasip2",
-        "--profile",
-        "function",
-        "--package",
-        package,
-    ]);
-    cargo.arg("--target-dir").arg(&target).current_dir(env!("CARGO_MANIFEST_DIR"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PROFILE_")) {
-        cargo.env_remove(name);
-    }
-    for name in HOST_ONLY {
-        cargo.env_remove(name);
-    }
-    let status = cargo.status().expect("cargo runs");
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "--locked", "--profile", "function", "--package", package]);
+    command.args(["--target", cargo::WASM_TARGET]).arg("--target-dir").arg(&target).current_dir(root);
+    cargo::clean(&mut command);
+    let status = command.status().expect("cargo runs");
     assert!(status.success(), "the guest {package} does not build");
-    let file = target.join("wasm32-wasip2/function").join(format!("{package}.wasm"));
+    let file = target.join(cargo::WASM_TARGET).join("function").join(format!("{package}.wasm"));
     fs::read(&file).expect("cargo has built the guest")
 }
 

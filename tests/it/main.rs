@@ -1,4 +1,5 @@
 //! What Tidegate promises, tried from outside: a real process, HTTP and the command line.
 
+mod examples;
 mod support;
 mod tidy;

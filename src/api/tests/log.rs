@@ -100,6 +100,7 @@ impl Log {
         let failure = (verdict != StoredVerdict::Delivered)
             .then(|| Failure::new(crate::outcome::FailureKind::Rejected, "no such thing"));
         let invocation = Invocation {
+            sequence: self.attempts.len() as u64 + 1,
             id: InvocationId { position, function: id(function), round: number.0, attempt: number.1 },
             verdict,
             failure,
@@ -173,7 +174,9 @@ impl History for Log {
     async fn invocations(&self, query: InvocationQuery) -> Result<Vec<Invocation>, BusError> {
         let of_function = |attempt: &&Invocation| query.function.is_none_or(|function| attempt.id.function == function);
         let failed = |attempt: &&Invocation| !query.failed_only || attempt.failure.is_some();
-        Ok(self.attempts.iter().rev().filter(of_function).filter(failed).take(query.max).cloned().collect())
+        let before = |attempt: &&Invocation| query.before.is_none_or(|before| attempt.sequence < before);
+        let found = self.attempts.iter().rev().filter(of_function).filter(failed).filter(before);
+        Ok(found.take(query.max).cloned().collect())
     }
 
     async fn invocation(&self, id: &InvocationId) -> Result<Option<Invocation>, BusError> {

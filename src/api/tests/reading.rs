@@ -68,6 +68,7 @@ fn listings_are_in_log_order_and_name_the_position_that_they_are_true_at() {
 fn invocations_functions_deployments_and_dead_letters_have_stable_names() {
     check("/invocations", "/items/0/id", "2.gate.0.1".into());
     check("/invocations?failed=true", "/items/0/id", "1.gate.0.1".into());
+    check("/invocations?before=2", "/items/0/id", "1.gate.0.1".into());
     check("/invocations/1.gate.0.1", "/failure/kind", "rejected".into());
     check("/invocations/1.gate.0.1", "/outcome/kind", "dead-lettered".into());
     check("/invocations/1.gate.0.2", "/error/code", "not-found".into());

@@ -76,7 +76,7 @@ fn a_filter_is_told_by_its_clause_and_the_value_that_it_saw() {
         FINAL,
     );
     let log = Log::default().with(event("e-1", "com.other.sold")).deployed(1, vec![gate()]);
-    check(log, "filtered by type is com.shop.* (saw \"com.other.sold\")", FINAL);
+    check(log, "filtered by type is com.shop.* (saw type = \"com.other.sold\")", FINAL);
 }
 
 #[test]

@@ -30,57 +30,29 @@ pub struct EmbeddedHistory {
     source: Arc<Source>,
 }
 
-enum Source {
+/// What reads a log: a bus too, so that whoever has it can ask it.
+pub trait Reads: Send + Sync {
+    fn source(&self) -> &Arc<Source>;
+}
+
+impl Reads for EmbeddedHistory {
+    fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+}
+
+/// Where a log is read.
+pub enum Source {
     Live(Arc<Shared>),
     Folder(Log),
 }
 
 impl EmbeddedHistory {
-    pub(super) fn live(shared: Arc<Shared>) -> Self {
-        EmbeddedHistory { source: Arc::new(Source::Live(shared)) }
-    }
-
     /// Opens a project's folder for reading alone, whether or not a process serves it.
     pub fn open(path: &Path, blobs: Blobs) -> Result<Self, OpenError> {
         let folder = Folder::new(path);
         folder.check_readable()?;
         Ok(EmbeddedHistory { source: Arc::new(Source::Folder(Log::new(folder, blobs))) })
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        what: &'static str,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, BusError> {
-        let source = self.source.clone();
-        super::blocking(move || source.log().read(what, read)).await?
-    }
-
-    /// Reads events and the data that lies beside the log.
-    async fn events_of(
-        &self,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<Vec<Stored>> + Send + 'static,
-    ) -> Result<Vec<Accepted>, BusError> {
-        let source = self.source.clone();
-        super::blocking(move || {
-            let log = source.log();
-            log.read("read events", read)?.into_iter().map(|stored| log.with_data(stored)).collect()
-        })
-        .await?
-    }
-
-    async fn letters(
-        &self,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<Vec<(Invocation, DeadLetterState, Stored)>> + Send + 'static,
-    ) -> Result<Vec<DeadLetter>, BusError> {
-        let source = self.source.clone();
-        super::blocking(move || {
-            let log = source.log();
-            let with_data =
-                |(invocation, state, stored)| Ok(DeadLetter { invocation, state, event: log.with_data(stored)? });
-            log.read("read dead letters", read)?.into_iter().map(with_data).collect()
-        })
-        .await?
     }
 }
 
@@ -98,42 +70,80 @@ impl Source {
             Source::Folder(_) => None,
         }
     }
+
+    async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        what: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, BusError> {
+        let source = self.clone();
+        super::blocking(move || source.log().read(what, read)).await?
+    }
+
+    /// Reads events and the data that lies beside the log.
+    async fn events_of(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<Vec<Stored>> + Send + 'static,
+    ) -> Result<Vec<Accepted>, BusError> {
+        let source = self.clone();
+        super::blocking(move || {
+            let log = source.log();
+            log.read("read events", read)?.into_iter().map(|stored| log.with_data(stored)).collect()
+        })
+        .await?
+    }
+
+    async fn letters(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<Vec<(Invocation, DeadLetterState, Stored)>> + Send + 'static,
+    ) -> Result<Vec<DeadLetter>, BusError> {
+        let source = self.clone();
+        super::blocking(move || {
+            let log = source.log();
+            let with_data =
+                |(invocation, state, stored)| Ok(DeadLetter { invocation, state, event: log.with_data(stored)? });
+            log.read("read dead letters", read)?.into_iter().map(with_data).collect()
+        })
+        .await?
+    }
 }
 
 #[async_trait]
-impl History for EmbeddedHistory {
+impl<T: Reads> History for T {
     async fn tail(&self) -> Result<Position, BusError> {
-        self.read("read the tail", rows::tail).await
+        self.source().read("read the tail", rows::tail).await
     }
 
     async fn event_at(&self, position: Position) -> Result<Option<Accepted>, BusError> {
-        let source = self.source.clone();
+        let source = self.source().clone();
         let event = super::blocking(move || source.log().event(position)).await??;
         Ok(event.map(Arc::unwrap_or_clone))
     }
 
     async fn find(&self, text: &str, max: usize) -> Result<Vec<Accepted>, BusError> {
         let (from, to) = (text.to_owned(), format!("{text}{}", char::MAX));
-        self.events_of(move |db| {
-            db.prepare_cached(&format!(
-                "SELECT {ACCEPTED} FROM events WHERE position IN (
+        self.source()
+            .events_of(move |db| {
+                db.prepare_cached(&format!(
+                    "SELECT {ACCEPTED} FROM events WHERE position IN (
                      SELECT position FROM events WHERE id >= ?1 AND id < ?2
                      UNION SELECT position FROM aliases WHERE text >= ?1 AND text < ?2)
                  ORDER BY position DESC LIMIT ?3"
-            ))?
-            .query_map(params![from, to, sql(max as u64)], rows::accepted)?
-            .collect()
-        })
-        .await
+                ))?
+                .query_map(params![from, to, sql(max as u64)], rows::accepted)?
+                .collect()
+            })
+            .await
     }
 
     async fn events(&self, query: EventQuery) -> Result<Vec<Accepted>, BusError> {
-        self.events_of(move |db| events(db, &query)).await
+        self.source().events_of(move |db| events(db, &query)).await
     }
 
     async fn chain(&self, correlation: &str, max: usize) -> Result<Chain, BusError> {
         let chain = correlation.to_owned();
         let mut events = self
+            .source()
             .events_of(move |db| {
                 db.prepare_cached(&format!(
                     "SELECT {ACCEPTED} FROM events WHERE correlation = ? ORDER BY position LIMIT ?"
@@ -144,6 +154,7 @@ impl History for EmbeddedHistory {
             .await?;
         let chain = correlation.to_owned();
         let waiting = self
+            .source()
             .events_of(move |db| {
                 // The due time stands where an event of the log has the time that it was accepted.
                 db.prepare_cached(
@@ -161,7 +172,7 @@ impl History for EmbeddedHistory {
     }
 
     async fn attempts(&self, position: Position) -> Result<Vec<Invocation>, BusError> {
-        self.read("read attempts", move |db| {
+        self.source().read("read attempts", move |db| {
             // By the functions there are, so that one index serves this and a function's listing.
             db.prepare_cached(&format!(
                 "SELECT {INVOCATION} FROM invocations i WHERE i.function IN (SELECT id FROM functions) AND i.position = ?
@@ -174,40 +185,42 @@ impl History for EmbeddedHistory {
     }
 
     async fn invocations(&self, query: InvocationQuery) -> Result<Vec<Invocation>, BusError> {
-        self.read("read invocations", move |db| {
-            let before = sql(query.before.unwrap_or(u64::MAX));
-            let max = sql(query.max as u64);
-            let mut sql = format!("SELECT {INVOCATION} FROM invocations i WHERE i.sequence < ?1");
-            let function = query.function.map(|function| *function.as_bytes());
-            let mut values: Vec<&dyn ToSql> = vec![&before, &max];
-            if let Some(function) = &function {
-                sql.push_str(" AND i.function = ?3");
-                values.push(function);
-            }
-            if query.failed_only {
-                sql.push_str(" AND i.verdict <> 0");
-            }
-            sql.push_str(" ORDER BY i.sequence DESC LIMIT ?2");
-            db.prepare_cached(&sql)?.query_map(&values[..], invocation)?.collect()
-        })
-        .await
+        self.source()
+            .read("read invocations", move |db| {
+                let before = sql(query.before.unwrap_or(u64::MAX));
+                let max = sql(query.max as u64);
+                let mut sql = format!("SELECT {INVOCATION} FROM invocations i WHERE i.sequence < ?1");
+                let function = query.function.map(|function| *function.as_bytes());
+                let mut values: Vec<&dyn ToSql> = vec![&before, &max];
+                if let Some(function) = &function {
+                    sql.push_str(" AND i.function = ?3");
+                    values.push(function);
+                }
+                if query.failed_only {
+                    sql.push_str(" AND i.verdict <> 0");
+                }
+                sql.push_str(" ORDER BY i.sequence DESC LIMIT ?2");
+                db.prepare_cached(&sql)?.query_map(&values[..], invocation)?.collect()
+            })
+            .await
     }
 
     async fn invocation(&self, id: &InvocationId) -> Result<Option<Invocation>, BusError> {
         let id = *id;
-        self.read("read an invocation", move |db| {
-            db.prepare_cached(&format!(
-                "SELECT {INVOCATION} FROM invocations i
+        self.source()
+            .read("read an invocation", move |db| {
+                db.prepare_cached(&format!(
+                    "SELECT {INVOCATION} FROM invocations i
                  WHERE i.function = ? AND i.position = ? AND i.round = ? AND i.attempt = ?"
-            ))?
-            .query_row(params![id.function.as_bytes(), sql(id.position), id.round, id.attempt], invocation)
-            .optional()
-        })
-        .await
+                ))?
+                .query_row(params![id.function.as_bytes(), sql(id.position), id.round, id.attempt], invocation)
+                .optional()
+            })
+            .await
     }
 
     async fn recording(&self, id: &InvocationId) -> Result<Option<RecordingBytes>, BusError> {
-        let (id, source) = (*id, self.source.clone());
+        let (id, source) = (*id, self.source().clone());
         super::blocking(move || {
             let log = source.log();
             let found = log.read("read a recording", |db| recording(db, &id))?;
@@ -223,54 +236,59 @@ impl History for EmbeddedHistory {
     }
 
     async fn pending(&self, position: Position) -> Result<Vec<(FunctionId, PendingState)>, BusError> {
-        let source = self.source.clone();
+        let source = self.source().clone();
         super::blocking(move || super::status::pending(source.log(), source.shared(), position)).await?
     }
 
     async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError> {
-        self.letters(move |db| match function {
-            Some(function) => dead_letters(db, "d.function = ?2", params![sql(max as u64), function.as_bytes()]),
-            None => dead_letters(db, "true", [sql(max as u64)]),
-        })
-        .await
+        self.source()
+            .letters(move |db| match function {
+                Some(function) => dead_letters(db, "d.function = ?2", params![sql(max as u64), function.as_bytes()]),
+                None => dead_letters(db, "true", [sql(max as u64)]),
+            })
+            .await
     }
 
     async fn dead_letter(&self, function: FunctionId, position: Position) -> Result<Option<DeadLetter>, BusError> {
         let which = "d.function = ?2 AND d.position = ?3";
-        let found =
-            self.letters(move |db| dead_letters(db, which, params![1, function.as_bytes(), sql(position)])).await?;
+        let found = self
+            .source()
+            .letters(move |db| dead_letters(db, which, params![1, function.as_bytes(), sql(position)]))
+            .await?;
         Ok(found.into_iter().next())
     }
 
     async fn deployments(&self) -> Result<Vec<StoredDeployment>, BusError> {
-        self.read("read deployments", |db| {
-            db.prepare_cached("SELECT body, position, at, cause FROM deployments ORDER BY number")?
-                .query_map([], |row| {
-                    Ok(StoredDeployment {
-                        deployment: rows::json(row, 0)?,
-                        position: rows::unsigned(row, 1)?,
-                        at: rows::time(row, 2)?,
-                        cause: rows::json(row, 3)?,
-                    })
-                })?
-                .collect()
-        })
-        .await
+        self.source()
+            .read("read deployments", |db| {
+                db.prepare_cached("SELECT body, position, at, cause FROM deployments ORDER BY number")?
+                    .query_map([], |row| {
+                        Ok(StoredDeployment {
+                            deployment: rows::json(row, 0)?,
+                            position: rows::unsigned(row, 1)?,
+                            at: rows::time(row, 2)?,
+                            cause: rows::json(row, 3)?,
+                        })
+                    })?
+                    .collect()
+            })
+            .await
     }
 
     async fn judged(&self, function: FunctionId) -> Result<Vec<JudgedRange>, BusError> {
-        self.read("read who judged", move |db| {
-            db.prepare_cached("SELECT position, deployment FROM judged WHERE function = ? ORDER BY position")?
-                .query_map([function.as_bytes()], |row| {
-                    Ok(JudgedRange { from: rows::unsigned(row, 0)?, deployment: rows::unsigned(row, 1)? })
-                })?
-                .collect()
-        })
-        .await
+        self.source()
+            .read("read who judged", move |db| {
+                db.prepare_cached("SELECT position, deployment FROM judged WHERE function = ? ORDER BY position")?
+                    .query_map([function.as_bytes()], |row| {
+                        Ok(JudgedRange { from: rows::unsigned(row, 0)?, deployment: rows::unsigned(row, 1)? })
+                    })?
+                    .collect()
+            })
+            .await
     }
 
     async fn functions(&self) -> Result<Vec<FunctionStatus>, BusError> {
-        let source = self.source.clone();
+        let source = self.source().clone();
         super::blocking(move || super::status::functions(source.log(), source.shared())).await?
     }
 }

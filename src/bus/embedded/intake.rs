@@ -150,7 +150,7 @@ impl Group<'_> {
 
     /// What follows from every event that has got a position.
     fn appended(&mut self, position: Position, event: Event, origin: Origin, hops: u32) -> rusqlite::Result<()> {
-        for text in aliases(&event) {
+        for text in event::aliases(&event) {
             self.db
                 .prepare_cached("INSERT OR IGNORE INTO aliases (text, position) VALUES (?, ?)")?
                 .execute(params![text, sql(position)])?;
@@ -183,11 +183,6 @@ impl Group<'_> {
         self.due = Some(self.due.map_or(due, |known| known.min(due)));
         Ok(())
     }
-}
-
-/// Other texts that an event is known by.
-fn aliases(_event: &Event) -> Vec<String> {
-    Vec::new()
 }
 
 /// A batch at the door: all of it is accepted, or nothing.

@@ -45,6 +45,7 @@ pub use folder::OpenError;
 pub use history::EmbeddedHistory;
 
 use self::folder::Folder;
+use self::history::{Reads, Source};
 use self::intake::Publish;
 use self::log::{Log, lock};
 use self::operate::{Activate, Cursors, DropLetters, Redrive};
@@ -84,7 +85,7 @@ pub struct Embedded(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    history: EmbeddedHistory,
+    source: Arc<Source>,
     project: Uuid,
     writer: Mutex<Option<JoinHandle<()>>>,
     others: Mutex<Vec<JoinHandle<()>>>,
@@ -122,7 +123,7 @@ impl Embedded {
             }),
         ];
         Ok(Embedded(Arc::new(Inner {
-            history: EmbeddedHistory::live(shared.clone()),
+            source: Arc::new(Source::Live(shared.clone())),
             shared,
             project,
             writer: Mutex::new(Some(thread("bus-writer", move || writer.run()))),
@@ -136,17 +137,10 @@ impl Embedded {
         self.0.project
     }
 
-    /// Reads what this bus writes, and where its deliveries stand.
-    pub fn history(&self) -> EmbeddedHistory {
-        self.0.history.clone()
-    }
-
-    /// Waits until the disk has failed, and tells how. From then on nothing is written: the process must end.
-    pub async fn failed(&self) -> String {
-        let mut failed = self.0.shared.failed.subscribe();
-        match failed.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => std::future::pending().await,
+    /// Waits until the disk has failed. From then on nothing is written: the process must end.
+    pub async fn failed(&self) {
+        if self.0.shared.failed.subscribe().wait_for(|failed| *failed).await.is_err() {
+            std::future::pending().await
         }
     }
 
@@ -156,6 +150,12 @@ impl Embedded {
             request.failed(shared, Fault::Closed);
         }
         answer.await.map_err(|_| BusError::Closed)
+    }
+}
+
+impl Reads for Embedded {
+    fn source(&self) -> &Arc<Source> {
+        &self.0.source
     }
 }
 
@@ -319,7 +319,7 @@ impl Bus for Embedded {
         let _ = shared.inbox.submit(Box::new(Cursors(cursors)));
         let inner = self.0.clone();
         blocking(move || inner.stop()).await?;
-        if shared.failed.borrow().is_none() {
+        if !*shared.failed.borrow() {
             let reset = shared.starts.reset();
             reset.map_err(|source| BusError::Store { what: "clear the starts", source: Box::new(source) })?;
         }

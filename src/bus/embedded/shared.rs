@@ -28,8 +28,8 @@ pub(super) struct Shared {
     pub reader: ReaderSignal,
     pub active: watch::Sender<Option<Arc<Deployment>>>,
     pub commits: watch::Sender<u64>,
-    /// Why the writer stopped.
-    pub failed: watch::Sender<Option<String>>,
+    /// Whether the disk failed, and the writer stopped.
+    pub failed: watch::Sender<bool>,
     /// The last position that is durable.
     pub tail: AtomicU64,
     /// How far the log was read and offered to functions that do not lag.
@@ -55,7 +55,7 @@ impl Shared {
             reader: ReaderSignal::default(),
             active: watch::Sender::new(None),
             commits: watch::Sender::new(0),
-            failed: watch::Sender::new(None),
+            failed: watch::Sender::new(false),
             tail: AtomicU64::new(0),
             read: AtomicU64::new(0),
             queues: RwLock::default(),

@@ -23,9 +23,8 @@ impl OnDisk {
 
 impl Storage for OnDisk {
     fn open(&self, clock: Clock) -> (Arc<dyn Bus>, Arc<dyn History>) {
-        let bus = self.try_open(clock).unwrap();
-        let history = bus.history();
-        (Arc::new(bus), Arc::new(history))
+        let bus = Arc::new(self.try_open(clock).unwrap());
+        (bus.clone(), bus)
     }
 }
 

@@ -382,7 +382,7 @@ impl Writer {
             self.fail(group, &Fault::Store(error.clone()));
         }
         self.shared.stop_deliveries();
-        self.shared.failed.send_replace(Some(error.to_string()));
+        self.shared.failed.send_replace(true);
     }
 
     /// The checkpoint thread moves what it can while this one writes; when that never catches up, this one waits for it.

@@ -115,9 +115,7 @@ fn component(item: &Item<'_>, grants: &Grants, configured: bool) -> Option<Compo
         _ => match item.sources().file(text) {
             Ok(bytes) => (ComponentRef::Path(text.to_owned()), bytes),
             Err(error) => {
-                let built = text.split('/').any(|part| part == "target");
-                let hint = if built { "; build it with `tidegate build`" } else { "" };
-                item.error(format!("cannot read the component {text}: {error}{hint}"));
+                item.error(format!("cannot read the component {text}: {error}"));
                 return None;
             }
         },

@@ -1,7 +1,6 @@
 //! The project file, `tidegate.toml`: every problem at once, with key and line.
 
 mod config;
-mod cron;
 mod emits;
 mod function;
 mod json;
@@ -14,7 +13,6 @@ mod units;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use toml::de::DeTable;
 
@@ -71,20 +69,10 @@ pub enum BusSettings {
 }
 
 /// Limits of the project as a whole; each function has its own beside.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProjectLimits {
     /// Live instances at once, which bounds memory; none: the engine's default.
     pub invocations_max: Option<u32>,
-    /// Bytes that the project's folder may take before intake is refused; none: the disk's size.
-    pub disk_bytes_max: Option<u64>,
-    /// How long the same event is known as a duplicate.
-    pub dedupe: Duration,
-}
-
-impl Default for ProjectLimits {
-    fn default() -> Self {
-        ProjectLimits { invocations_max: None, disk_bytes_max: None, dedupe: Duration::from_secs(7 * 24 * 60 * 60) }
-    }
 }
 
 /// What a manifest names beside itself, read by the caller.

@@ -106,8 +106,18 @@ impl<'a> Item<'a> {
         Some(text)
     }
 
-    /// Text that may name variables. An unset one is a warning.
+    /// Text that names at least one variable: what is written here is kept by every deployment, and a secret must not be.
     pub fn secret(&self) -> Option<Secret> {
+        let secret = self.resolvable()?;
+        if secret.variables().is_empty() {
+            self.error("stands here in clear, and deployments would keep it; set a variable and write ${env:NAME}");
+            return None;
+        }
+        Some(secret)
+    }
+
+    /// Text that may name variables. An unset one is a warning.
+    pub fn resolvable(&self) -> Option<Secret> {
         let DeValue::String(text) = self.value else { return self.expected("text in quotes") };
         if let Err(problem) = well_formed(text) {
             self.error(problem);

@@ -11,9 +11,6 @@ use crate::deployment::{Connection, Secret};
 
 const HOOKS_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7118);
 const API_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7117);
-const DEDUPE_MAX: Duration = Duration::from_secs(400 * 24 * 60 * 60);
-/// A log of less holds no event worth the name.
-const DISK_BYTES_MIN: u64 = 1024 * 1024;
 
 /// Headers of the connection itself, which HTTP sets (RFC 9110, 7.6.1).
 const HEADERS_RESERVED: [&str; 10] = [
@@ -28,6 +25,10 @@ const HEADERS_RESERVED: [&str; 10] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// What the name of a header that carries a secret has in it.
+const HEADERS_SECRET: [&str; 9] =
+    ["auth", "cookie", "token", "api-key", "apikey", "access-key", "secret", "password", "credential"];
 
 /// Reads text once: the second time it is a problem.
 pub(super) fn unique<'a>(seen: &mut BTreeSet<String>, item: &Item<'a>, value: String) -> Option<String> {
@@ -110,7 +111,7 @@ pub(super) fn bus(table: &mut Table<'_>) -> Option<BusSettings> {
         if let Some(item) = kind {
             item.error("this version runs the embedded bus only; write kind = \"embedded\"");
         }
-        let url = table.need("url", |item| item.secret());
+        let url = table.need("url", |item| server(&item));
         let stream = table.maybe("stream", |item| item.filled()).map(str::to_owned);
         let replicas = table.maybe("replicas", |item| item.integer_u32(1..=5)).unwrap_or(1);
         let credentials = table.maybe("credentials", |item| item.secret());
@@ -119,15 +120,8 @@ pub(super) fn bus(table: &mut Table<'_>) -> Option<BusSettings> {
 }
 
 pub(super) fn limits(table: &mut Table<'_>) -> ProjectLimits {
-    let read = |table: &mut Table<'_>| {
-        let default = ProjectLimits::default();
-        ProjectLimits {
-            invocations_max: table.maybe("invocations_max", |item| item.integer_u32(1..=100_000)),
-            disk_bytes_max: table.maybe("disk_max", |item| bytes(&item, DISK_BYTES_MIN, u64::MAX, "1MiB or more")),
-            dedupe: table
-                .maybe("dedupe", |item| period(&item, Duration::from_secs(1), DEDUPE_MAX))
-                .unwrap_or(default.dedupe),
-        }
+    let read = |table: &mut Table<'_>| ProjectLimits {
+        invocations_max: table.maybe("invocations_max", |item| item.integer_u32(1..=100_000)),
     };
     table.maybe("limits", |item| item.table(read)).unwrap_or_default()
 }
@@ -173,7 +167,9 @@ fn connection(table: &mut Table<'_>) -> Option<Connection> {
         if HEADERS_RESERVED.contains(&name.as_str()) {
             item.error(format!("{key:?} is set by HTTP itself; leave it out"));
         }
-        Some((name, item.secret()?))
+        let secret = HEADERS_SECRET.iter().any(|part| name.contains(part));
+        let value = if secret { item.secret() } else { item.resolvable() }?;
+        Some((name, value))
     };
     let headers = table.take("headers").and_then(|item| {
         let headers = item.entries(read)?;
@@ -186,6 +182,12 @@ fn connection(table: &mut Table<'_>) -> Option<Connection> {
     });
     let private = table.maybe("private", |item| item.boolean()).unwrap_or(false);
     Some(Connection { url: url?, headers: headers.unwrap_or_default(), private })
+}
+
+/// The address of a server of messages. A user or a token in it is a secret.
+pub(super) fn server(item: &Item<'_>) -> Option<Secret> {
+    let secret = item.value().as_str().is_some_and(|text| text.contains('@'));
+    if secret { item.secret() } else { item.resolvable() }
 }
 
 /// `http` or `https`, a host, perhaps a port and a path; nothing that a request would carry elsewhere.

@@ -92,7 +92,7 @@ fn a_project_of_one_name_has_defaults_that_face_no_network() {
     assert_eq!(manifest.listen.hooks.to_string(), "127.0.0.1:7118");
     assert_eq!(manifest.listen.api.to_string(), "127.0.0.1:7117");
     assert_eq!(manifest.bus, BusSettings::Embedded);
-    assert_eq!(manifest.limits.dedupe, Duration::from_secs(7 * 86_400));
+    assert_eq!(manifest.limits, ProjectLimits::default());
 }
 
 #[test]
@@ -198,11 +198,9 @@ fn a_project_is_checked_whole() {
     "#]],
     );
     check_project(
-        "[limits]\ndisk_max = \"2GB\"\ndedupe = \"7 days\"\ninvocations_max = 0\n",
+        "[limits]\ninvocations_max = 0\n",
         expect![[r#"
-        tidegate.toml:3: error: limits.disk_max: "2GB" is no size; write one like 64KiB, 64MiB or 2GiB
-        tidegate.toml:4: error: limits.dedupe: "7 days" is no length of time; write one like 250ms, 15s, 2m, 1h or 7d
-        tidegate.toml:5: error: limits.invocations_max: 0 is out of range; write a whole number from 1 to 100000
+        tidegate.toml:3: error: limits.invocations_max: 0 is out of range; write a whole number from 1 to 100000
     "#]],
     );
     check_project(
@@ -353,9 +351,10 @@ fn a_function_is_checked_whole() {
         "#]],
     );
     check_function(
-        "match = { subject = \"a*\", source = 3 }\n",
+        "match = { subject = \"a*\", source = 3, type = \"a*b*\" }\n",
         expect![[r#"
         tidegate.toml:6: error: function[0].match.source: is a whole number; write text in quotes
+        tidegate.toml:6: error: function[0].match.type: "a*b*" is no pattern; write a text, perhaps with one * at its end
     "#]],
     );
     check_function(
@@ -431,7 +430,7 @@ fn a_component_is_had_and_its_imports_are_granted() {
     check(
         &function("target/wasm32-wasip2/release/a.wasm"),
         expect![[r#"
-        tidegate.toml:5: error: function[0].component: cannot read the component target/wasm32-wasip2/release/a.wasm: no such file; build it with `tidegate build`
+        tidegate.toml:5: error: function[0].component: cannot read the component target/wasm32-wasip2/release/a.wasm: no such file
     "#]],
     );
     check(
@@ -549,6 +548,63 @@ fn a_problem_is_json_with_stable_keys() {
     let (_, problems) = Manifest::parse("name = 1", &Folder);
     expect![[r#"[{"severity":"error","key":"name","line":1,"message":"is a whole number; write text in quotes"}]"#]]
         .assert_eq(&serde_json::to_string(&problems).unwrap());
+}
+
+#[test]
+fn a_secret_that_stands_in_clear_is_refused() {
+    check_project(
+        "[listen]\n[[listen.token]]\nname = \"ci\"\nsecret = \"hunter2\"\nscope = \"read\"\n\
+         [[trigger.webhook]]\npath = \"/a\"\nsender = \"github\"\nsecret = [\"${env:NEW}\", \"old\"]\n\
+         [[trigger.webhook]]\npath = \"/b\"\nsender = \"s3\"\ntoken = \"hunter2\"\n\
+         [[trigger.bucket]]\nbucket = \"b\"\naccess_key = \"a\"\nsecret_key = \"b\"\n\
+         [[trigger.queue]]\nkind = \"nats\"\nurl = \"nats://me:hunter2@a\"\nstream = \"s\"\nsubject = \"t\"\ntype = \"com.acme.a\"\n",
+        expect![[r#"
+            tidegate.toml:5: error: listen.token[0].secret: stands here in clear, and deployments would keep it; set a variable and write ${env:NAME}
+            tidegate.toml:10: error: trigger.webhook[0].secret[1]: stands here in clear, and deployments would keep it; set a variable and write ${env:NAME}
+            tidegate.toml:14: error: trigger.webhook[1].token: stands here in clear, and deployments would keep it; set a variable and write ${env:NAME}
+            tidegate.toml:17: error: trigger.bucket[0].access_key: stands here in clear, and deployments would keep it; set a variable and write ${env:NAME}
+            tidegate.toml:18: error: trigger.bucket[0].secret_key: stands here in clear, and deployments would keep it; set a variable and write ${env:NAME}
+            tidegate.toml:21: error: trigger.queue[0].url: stands here in clear, and deployments would keep it; set a variable and write ${env:NAME}
+        "#]],
+    );
+    check_project(
+        "[connections.a]\nurl = \"https://a\"\n[connections.a.headers]\nAuthorization = \"Bearer x\"\ncookie = \"x\"\n\
+         X-Api-Key = \"x\"\nprivate-token = \"x\"\naccept = \"application/json\"\nx-access-key = \"${env:KEY}\"\n",
+        expect![[r#"
+            tidegate.toml:5: error: connections.a.headers.Authorization: stands here in clear, and deployments would keep it; set a variable and write ${env:NAME}
+            tidegate.toml:6: error: connections.a.headers.cookie: stands here in clear, and deployments would keep it; set a variable and write ${env:NAME}
+            tidegate.toml:7: error: connections.a.headers.X-Api-Key: stands here in clear, and deployments would keep it; set a variable and write ${env:NAME}
+            tidegate.toml:8: error: connections.a.headers.private-token: stands here in clear, and deployments would keep it; set a variable and write ${env:NAME}
+        "#]],
+    );
+}
+
+#[test]
+fn the_reference_has_every_key_that_is_known_and_no_other() {
+    let reference = include_str!("../../../docs/project-file.md");
+    let told: BTreeSet<&str> =
+        reference.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    // A key that is like none is answered with the keys that are known beside it.
+    let tables = "[trigger]\n[listen]\n[[listen.token]]\n[bus]\n[limits]\n[connections.NAME]\n[[trigger.webhook]]\n\
+                  [[trigger.schedule]]\n[trigger.schedule.emit]\n[[trigger.bucket]]\n[[trigger.queue]]\n[[function]]\n\
+                  [function.grants]\n[function.grants.keyvalue]\n[function.limits]\n[function.retry]\n[function.order]\n";
+    let probe = "0123456789012345 = 0\n";
+    let text = format!("{probe}{}", tables.lines().map(|table| format!("{table}\n{probe}")).collect::<String>());
+    let (_, problems) = Manifest::parse(&text, &Folder);
+    let mut known = BTreeSet::new();
+    for problem in problems {
+        let Some((_, beside)) = problem.message.split_once("known here: ") else { continue };
+        let table = problem.key.rsplit_once('.').map(|(table, _)| format!("{}.", table.replace("[0]", "")));
+        known.extend(beside.split(", ").map(|key| format!("{}{key}", table.as_deref().unwrap_or_default())));
+    }
+    // Those that hold nothing but others need no line of their own.
+    for table in ["listen", "bus", "limits", "connections", "trigger", "function"] {
+        assert!(known.remove(table), "{table}");
+    }
+    for kind in ["webhook", "schedule", "bucket", "queue"] {
+        assert!(known.remove(&format!("trigger.{kind}")), "{kind}");
+    }
+    assert_eq!(known.iter().map(String::as_str).collect::<BTreeSet<_>>(), told);
 }
 
 #[test]

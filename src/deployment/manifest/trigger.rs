@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::json;
 use super::read::{Item, Table};
-use super::settings::{base_url, period, unique};
-use super::{cron, json};
+use super::settings::{base_url, period, server, unique};
 use crate::deployment::catalogue::{Author, event_type, full_type};
 use crate::deployment::{
-    BucketTrigger, MissedTicks, Proof, QueueKind, QueueTrigger, ScheduleTrigger, Secret, Sender, Trigger,
-    WebhookTrigger,
+    BucketTrigger, MissedTicks, Proof, QueueKind, QueueTrigger, Schedule, ScheduleTrigger, Secret, Sender, Trigger,
+    WebhookTrigger, time_zone,
 };
 
 const POLL_DEFAULT: Duration = Duration::from_secs(15);
@@ -114,8 +114,10 @@ fn path(text: &str) -> Result<String, String> {
 }
 
 fn schedule(table: &mut Table<'_>) -> Option<Trigger> {
-    let cron = table.need("cron", |item| item.checked(cron::cron));
-    let timezone = table.maybe("timezone", |item| item.checked(timezone)).unwrap_or_else(|| "UTC".to_owned());
+    let zone = |item: Item<'_>| item.checked(|name| time_zone(name).map_err(|error| error.to_string()));
+    let zone = table.maybe("timezone", zone).unwrap_or(chrono_tz::UTC);
+    let schedule = |item: Item<'_>| item.checked(|cron| Schedule::new(cron, zone).map_err(|error| error.to_string()));
+    let schedule = table.need("cron", schedule);
     let choices = [("one", MissedTicks::One), ("all", MissedTicks::All), ("none", MissedTicks::None)];
     let missed = table.maybe("missed", |item| item.choice(&choices)).unwrap_or_default();
     let emit = |table: &mut Table<'_>| {
@@ -125,12 +127,7 @@ fn schedule(table: &mut Table<'_>) -> Option<Trigger> {
         Some((ty?, subject, data))
     };
     let (ty, subject, data) = table.need("emit", |item| item.table(emit).flatten())?;
-    Some(Trigger::Schedule(ScheduleTrigger { cron: cron?, timezone, missed, ty, subject, data }))
-}
-
-fn timezone(text: &str) -> Result<String, String> {
-    let error = |_| format!("{text:?} is no time zone; write an IANA name, like Europe/Berlin or UTC");
-    text.parse::<chrono_tz::Tz>().map(|_| text.to_owned()).map_err(error)
+    Some(Trigger::Schedule(ScheduleTrigger { schedule: schedule?, missed, ty, subject, data }))
 }
 
 /// A type that a trigger may make: not one that is decided by functions, or said by Tidegate itself.
@@ -166,7 +163,7 @@ fn bucket(table: &mut Table<'_>) -> Option<Trigger> {
 
 fn queue(table: &mut Table<'_>) -> Option<Trigger> {
     let kind = table.need("kind", |item| item.choice(&[("nats", QueueKind::Nats)]));
-    let url = table.need("url", |item| item.secret());
+    let url = table.need("url", |item| server(&item));
     let stream = table.need("stream", |item| item.filled()).map(str::to_owned);
     let subject = table.need("subject", |item| item.filled()).map(str::to_owned);
     let ty = table.need("type", |item| item.checked(emitted));

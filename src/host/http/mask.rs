@@ -23,7 +23,7 @@ impl Mask {
         let mut forms = BTreeSet::new();
         for secret in secrets.into_iter().filter(|secret| secret.len() >= SECRET_BYTES_MIN) {
             let quoted = serde_json::Value::from(secret.as_str()).to_string();
-            forms.insert(quoted[1..quoted.len() - 1].as_bytes().to_vec());
+            forms.insert(quoted.as_bytes()[1..quoted.len() - 1].to_vec());
             forms.insert(form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>().into_bytes());
             forms.insert(base64::engine::general_purpose::STANDARD.encode(&secret).into_bytes());
             forms.insert(secret.into_bytes());

@@ -9,6 +9,7 @@ mod idempotency;
 mod mask;
 mod path;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -24,6 +25,9 @@ use crate::deployment::Function;
 pub const REQUEST_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Body of an answer.
 pub const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bodies of all the answers to one invocation.
+pub const RESPONSES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Headers that belong to one hop and so to the host.
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -53,13 +57,26 @@ pub fn check_granted(function: &Function, connection: &str) -> Result<(), Effect
     )))
 }
 
-/// Sends the request to its connection and answers with what came back, secrets masked.
-pub(super) async fn answer(connections: &Connections, function: &Function, request: &HttpRequest) -> Answer {
+/// Sends the request to its connection and answers with what came back, secrets masked. `received`: bytes that this
+/// invocation was answered so far.
+pub(super) async fn answer(
+    connections: &Connections,
+    function: &Function,
+    received: &AtomicUsize,
+    request: &HttpRequest,
+) -> Answer {
     if let Err(error) = check_granted(function, &request.connection) {
         return Answer::Failed(error);
     }
-    match send(connections, request).await {
-        Ok(response) => Answer::Http(response),
+    let sent = match received.load(Ordering::Relaxed) >= RESPONSES_BYTES_MAX {
+        true => Err(format!("an invocation is answered at most {RESPONSES_BYTES_MAX} bytes in all")),
+        false => send(connections, request).await,
+    };
+    match sent {
+        Ok(response) => {
+            received.fetch_add(response.body.len(), Ordering::Relaxed);
+            Answer::Http(response)
+        }
         Err(reason) => Answer::Failed(EffectError::Refused(format!("connection {}: {reason}", request.connection))),
     }
 }

@@ -5,6 +5,7 @@ mod keys;
 mod log;
 mod time;
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 pub use keys::{KEY_BYTES_MAX, KEYS_READ_MAX, VALUE_BYTES_MAX, WRITES_MAX};
@@ -28,6 +29,8 @@ pub(super) struct Live {
     elapsed: Elapsed,
     chance: Mutex<Chance>,
     keys: Mutex<Keys>,
+    /// Bytes that HTTP requests were answered.
+    received: AtomicUsize,
 }
 
 impl Live {
@@ -42,6 +45,7 @@ impl Live {
             elapsed: Elapsed::default(),
             chance: Mutex::new(Chance::new(event_key, delivery.function)),
             keys: Mutex::default(),
+            received: AtomicUsize::new(0),
         }
     }
 
@@ -70,7 +74,9 @@ impl Live {
                 Answer::Pairs(config.iter().map(|(key, value)| (key.clone(), value.text.clone())).collect())
             }
             Effect::Log { level, context, message } => log::write(self.function(), *level, context, message),
-            Effect::Http(request) => http::answer(&self.world.connections(), self.function(), request).await,
+            Effect::Http(request) => {
+                http::answer(&self.world.connections(), self.function(), &self.received, request).await
+            }
         };
         Ok(answer)
     }

@@ -20,6 +20,7 @@ pub fn of(name: &str, payload: &Payload) -> Facts {
             ("repo", "/repository/full_name"),
             ("repo_url", "/repository/html_url"),
             ("actor", "/sender/login"),
+            ("default_branch", "/repository/default_branch"),
         ],
     );
     match name {
@@ -122,7 +123,7 @@ fn table(name: &str) -> &'static [(&'static str, &'static str)] {
             ("ref", "/ref"),
             ("commit", "/commit_oid"),
         ],
-        "repository" => &[("default_branch", "/repository/default_branch"), ("owner", "/repository/owner/login")],
+        "repository" => &[("owner", "/repository/owner/login")],
         "ping" => &[("hook_id", "/hook_id"), ("zen", "/zen")],
         _ => &[],
     }
@@ -145,7 +146,6 @@ fn push(facts: &mut Facts, payload: &Payload) {
             ("forced", "/forced"),
             ("head_commit", "/head_commit/id"),
             ("pusher", "/pusher/name"),
-            ("default_branch", "/repository/default_branch"),
         ],
     );
     let (kind, name) = payload.text_at("/ref").map(git::split_ref).unzip();
@@ -158,7 +158,7 @@ fn push(facts: &mut Facts, payload: &Payload) {
 
 /// `create` and `delete` name a ref without `refs/`, and no commit.
 fn ref_change(facts: &mut Facts, payload: &Payload, name: &str) {
-    take(facts, payload, &[("ref_kind", "/ref_type"), ("commit", "/sha"), ("default_branch", "/master_branch")]);
+    take(facts, payload, &[("ref_kind", "/ref_type"), ("commit", "/sha")]);
     facts.insert("ref_name".into(), payload.text_at("/ref").map(|name| git::split_ref(name).1).into());
     facts.insert("change".into(), if name == "create" { "created" } else { "deleted" }.into());
 }

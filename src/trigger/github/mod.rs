@@ -166,7 +166,7 @@ fn sequence(name: &str, payload: &Payload) -> Option<String> {
     time_text(&payload.at(pointer)).and_then(|time| time_sequence(&time))
 }
 
-/// What an event is about, within its repository, and the partition key: what orders it with others.
+/// What an event is about (a ref, a change, a check), and the partition key: what orders it with others.
 fn place(name: &str, facts: &Facts, payload: &Payload) -> (Option<String>, Option<String>) {
     let text = |fact: &str| facts.get(fact).and_then(Value::as_str).filter(|text| !text.is_empty());
     let id_at = |pointer: &str| payload.value.pointer(pointer).and_then(Value::as_u64);
@@ -176,8 +176,8 @@ fn place(name: &str, facts: &Facts, payload: &Payload) -> (Option<String>, Optio
         (repo, _) => repo.map(str::to_owned),
     };
     let by_commit = |subject: Option<String>| (subject, keyed("@", text("head_sha").or(text("sha"))));
-    if let Some(number) = facts.get("number").and_then(Value::as_u64) {
-        return (Some(format!("pull/{number}")), keyed("#", Some(&number.to_string())));
+    if let Some(number) = facts.get("number").and_then(Value::as_u64).map(|number| number.to_string()) {
+        return (keyed("/pull/", Some(&number)), keyed("#", Some(&number)));
     }
     match name {
         "push" => (text("ref").map(str::to_owned), keyed(":", text("ref"))),

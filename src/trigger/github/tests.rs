@@ -63,7 +63,7 @@ fn changes_have_the_words_of_cdevents() {
     let change =
         |action: &str, merged: Value| json!({ "action": action, "pull_request": { "number": 2, "merged": merged } });
     let check = |action: &str, merged: Value, ty: &str| {
-        check("pull_request", change(action, merged), ty, "pull/2", "acme/app#2");
+        check("pull_request", change(action, merged), ty, "acme/app/pull/2", "acme/app#2");
     };
     check("opened", json!(false), "dev.cdevents.change.created.0.4.0");
     check("synchronize", json!(false), "dev.cdevents.change.updated.0.3.0");
@@ -132,7 +132,7 @@ fn cdevents_data_repeats_the_attributes_as_the_binding_says() {
         "timestamp": "2019-05-15T15:20:33Z" });
     assert_eq!(data["context"], context);
     let content = json!({ "repository": { "id": "acme/app" } });
-    assert_eq!(data["subject"], json!({ "id": "pull/2", "source": event.source, "content": content }));
+    assert_eq!(data["subject"], json!({ "id": "acme/app/pull/2", "source": event.source, "content": content }));
     assert_eq!(data["payload"], with_repository(body));
     assert_eq!(event.time.as_deref(), Some("2019-05-15T15:20:33Z"));
 }

@@ -4,15 +4,11 @@
 //! planned instant, so a tick that is published twice is one event. The log is the only state: the last tick in it says
 //! what was missed. A trigger that is new, or whose cron, zone or event was changed, starts now.
 
-mod cron;
-
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-
-pub use cron::{Schedule, ScheduleError};
 
 use super::intake::{Intake, Taken, TriggerError, backoff};
 use crate::bus::{BusError, EventQuery, History};
@@ -29,8 +25,6 @@ const LOOK_BACK_MAX: usize = 200;
 /// Publishes the ticks of `trigger` until it is told to stop.
 pub async fn run(trigger: ScheduleTrigger, intake: Intake, history: Arc<dyn History>) -> Result<(), TriggerError> {
     let name = name(&trigger);
-    let schedule = Schedule::parse(&trigger.cron, &trigger.timezone)
-        .map_err(|source| TriggerError::Schedule { trigger: name.clone(), source })?;
     let mut failures = 0;
     let mut told = loop {
         match last_tick(&trigger, history.as_ref()).await {
@@ -45,12 +39,12 @@ pub async fn run(trigger: ScheduleTrigger, intake: Intake, history: Arc<dyn Hist
     };
     loop {
         let now = intake.clock.now();
-        let ticks = schedule.due(told, now, trigger.missed).into_iter().map(|planned| tick(&trigger, planned));
+        let ticks = trigger.schedule.due(told, now, trigger.missed).into_iter().map(|planned| tick(&trigger, planned));
         if intake.publish(&name, ticks.collect()).await? == Taken::Stopped {
             return Ok(());
         }
         told = told.max(now);
-        let next = schedule.next_after(told).map(|next| next.since(intake.clock.now()));
+        let next = trigger.schedule.next_after(told).map(|next| next.since(intake.clock.now()));
         if intake.stopped_within(next.unwrap_or(LOOK_AFTER_MAX).min(LOOK_AFTER_MAX)).await {
             return Ok(());
         }
@@ -78,7 +72,8 @@ fn tick(trigger: &ScheduleTrigger, planned: Timestamp) -> Event {
 fn tick_id(trigger: &ScheduleTrigger, planned: Timestamp) -> String {
     let subject = trigger.subject.as_deref().unwrap_or_default();
     let data = trigger.data.as_deref().unwrap_or_default();
-    let parts = ["schedule", &trigger.cron, &trigger.timezone, &trigger.ty, subject, data].map(str::as_bytes);
+    let schedule = &trigger.schedule;
+    let parts = ["schedule", schedule.cron(), schedule.timezone(), &trigger.ty, subject, data].map(str::as_bytes);
     derive_uuid(&[&parts[..], &[&planned.as_micros().to_be_bytes()]].concat()).to_string()
 }
 

@@ -1,6 +1,8 @@
 //! Uses every interface of the contract. `tests/fixtures/handler-0.1.0.wasm` was built of this and must run for ever: when
 //! the contract grows, another component is stored beside it.
 
+#![cfg(target_arch = "wasm32")]
+
 wit_bindgen::generate!({ path: "../../../wit", world: "function", generate_all });
 
 use wasi::keyvalue::{atomics, batch, store};

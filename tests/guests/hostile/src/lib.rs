@@ -2,6 +2,8 @@
 //!
 //! What it saw goes into the data of the event that it emits, as text.
 
+#![cfg(target_arch = "wasm32")]
+
 wit_bindgen::generate!({ path: "../../../wit", world: "function", generate_all });
 
 mod http;

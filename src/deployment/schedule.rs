@@ -7,66 +7,110 @@
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::{GapInfo, Tz};
+use serde::{Deserialize, Serialize};
 
+use super::MissedTicks;
 use crate::clock::Timestamp;
-use crate::deployment::MissedTicks;
 
 /// The most ticks that are made up for; older ones are given up.
 const MISSED_MAX: usize = 1000;
 /// A tick that is later than this was missed.
-const LATE_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+const LATE_MAX: Duration = Duration::from_secs(30);
+/// The fields before the day of the week, and what stands in them.
+const FIELDS: [(&str, &str); 5] = [
+    ("second", "0 to 59"),
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of the month", "1 to 31"),
+    ("month", "1 to 12 or jan to dec"),
+];
 
 /// A cron expression in a time zone. Invariant: it comes due some time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Schedule {
+    cron: String,
     /// One, or where both days are restricted, one for each.
     either: Vec<cron::Schedule>,
     zone: Tz,
 }
 
+/// A schedule as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    cron: String,
+    timezone: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     #[error(
-        "cron {cron:?} has {count} fields; write minute, hour, day of month, month, day of week, perhaps seconds first"
+        "{cron:?} has {count} of 5 or 6 fields; write minute, hour, day, month and day of the week, seconds first if wanted"
     )]
     Fields { cron: String, count: usize },
-    #[error("cron {cron:?}: {reason}")]
-    Field { cron: String, reason: String },
-    #[error("cron {cron:?} never comes due; no month has such a day")]
-    Never { cron: String },
-    #[error("time zone {0:?} is unknown; write an IANA name like Europe/Berlin")]
+    #[error("{field:?} is no {name}; write {values}, *, or lists, ranges and steps of them")]
+    Field { field: String, name: &'static str, values: &'static str },
+    #[error("{0}")]
+    Weekday(String),
+    #[error("{cron:?} never comes due: no such month has a day {day}")]
+    Never { cron: String, day: String },
+    #[error("{0:?} is no time zone; write an IANA name, like Europe/Berlin or UTC")]
     Zone(String),
 }
 
+/// A time zone by its IANA name.
+pub fn time_zone(name: &str) -> Result<Tz, ScheduleError> {
+    Tz::from_str(name).map_err(|_| ScheduleError::Zone(name.to_owned()))
+}
+
 impl Schedule {
-    pub fn parse(cron: &str, zone: &str) -> Result<Schedule, ScheduleError> {
-        let zone = Tz::from_str(zone).map_err(|_| ScheduleError::Zone(zone.to_owned()))?;
-        let fields: Vec<&str> = cron.split_whitespace().collect();
-        let (seconds, minutes, hours, days, months, weekdays) = match fields[..] {
-            [minutes, hours, days, months, weekdays] => ("0", minutes, hours, days, months, weekdays),
-            [seconds, minutes, hours, days, months, weekdays] => (seconds, minutes, hours, days, months, weekdays),
-            _ => return Err(ScheduleError::Fields { cron: cron.to_owned(), count: fields.len() }),
+    pub fn new(cron: &str, zone: Tz) -> Result<Schedule, ScheduleError> {
+        let mut fields: Vec<&str> = cron.split_whitespace().collect();
+        let count = fields.len();
+        if count == 5 {
+            fields.insert(0, "0");
+        }
+        let [seconds, minutes, hours, days, months, weekdays] = fields[..] else {
+            return Err(ScheduleError::Fields { cron: cron.to_owned(), count });
         };
-        let field = |reason: String| ScheduleError::Field { cron: cron.to_owned(), reason };
-        let numbered = numbered_weekdays(weekdays).map_err(field)?;
+        let numbered = numbered_weekdays(weekdays).map_err(ScheduleError::Weekday)?;
+        // One field at a time, so that the problem names the one that is bad.
+        for (index, (name, values)) in FIELDS.into_iter().enumerate() {
+            let mut alone = ["*"; 6];
+            alone[index] = fields[index];
+            if cron::Schedule::from_str(&alone.join(" ")).is_err() {
+                return Err(ScheduleError::Field { field: fields[index].to_owned(), name, values });
+            }
+        }
         let compile = |days: &str, weekdays: &str| {
             let text = format!("{seconds} {minutes} {hours} {days} {months} {weekdays}");
-            cron::Schedule::from_str(&text).map_err(|error| field(error.to_string()))
+            cron::Schedule::from_str(&text).expect("every field was read alone")
         };
         let restricted = |field: &str| !field.starts_with(['*', '?']);
         let either = if restricted(days) && restricted(weekdays) {
-            vec![compile(days, "*")?, compile("*", &numbered)?]
+            vec![compile(days, "*"), compile("*", &numbered)]
         } else {
-            vec![compile(days, &numbered)?]
+            vec![compile(days, &numbered)]
         };
-        let schedule = Schedule { either, zone };
+        let schedule = Schedule { cron: cron.to_owned(), either, zone };
         match schedule.next_after(Timestamp::EPOCH) {
             Some(_) => Ok(schedule),
-            None => Err(ScheduleError::Never { cron: cron.to_owned() }),
+            None => Err(ScheduleError::Never { cron: cron.to_owned(), day: days.to_owned() }),
         }
+    }
+
+    /// The expression, as it was written.
+    pub fn cron(&self) -> &str {
+        &self.cron
+    }
+
+    /// The IANA name of its time zone.
+    pub fn timezone(&self) -> &'static str {
+        self.zone.name()
     }
 
     /// The first planned instant after `instant`; none after the year 2100.
@@ -87,7 +131,7 @@ impl Schedule {
     /// The latest `count` planned instants after `last`, up to and with `now`. Looks back in growing windows, so that years
     /// without a tick taken cost no walk through each second of them.
     fn latest(&self, last: Timestamp, now: Timestamp, count: usize) -> Vec<Timestamp> {
-        let mut window = std::time::Duration::from_secs(60);
+        let mut window = Duration::from_secs(60);
         loop {
             let from = last.max(now.minus(window));
             let mut found: Vec<Timestamp> = self.after(from).take_while(|planned| *planned <= now).collect();
@@ -126,6 +170,27 @@ impl Schedule {
             chrono::LocalResult::None => GapInfo::new(&local, &self.zone).and_then(|gap| gap.end),
         };
         placed.map(|time| time.with_timezone(&Utc).into())
+    }
+}
+
+impl PartialEq for Schedule {
+    /// What was written decides all the rest.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.cron, self.zone) == (&other.cron, other.zone)
+    }
+}
+
+impl TryFrom<Written> for Schedule {
+    type Error = ScheduleError;
+
+    fn try_from(written: Written) -> Result<Self, ScheduleError> {
+        Schedule::new(&written.cron, time_zone(&written.timezone)?)
+    }
+}
+
+impl From<Schedule> for Written {
+    fn from(schedule: Schedule) -> Self {
+        Written { timezone: schedule.timezone().to_owned(), cron: schedule.cron }
     }
 }
 
@@ -179,8 +244,8 @@ mod tests {
     /// The ticks of a schedule after an instant, as local times with their offset.
     #[track_caller]
     fn check(cron: &str, zone: &str, after: &str, expected: &[&str]) {
-        let schedule = Schedule::parse(cron, zone).unwrap();
-        let tz: Tz = zone.parse().unwrap();
+        let tz = time_zone(zone).unwrap();
+        let schedule = Schedule::new(cron, tz).unwrap();
         let local = |tick: Timestamp| tick.to_datetime().with_timezone(&tz).to_rfc3339();
         let ticks: Vec<String> = schedule.after(at(after)).take(expected.len()).map(local).collect();
         assert_eq!(ticks, expected, "{cron} in {zone}");
@@ -247,7 +312,7 @@ mod tests {
     #[test]
     fn what_was_missed_is_made_up_for_as_asked() {
         let due = |last: &str, now: &str, missed| -> Vec<String> {
-            let schedule = Schedule::parse("0 * * * *", "UTC").unwrap();
+            let schedule = Schedule::new("0 * * * *", Tz::UTC).unwrap();
             schedule.due(at(last), at(now), missed).iter().map(|tick| tick.to_string()[11..16].to_owned()).collect()
         };
         let (last, now) = ("2026-11-23T08:00:00Z", "2026-11-23T11:20:00Z");
@@ -262,7 +327,7 @@ mod tests {
 
     #[test]
     fn of_very_many_missed_ticks_the_latest_are_made_up_for() {
-        let schedule = Schedule::parse("* * * * * *", "UTC").unwrap();
+        let schedule = Schedule::new("* * * * * *", Tz::UTC).unwrap();
         let now = at("2026-11-23T00:00:00Z");
         let due = schedule.due(Timestamp::EPOCH, now, MissedTicks::All);
         assert_eq!((due.len(), due.last()), (MISSED_MAX, Some(&now)));
@@ -270,14 +335,23 @@ mod tests {
 
     #[test]
     fn what_is_no_schedule_is_told_with_what_to_write() {
-        let told = |cron: &str, zone: &str| Schedule::parse(cron, zone).unwrap_err().to_string();
-        assert!(told("* * * *", "UTC").contains("has 4 fields; write minute, hour"));
-        assert!(told("* * * * *", "Mars/Base").contains("IANA name like Europe/Berlin"));
-        assert!(told("0 0 30 2 *", "UTC").contains("never comes due"));
-        assert!(told("0 0 * * 8", "UTC").contains("\"8\" is no day of the week"));
-        assert!(told("0 0 * * sat-mon", "UTC").contains("ends before it starts"));
-        assert!(told("0 0 * * 1/0", "UTC").contains("no step from 1 to 7"));
-        assert!(told("61 * * * *", "UTC").contains("cron \"61 * * * *\""));
-        assert!(told("*/0 * * * *", "UTC").contains("cron \"*/0 * * * *\""));
+        let told = |cron: &str| Schedule::new(cron, Tz::UTC).unwrap_err().to_string();
+        assert!(told("* * * *").contains("has 4 of 5 or 6 fields; write minute, hour"));
+        assert!(time_zone("Mars/Base").unwrap_err().to_string().contains("IANA name, like Europe/Berlin"));
+        assert!(told("0 0 30 2 *").contains("never comes due"));
+        assert!(told("0 0 * * 8").contains("\"8\" is no day of the week"));
+        assert!(told("0 0 * * sat-mon").contains("ends before it starts"));
+        assert!(told("0 0 * * 1/0").contains("no step from 1 to 7"));
+        assert!(told("61 * * * *").contains("\"61\" is no minute"));
+        assert!(told("*/0 * * * *").contains("\"*/0\" is no minute"));
+    }
+
+    #[test]
+    fn a_schedule_is_stored_as_it_was_written() {
+        let schedule = Schedule::new("0 9 * * mon-fri", time_zone("Europe/Berlin").unwrap()).unwrap();
+        let stored = serde_json::to_string(&schedule).unwrap();
+        assert_eq!(stored, r#"{"cron":"0 9 * * mon-fri","timezone":"Europe/Berlin"}"#);
+        assert_eq!(serde_json::from_str::<Schedule>(&stored).unwrap(), schedule);
+        assert!(serde_json::from_str::<Schedule>(r#"{"cron":"0 9","timezone":"UTC"}"#).is_err());
     }
 }

@@ -1,0 +1,66 @@
+//! The JSON of every answer: what the server writes and the command line reads. Keys are stable; new ones may come.
+//!
+//! Absent facts are left out. Times are RFC 3339 in UTC with microseconds, durations are whole microseconds. Nothing here
+//! decides or fetches.
+
+mod deployment;
+mod event;
+mod filter;
+mod invocation;
+mod verdict;
+
+use serde::{Deserialize, Serialize};
+
+pub use deployment::{
+    CauseView, ComponentView, DeployedView, DeploymentView, FunctionView, ProblemView, ProjectUpload, SeverityView,
+};
+pub use event::{EventRef, EventView, ReceiptView, ReceiptsView, TraceNode, TraceRun, TraceView};
+pub use filter::{ClauseView, FilterReport, FilterVerdictView, TypeView};
+pub use invocation::{DeadLetterView, EffectView, InvocationView, LettersRequest, LettersView, OutcomeView};
+pub use verdict::{ExplanationView, FunctionExplanation, VerdictView};
+
+use crate::event::Position;
+
+/// A list, and the last position of the log when it was read. `GET /events`, `/invocations`, `/functions`,
+/// `/deployments`, `/dlq` and `/types` answer one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Listing<T> {
+    pub position: Position,
+    pub items: Vec<T>,
+}
+
+/// `GET /healthz` (alive) and `GET /readyz` (takes events; 503 with the reason where not).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthView {
+    pub ok: bool,
+    pub project: String,
+    pub version: String,
+    /// The active deployment; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The body of every answer from 400 on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorView {
+    pub error: ErrorDetail,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// Stable, like `not-found`; `api::error` has them all.
+    pub code: String,
+    /// Lower case; names the thing and the next step.
+    pub message: String,
+    /// Which event of a batch, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
+    /// Events that an ambiguous or unknown id may have meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<EventRef>,
+    /// What is wrong with an uploaded project.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<ProblemView>,
+}

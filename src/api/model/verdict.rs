@@ -1,0 +1,130 @@
+//! Verdicts: where an event stands with each function.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{EventRef, EventView, InvocationView};
+use crate::clock::Timestamp;
+use crate::deployment::FunctionId;
+use crate::event::Position;
+
+/// Where an (event, function) stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum VerdictView {
+    /// No deployment that judged the event had the function.
+    NotDeployed,
+    /// The function starts to read the log after the event.
+    BeforeStart,
+    /// The function has not come to the event: how many events of its types stand before it.
+    WaitingBacklog {
+        events_before: u64,
+    },
+    /// It waits for a free place.
+    WaitingReady,
+    /// Held back by an earlier event of the same order key.
+    WaitingBehind {
+        position: Position,
+    },
+    /// By which clause, and the value that it saw.
+    Filtered {
+        clause: String,
+        value: String,
+    },
+    /// The filter could not be evaluated: never taken for "false".
+    FilterFailed {
+        clause: String,
+        reason: String,
+    },
+    Running {
+        attempt: u32,
+    },
+    /// Attempt `attempt` is due at `at`.
+    Retrying {
+        attempt: u32,
+        at: Timestamp,
+    },
+    Delivered,
+    DeadLettered,
+    /// Put back at `at`, and not run since.
+    Redriven {
+        at: Timestamp,
+    },
+    /// Given up by a person, by the name of the token.
+    Dropped {
+        by: String,
+        at: Timestamp,
+    },
+}
+
+impl VerdictView {
+    /// Whether nothing more will happen by itself.
+    pub fn is_final(&self) -> bool {
+        match self {
+            VerdictView::NotDeployed
+            | VerdictView::BeforeStart
+            | VerdictView::Filtered { .. }
+            | VerdictView::FilterFailed { .. }
+            | VerdictView::Delivered
+            | VerdictView::DeadLettered
+            | VerdictView::Dropped { .. } => true,
+            VerdictView::WaitingBacklog { .. }
+            | VerdictView::WaitingReady
+            | VerdictView::WaitingBehind { .. }
+            | VerdictView::Running { .. }
+            | VerdictView::Retrying { .. }
+            | VerdictView::Redriven { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for VerdictView {
+    /// The verdict in words, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            VerdictView::NotDeployed => f.write_str("not deployed"),
+            VerdictView::BeforeStart => f.write_str("before start"),
+            VerdictView::WaitingBacklog { events_before: 1 } => f.write_str("waiting: 1 event before it"),
+            VerdictView::WaitingBacklog { events_before } => write!(f, "waiting: {events_before} events before it"),
+            VerdictView::WaitingReady => f.write_str("waiting for a free place"),
+            VerdictView::WaitingBehind { position } => write!(f, "waiting behind #{position}"),
+            VerdictView::Filtered { clause, value } => write!(f, "filtered by {clause} (saw {value})"),
+            VerdictView::FilterFailed { clause, reason } => write!(f, "filter failed at {clause}: {reason}"),
+            VerdictView::Running { attempt } => write!(f, "running attempt {attempt}"),
+            VerdictView::Retrying { attempt, at } => write!(f, "retrying: attempt {attempt} at {at}"),
+            VerdictView::Delivered => f.write_str("delivered"),
+            VerdictView::DeadLettered => f.write_str("dead-lettered"),
+            VerdictView::Redriven { at } => write!(f, "redriven at {at}"),
+            VerdictView::Dropped { by, at } => write!(f, "dropped by {by} at {at}"),
+        }
+    }
+}
+
+/// `GET /events/{id}/explain`: the verdict of every function there ever was on one event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ExplanationView {
+    pub event: EventView,
+    /// Whether every verdict is final.
+    pub settled: bool,
+    /// Functions of the active deployment first, by name.
+    pub functions: Vec<FunctionExplanation>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FunctionExplanation {
+    pub function: String,
+    pub function_id: FunctionId,
+    pub verdict: VerdictView,
+    /// The deployment that judged the event for the function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<u64>,
+    /// Version of the filter language that the deployment was made with, where it is not this binary's: the filter may
+    /// have said something else then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter_language: Option<u32>,
+    /// In the order in which they ran.
+    pub attempts: Vec<InvocationView>,
+    /// Events that it emitted for this one.
+    pub emitted: Vec<EventRef>,
+}

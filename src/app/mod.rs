@@ -71,8 +71,8 @@ pub enum AppError {
     },
     #[error(transparent)]
     Bus(#[from] BusError),
-    #[error("the log failed ({reason}); what was accepted is on disk and is taken up at the next start")]
-    LogFailed { reason: String },
+    #[error("the log failed; what was accepted is on disk and is taken up at the next start")]
+    LogFailed,
     #[error("a listener ended")]
     Door {
         #[source]
@@ -155,7 +155,7 @@ impl App {
     pub async fn failed(&mut self) -> AppError {
         // Both are cancel-safe: one reads a state, the other takes a message or nothing.
         tokio::select! {
-            reason = self.bus.failed() => AppError::LogFailed { reason },
+            () = self.bus.failed() => AppError::LogFailed,
             Some(failure) = self.failures.recv() => failure,
         }
     }

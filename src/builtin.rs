@@ -18,8 +18,12 @@ mod tests {
         const BASE: [&str; 6] =
             ["tidegate:handler/", "wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
         let imports = crate::invoke::imports(component(name).unwrap()).unwrap();
-        let granted: Vec<&str> =
-            imports.iter().map(String::as_str).filter(|import| !BASE.iter().any(|base| import.starts_with(base))).collect();
+        let mut granted: Vec<&str> = imports
+            .iter()
+            .map(String::as_str)
+            .filter(|import| !BASE.iter().any(|base| import.starts_with(base)))
+            .collect();
+        granted.sort_unstable();
         assert_eq!(granted, expected, "{name}");
     }
 

@@ -98,7 +98,8 @@ fn function(line: &str) -> Option<Built> {
         return None;
     }
     let name = message.manifest_path.parent()?.file_name()?.to_str()?.to_owned();
-    let wasm = message.filenames.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "wasm"))?;
+    let wasm =
+        message.filenames.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "wasm"))?;
     Some(Built { name, wasm })
 }
 

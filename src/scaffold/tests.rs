@@ -7,13 +7,18 @@ fn a_new_project_is_whole_and_its_function_passes_its_own_test() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("shop");
     let files = write_project(&folder, "shop").unwrap();
-    for path in ["tidegate.toml", "functions/hello/src/lib.rs", "sdk/rust/src/lib.rs", "sdk/rust/Cargo.toml", "wit/handler.wit"] {
+    for path in
+        ["tidegate.toml", "functions/hello/src/lib.rs", "sdk/rust/src/lib.rs", "sdk/rust/Cargo.toml", "wit/handler.wit"]
+    {
         assert!(files.contains(&PathBuf::from(path)) && folder.join(path).is_file(), "{path}");
     }
     assert!(fs::read_to_string(folder.join("tidegate.toml")).unwrap().contains("name = \"shop\""));
     let (manifest, problems) = crate::project::Project::check(&folder).unwrap();
     // Nothing is built yet.
-    assert!(manifest.is_none() && problems.len() == 1 && problems[0].message.contains("tidegate build"), "{problems:?}");
+    assert!(
+        manifest.is_none() && problems.len() == 1 && problems[0].message.contains("tidegate build"),
+        "{problems:?}"
+    );
     // The versions that this workspace is locked to, so that the test needs nothing that was not fetched.
     fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     let mut cargo = Command::new(env!("CARGO"));

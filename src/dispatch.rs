@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
 use tracing::Instrument;
 
-use crate::bus::{Bus, BusError, Delivery, SettleError, Settled, Settlement, Subscription};
+use crate::bus::{Bus, Delivery, SettleError, Settled, Settlement, Subscription};
 use crate::clock::Clock;
 use crate::components::Components;
 use crate::deployment::{Digest, FunctionId};
@@ -89,7 +89,8 @@ impl Path {
 
     /// One attempt: invoke, decide, settle.
     async fn attempt(&self, delivery: Delivery) -> Result<Settled, Fault> {
-        let function = delivery.deployed_function().clone();
+        let deployment = delivery.deployment.clone();
+        let function = deployment.function_by_id(delivery.function).expect("a bus delivers to deployed functions only");
         let component = self.components.get(function.component.digest).await?;
         let _running = self.metrics.running(function.name.as_str());
         let started = self.clock.now();
@@ -112,19 +113,17 @@ impl Path {
     }
 
     /// A chain that is too long fails the outcome that would lengthen it, as a whole.
-    async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<Settled, BusError> {
-        match self.bus.settle(delivery, settlement.clone()).await {
-            Ok(settled) => Ok(settled),
-            Err(SettleError::Bus(fault)) => Err(fault),
+    async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<Settled, SettleError> {
+        let (recording, component, duration) =
+            (settlement.recording.clone(), settlement.component, settlement.duration);
+        match self.bus.settle(delivery, settlement).await {
             Err(SettleError::ChainTooLong { correlation, events_max, delivery }) => {
                 let reason = format!("chain {correlation} has {events_max} events; nothing more can be emitted in it");
                 let failure = Failure::new(FailureKind::ChainTooLong, reason);
-                match self.bus.settle(delivery, settlement.refused(failure)).await {
-                    Ok(settled) => Ok(settled),
-                    Err(SettleError::Bus(fault)) => Err(fault),
-                    Err(SettleError::ChainTooLong { .. }) => unreachable!("a dead letter emits nothing"),
-                }
+                let dead = Settlement::dead_letter(failure, recording, component, duration);
+                self.bus.settle(delivery, dead).await
             }
+            settled => settled,
         }
     }
 }

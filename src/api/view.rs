@@ -129,7 +129,9 @@ pub(super) fn deployment_view(stored: &StoredDeployment, active: u64) -> Deploym
 fn trigger_line(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Webhook(webhook) => format!("webhook {}", webhook.path),
-        Trigger::Schedule(schedule) => format!("schedule {} {}", schedule.schedule.cron(), schedule.schedule.timezone()),
+        Trigger::Schedule(schedule) => {
+            format!("schedule {} {}", schedule.schedule.cron(), schedule.schedule.timezone())
+        }
         Trigger::Bucket(bucket) => format!("bucket {}/{}", bucket.bucket, bucket.prefix),
         Trigger::Queue(queue) => format!("queue {} {}", queue.stream, queue.subject),
     }

@@ -18,7 +18,7 @@ use crate::blob::Blobs;
 use crate::bus::embedded::{Embedded, OpenError, Settings};
 use crate::bus::{Bus, BusError, Cause};
 use crate::clock::Clock;
-use crate::components::Components;
+use crate::components::{ComponentError, Components};
 use crate::deployment::{PROJECT_FILE, Sources};
 use crate::dispatch::Path;
 use crate::host::{Connections, World};
@@ -61,6 +61,8 @@ pub enum AppError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
+    Component(#[from] ComponentError),
+    #[error(transparent)]
     Deploy(#[from] DeployError),
     #[error("cannot listen on {address} for {what}; if another server is there, change `[listen]` in tidegate.toml")]
     Listen {
@@ -101,7 +103,8 @@ impl App {
         let state = project.state_folder();
         let blobs =
             Blobs::open(state.join("blobs")).map_err(|source| AppError::Folder { folder: state.clone(), source })?;
-        let bus = Arc::new(Embedded::open(&state, blobs.clone(), clock.clone(), Settings::default())?);
+        let settings = Settings { metrics: metrics.clone(), ..Settings::default() };
+        let bus = Arc::new(Embedded::open(&state, blobs.clone(), clock.clone(), settings)?);
         let engine = Arc::new(Engine::new(engine_settings(&state, manifest.limits.invocations_max))?);
         let components = Components::new(engine, blobs);
         let deployer = Arc::new(Deployer {
@@ -111,6 +114,11 @@ impl App {
             turn: Mutex::default(),
         });
         deployer.apply(manifest, &folder, Cause::ProjectFile).await?;
+        let active = bus.active().borrow().clone();
+        if let Some(active) = active {
+            // After a restart nothing was activated, and no event should wait for a compiler.
+            components.prepare(&active).await?;
+        }
 
         let tasks = Tasks::new();
         let (webhooks, webhooks_seen) = watch::channel(Arc::default());

@@ -32,15 +32,18 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// The same attempt as a dead letter: nothing that it did is committed but its recording.
-    pub fn refused(self, failure: Failure) -> Self {
+    /// Of an attempt of which nothing is committed but its recording and why it failed.
+    pub fn dead_letter(failure: Failure, recording: RecordingBytes, component: Digest, duration: Duration) -> Self {
         Settlement {
             decision: Decision::DeadLetter,
             failure: Some(failure),
             emitted: Vec::new(),
+            hops: 0,
             reads: Vec::new(),
             writes: Vec::new(),
-            ..self
+            recording,
+            component,
+            duration,
         }
     }
 }

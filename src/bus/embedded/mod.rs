@@ -64,19 +64,22 @@ use crate::blob::Blobs;
 use crate::clock::Clock;
 use crate::deployment::{Deployment, FunctionId};
 use crate::event::Position;
+use crate::telemetry::Metrics;
 
 /// A write-ahead log longer than this (in pages of 4 KiB) is emptied by the writer itself: 64 MiB.
 const LOG_PAGES_MAX: i64 = 16_384;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Where filters that cannot be evaluated are counted.
+    pub metrics: Metrics,
     /// The longest sleep of the reader: a clock that is set, or moved by a test, is noticed within it.
     pub poll: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { poll: Duration::from_secs(1) }
+        Settings { metrics: Metrics::new(), poll: Duration::from_secs(1) }
     }
 }
 
@@ -114,7 +117,7 @@ impl Embedded {
             shared.expect_due(due);
         }
         let writer = Writer::new(db, folder.clone(), shared.clone()).map_err(folder.store("read"))?;
-        let reader = Reader::open(shared.clone(), settings.poll)
+        let reader = Reader::open(shared.clone(), settings.poll, settings.metrics)
             .map_err(|error| folder.store("read")(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
         let others = vec![
             thread("bus-reader", move || reader.run()),

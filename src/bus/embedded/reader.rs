@@ -18,6 +18,7 @@ use crate::bus::BusError;
 use crate::deployment::{Deployment, FunctionId, Judgement, Routes};
 use crate::event::{Accepted, OriginKind, Position};
 use crate::filter::Subject;
+use crate::telemetry::Metrics;
 
 /// Events that are read from disk in one transaction.
 pub(super) const PAGE_EVENTS_MAX: usize = 256;
@@ -34,19 +35,27 @@ pub(super) struct Reader {
     /// The longest sleep.
     poll: Duration,
     cursors_written: Instant,
+    metrics: Metrics,
 }
 
 impl Reader {
     /// Takes up where the log stands: every function of the active deployment reads on from its cursor.
-    pub fn open(shared: Arc<Shared>, poll: Duration) -> Result<Self, BusError> {
+    pub fn open(shared: Arc<Shared>, poll: Duration, metrics: Metrics) -> Result<Self, BusError> {
         let (tail, types, number) = shared
             .log
             .read("read the log", |db| Ok((rows::tail(db)?, super::feed::types(db)?, rows::last_deployment(db)?)))?;
         let deployment = shared.log.deployment(number)?;
         shared.tail.store(tail, Ordering::Release);
         shared.read.store(tail, Ordering::Release);
-        let mut reader =
-            Reader { shared, feeds: HashMap::new(), routes: None, types, poll, cursors_written: Instant::now() };
+        let mut reader = Reader {
+            shared,
+            feeds: HashMap::new(),
+            routes: None,
+            types,
+            poll,
+            cursors_written: Instant::now(),
+            metrics,
+        };
         if let Some(deployment) = deployment {
             reader.switch(deployment, tail)?;
         }
@@ -124,7 +133,11 @@ impl Reader {
                     feed.queue.offer_fresh(Item::first(event.position, order_key.map(Arc::from)));
                 }
                 // Verdicts of filters are pure: they are computed when someone asks.
-                Judgement::Filtered { .. } | Judgement::FilterFailed { .. } => {}
+                Judgement::Filtered { .. } => {}
+                Judgement::FilterFailed { clause, reason } => {
+                    let name = function.map_or("", |function| function.name.as_str());
+                    self.metrics.filter_failed(name, event.position, &clause, &reason);
+                }
             }
         }
         let activates = event.origin.kind == OriginKind::Runtime && event.event.ty == ACTIVATED;

@@ -30,7 +30,12 @@ impl OnDisk {
     }
 
     fn try_open(&self, clock: Clock) -> Result<Embedded, OpenError> {
-        Embedded::open(self.path(), self.blobs(), clock, Settings { poll: Duration::from_millis(2) })
+        Embedded::open(
+            self.path(),
+            self.blobs(),
+            clock,
+            Settings { poll: Duration::from_millis(2), ..Settings::default() },
+        )
     }
 }
 

@@ -80,7 +80,7 @@ async fn a_connection_that_only_reads_can_move_the_write_ahead_log() {
     let bus = storage.try_open(Clock::system()).unwrap();
     bus.publish(vec![incoming(event("a", "t"))]).await.unwrap();
     let db = Folder::new(storage.path()).open_reader().unwrap();
-    let (pages, moved) = folder::checkpoint(&db, "PASSIVE").unwrap();
+    let (pages, moved) = crate::bus::embedded::folder::checkpoint(&db, "PASSIVE").unwrap();
     assert!(pages > 0 && moved == pages, "{moved} of {pages}");
     assert!(db.execute("DELETE FROM events", []).is_err());
 }

@@ -31,8 +31,9 @@ mod tests {
     fn a_shipped_function_imports_what_it_uses_and_no_more() {
         check("commit", &["wasi:config/store@0.2.0-rc.1"]);
         check("gate", &["wasi:config/store@0.2.0-rc.1", "wasi:keyvalue/store@0.2.0-draft"]);
+        check("relay", &["wasi:config/store@0.2.0-rc.1"]);
         check("scan", &[]);
-        assert_eq!(BUILTINS.len(), 3);
+        assert_eq!(BUILTINS.len(), 4, "a new one has its line above");
         assert_eq!(component("sdk"), None);
     }
 }

@@ -73,8 +73,8 @@ pub enum AppError {
     },
     #[error(transparent)]
     Bus(#[from] BusError),
-    #[error("the log failed; what was accepted is on disk and is taken up at the next start")]
-    LogFailed,
+    #[error("the log failed ({reason}); what was accepted is on disk and is taken up at the next start")]
+    LogFailed { reason: String },
     #[error("a listener ended")]
     Door {
         #[source]
@@ -168,7 +168,7 @@ impl App {
     pub async fn failed(&mut self) -> AppError {
         // Both are cancel-safe: one reads a state, the other takes a message or nothing.
         tokio::select! {
-            () = self.bus.failed() => AppError::LogFailed,
+            reason = self.bus.failed() => AppError::LogFailed { reason },
             Some(failure) = self.failures.recv() => failure,
         }
     }

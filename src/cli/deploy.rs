@@ -74,9 +74,9 @@ async fn before_active(client: &Client) -> Result<u64, CliError> {
     let listing: Listing<DeploymentView> = client.get(&["deployments"], &[]).await?;
     let active = listing.items.iter().find(|deployment| deployment.active).map(|deployment| deployment.number);
     let before = listing.items.iter().map(|deployment| deployment.number).filter(|number| Some(*number) < active);
-    before
-        .max()
-        .ok_or_else(|| CliError::Usage("no deployment is before the active one; see `tidegate deployments`".to_owned()))
+    before.max().ok_or_else(|| {
+        CliError::NotFound("no deployment is before the active one; see `tidegate deployments`".to_owned())
+    })
 }
 
 pub async fn deployments(args: &DeploymentsArgs, terminal: &Terminal) -> Result<Status, CliError> {

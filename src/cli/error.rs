@@ -13,6 +13,9 @@ pub enum CliError {
     /// The arguments cannot be carried out as they are.
     #[error("{0}")]
     Usage(String),
+    /// What was asked for is not there.
+    #[error("{0}")]
+    NotFound(String),
     #[error("cannot reach {url}; {next}")]
     Unreachable {
         url: String,

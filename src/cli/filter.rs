@@ -79,7 +79,7 @@ pub fn types(args: &TypesArgs, terminal: &Terminal) -> Result<Status, CliError> 
     match &args.name {
         Some(name) => {
             let known = event_type(name).ok_or_else(|| {
-                CliError::Usage(format!("{name:?} is no type of the catalogue; `tidegate types` lists them"))
+                CliError::NotFound(format!("{name:?} is no type of the catalogue; `tidegate types` lists them"))
             })?;
             terminal.show(&TypeView::from(known), render::event_type)?;
         }

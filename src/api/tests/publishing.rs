@@ -35,7 +35,7 @@ impl Shop {
     async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(folder.path().join("blobs")).unwrap();
-        let settings = Settings { poll: Duration::from_millis(2) };
+        let settings = Settings { poll: Duration::from_millis(2), ..Settings::default() };
         let bus = Arc::new(Embedded::open(folder.path(), blobs, Clock::system(), settings).unwrap());
         bus.activate(deployment(), 0, Cause::ProjectFile).await.unwrap();
         let webhook =

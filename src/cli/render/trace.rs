@@ -13,7 +13,7 @@ pub fn trace(trace: &TraceView, look: &Look) -> String {
         branches(&mut text, root, "", look);
     }
     let (settled, all) = settled_runs(trace);
-    let events = trace.roots.iter().map(|root| events_in(root)).sum();
+    let events = trace.roots.iter().map(events_in).sum();
     let state = match trace.settled {
         true if has_dead_letter(trace) => look.bad("settled, with dead letters"),
         true => look.good("settled"),

@@ -5,7 +5,7 @@
 //! `components/<its folder's name>.wasm`, where the project file looks for it.
 
 mod build;
-mod cargo;
+pub mod cargo;
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};

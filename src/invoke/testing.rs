@@ -26,6 +26,7 @@ use crate::filter::Filter;
 use crate::host::{Connections, Host, World};
 use crate::outcome::RetryPolicy;
 use crate::record::{self, Ran};
+use crate::scaffold::cargo;
 
 /// Value of `PEER_TOKEN`, which the connection `peer` sends.
 pub const PEER_TOKEN: &str = "t0p-s3cret";

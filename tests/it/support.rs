@@ -24,7 +24,7 @@ impl Project {
         let project = Project { folder: TempDir::new().expect("a temporary folder"), env: Vec::new() };
         let head = "name = \"test\"\n";
         let listen = "[listen]\nhooks = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n";
-        project.write("tidegate.toml", &format!("{head}{listen}{manifest}"));
+        project.write("tidegate.toml", format!("{head}{listen}{manifest}"));
         project
     }
 

@@ -153,7 +153,7 @@ fn types(chain: &TraceView) -> Vec<&str> {
 fn tell(told: &Told, terminal: &Terminal) -> Result<(), CliError> {
     terminal.show(told, |told, look| {
         // The command runs on: what is shown as past is past now.
-        let look = &Look { now: Clock::system().now(), ..look.clone() };
+        let look = &Look { now: Clock::system().now(), ..*look };
         let mark = if told.expected { look.good("ok") } else { look.bad("not as expected") };
         let duplicate = if told.duplicate { ", known before" } else { "" };
         let took = render::duration(Duration::from_micros(told.duration_micros));

@@ -15,34 +15,53 @@ use crate::host::Connections;
 use crate::tasks::Tasks;
 use crate::trigger::{Intake, TriggerError, bucket, queue, schedule};
 
-/// Follows activations until the process stops.
-pub async fn follow(
+/// What serves the active deployment, whichever that is.
+pub struct Following {
     path: Arc<Path>,
     webhooks: watch::Sender<Arc<Webhooks>>,
     history: Arc<dyn History>,
     ended: mpsc::Sender<AppError>,
     tasks: Tasks,
-) {
-    let stopping = tasks.stopping();
-    let mut active = path.bus.active();
-    let mut served = HashSet::new();
-    let mut triggers = tasks.child();
-    loop {
-        let deployment = active.borrow_and_update().clone();
-        if let Some(deployment) = deployment {
-            connect(&path, &webhooks, &deployment);
-            serve_new(&path, &deployment, &mut served, &tasks);
-            // A trigger keeps its place in the log, so that its successor goes on where it stopped.
-            triggers.stop();
-            triggers = tasks.child();
-            for trigger in &deployment.triggers {
-                let intake = intake(&path, &triggers);
-                spawn(trigger, &deployment.project, intake, &history, &ended, &triggers);
-            }
+    active: watch::Receiver<Option<Arc<Deployment>>>,
+    served: HashSet<FunctionId>,
+    /// Of the active deployment.
+    triggers: Tasks,
+}
+
+impl Following {
+    /// Takes up what is active now: doors that open after this know the webhooks.
+    pub fn start(
+        path: Arc<Path>,
+        webhooks: watch::Sender<Arc<Webhooks>>,
+        history: Arc<dyn History>,
+        ended: mpsc::Sender<AppError>,
+        tasks: Tasks,
+    ) -> Self {
+        let (active, triggers) = (path.bus.active(), tasks.child());
+        let mut following =
+            Following { path, webhooks, history, ended, tasks, active, served: HashSet::new(), triggers };
+        following.take_up();
+        following
+    }
+
+    /// Follows activations until the process stops.
+    pub async fn run(mut self) {
+        let stopping = self.tasks.stopping();
+        while let Some(Ok(())) = stopping.run_until_cancelled(self.active.changed()).await {
+            self.take_up();
         }
-        match stopping.run_until_cancelled(active.changed()).await {
-            Some(Ok(())) => {}
-            Some(Err(_)) | None => return,
+    }
+
+    fn take_up(&mut self) {
+        let Some(deployment) = self.active.borrow_and_update().clone() else { return };
+        connect(&self.path, &self.webhooks, &deployment);
+        serve_new(&self.path, &deployment, &mut self.served, &self.tasks);
+        // A trigger keeps its place in the log, so that its successor goes on where it stopped.
+        self.triggers.stop();
+        self.triggers = self.tasks.child();
+        for trigger in &deployment.triggers {
+            let intake = intake(&self.path, &self.triggers);
+            spawn(trigger, &deployment.project, intake, &self.history, &self.ended, &self.triggers);
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, RwLock, mpsc, watch};
 
+use active::Following;
 pub use deployer::{Deployed, Deployer};
 
 use crate::api::{self, Access, AccessError, ApiState, Bodies, DeployError, Doors};
@@ -132,7 +133,8 @@ impl App {
             process: RwLock::default(),
         };
         let (ended, failures) = mpsc::channel(1);
-        tasks.spawn(active::follow(Arc::new(path), webhooks, bus.clone(), ended.clone(), tasks.clone()));
+        let following = Following::start(Arc::new(path), webhooks, bus.clone(), ended.clone(), tasks.clone());
+        tasks.spawn(following.run());
 
         let doors = Doors { hooks, api, names: manifest.listen.names.clone(), access };
         let state = Arc::new(ApiState {

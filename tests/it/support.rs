@@ -49,22 +49,19 @@ impl Project {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = tidegate();
-        command.args(arguments).current_dir(self.folder()).envs(self.env.iter().map(|(name, value)| (name, value)));
-        command
+        command(self.folder(), &self.env, arguments)
     }
 
     /// Starts `tidegate up` and waits until it listens.
     pub fn up(&self) -> Server<'_> {
-        let mut child = self.command(&["up", "-o", "json"]).stdout(Stdio::piped()).spawn().expect("tidegate runs");
-        let mut lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
-        let Some(Ok(line)) = lines.next() else {
-            panic!("`tidegate up` ended before it listened: {:?}", child.wait());
-        };
-        let listening: Value = serde_json::from_str(&line).expect("the first line is JSON");
-        let address = |name: &str| listening[name].as_str().unwrap_or_else(|| panic!("no {name} in {line}")).to_owned();
-        Server { project: self, hooks: address("hooks"), api: address("api"), child }
+        Server::start(self.folder(), &self.env)
     }
+}
+
+fn command(folder: &Path, env: &[(String, String)], arguments: &[&str]) -> Command {
+    let mut command = tidegate();
+    command.args(arguments).current_dir(folder).envs(env.iter().map(|(name, value)| (name, value)));
+    command
 }
 
 /// The binary under test, with nothing of the caller's environment that would change what it does.
@@ -78,7 +75,8 @@ pub fn tidegate() -> Command {
 
 /// A running `tidegate up`, killed with the test.
 pub struct Server<'a> {
-    project: &'a Project,
+    folder: &'a Path,
+    env: &'a [(String, String)],
     /// `http://ADDRESS` of the webhooks.
     pub hooks: String,
     /// `http://ADDRESS` of the API.
@@ -86,10 +84,23 @@ pub struct Server<'a> {
     child: Child,
 }
 
-impl Server<'_> {
+impl<'a> Server<'a> {
+    /// Starts `tidegate up` on a project's folder and waits until it listens.
+    pub fn start(folder: &'a Path, env: &'a [(String, String)]) -> Self {
+        let mut child =
+            command(folder, env, &["up", "-o", "json"]).stdout(Stdio::piped()).spawn().expect("tidegate runs");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
+        let Some(Ok(line)) = lines.next() else {
+            panic!("`tidegate up` ended before it listened: {:?}", child.wait());
+        };
+        let listening: Value = serde_json::from_str(&line).expect("the first line is JSON");
+        let address = |name: &str| listening[name].as_str().unwrap_or_else(|| panic!("no {name} in {line}")).to_owned();
+        Server { folder, env, hooks: address("hooks"), api: address("api"), child }
+    }
+
     /// The command line against this server.
     pub fn tidegate(&self, arguments: &[&str]) -> Output {
-        self.project.command(arguments).env("TIDEGATE_URL", &self.api).output().expect("tidegate runs")
+        command(self.folder, self.env, arguments).env("TIDEGATE_URL", &self.api).output().expect("tidegate runs")
     }
 
     /// The standard output of a command that must succeed.

@@ -33,6 +33,8 @@ impl Guest for Frozen {
             source: String::new(),
             time: None,
             origin: None,
+            // The chain's attributes are the host's.
+            extensions: Vec::new(),
             type_: "test.done".to_owned(),
             data: Some(answer.into_bytes()),
             ..event

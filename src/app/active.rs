@@ -66,8 +66,9 @@ impl Following {
     }
 }
 
-/// Secrets were resolved before the activation; where one vanished since then, what stood before stays.
-fn connect(path: &Path, webhooks: &watch::Sender<Arc<Webhooks>>, deployment: &Deployment) {
+/// Puts a deployment's connections and webhooks in place. Secrets were resolved before the activation; where one vanished
+/// since then, what stood before stays.
+pub fn connect(path: &Path, webhooks: &watch::Sender<Arc<Webhooks>>, deployment: &Deployment) {
     let env = |name: &str| std::env::var(name).ok();
     match Connections::from_deployment(deployment, &env) {
         Ok(connections) => path.world.replace_connections(connections),

@@ -1,13 +1,21 @@
 //! What Tidegate promises, tried from outside: a real process, HTTP and the command line.
 
+mod concurrency;
 mod corpus;
+mod crash;
 mod demo;
 mod doors;
 mod examples;
 #[path = "../guests/mod.rs"]
 mod guests;
+mod hostile;
 mod http;
 mod new_project;
 mod promises;
+mod stage;
 mod support;
+mod telemetry;
 mod tidy;
+mod wire;
+
+use tidegate::scaffold::cargo;

@@ -1,11 +1,12 @@
-//! Key-value: what the data says, in the space `counts`.
+//! Key-value: what the data says, in the space `counts`; what another guest emitted is counted in the space `done`.
 
 use crate::wasi::keyvalue::{atomics, batch, store};
 use crate::{Event, Failure, done};
 
 pub fn handle(kind: &str, text: &str) -> Result<Vec<Event>, Failure> {
     match kind {
-        "test.count" => count(text),
+        "test.count" => count("counts", text),
+        "test.done" => count("done", "done"),
         "test.increment" => increment(text),
         "test.own-writes" => own_writes(),
         "test.list" => list(),
@@ -32,8 +33,8 @@ fn told(error: store::Error) -> Failure {
 }
 
 /// Reads a key, adds one, writes it: two of these at once must not lose a count.
-fn count(key: &str) -> Result<Vec<Event>, Failure> {
-    let bucket = open("counts");
+fn count(space: &str, key: &str) -> Result<Vec<Event>, Failure> {
+    let bucket = open(space);
     let before = bucket.get(key).map_err(told)?.unwrap_or_else(|| b"0".to_vec());
     let after = String::from_utf8_lossy(&before).parse::<u64>().unwrap_or_default() + 1;
     bucket.set(key, after.to_string().as_bytes()).map_err(told)?;

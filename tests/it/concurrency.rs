@@ -1,0 +1,81 @@
+//! What runs side by side: keyed state stays exact, and guests that loop hold up nobody.
+
+use std::time::{Duration, Instant};
+
+use crate::stage::{Stage, emitted_by, event, function, log, publish, wait_until_settled};
+use crate::support::eventually;
+use crate::wire;
+
+const EVENTS: usize = 200;
+
+#[track_caller]
+fn check_counter(concurrency: usize) {
+    let more = format!("concurrency = {concurrency}");
+    let project = Stage::new("").hostile("counter", &["test.count"], "write = [\"counts\"]", &more).project();
+    let server = project.up();
+    let events: Vec<_> = (0..EVENTS).map(|index| event(&format!("e-{index}"), "test.count", "key")).collect();
+    publish(&server, &events);
+    wait_until_settled(&server);
+
+    let log = log(&server);
+    let mut counts: Vec<usize> = emitted_by(&log, "counter").iter().map(|text| text.parse().unwrap()).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, (1..=EVENTS).collect::<Vec<_>>(), "each invocation saw what the one before it wrote");
+    let counter = function(&server, "counter");
+    assert_eq!(
+        (&counter["delivered"], &counter["failed_attempts"]),
+        (&EVENTS.into(), &0.into()),
+        "a conflict is no attempt"
+    );
+}
+
+#[test]
+fn two_concurrent_invocations_on_one_key_lose_no_update() {
+    check_counter(2);
+}
+
+#[test]
+fn eight_concurrent_invocations_on_one_key_lose_no_update() {
+    check_counter(8);
+}
+
+/// Prints the median and the 99th percentile, and holds them to a bound that a shared machine keeps.
+#[track_caller]
+fn check_durations(what: &str, mut durations: Vec<Duration>) {
+    durations.sort_unstable();
+    let at = |percent: usize| durations[(durations.len() - 1) * percent / 100];
+    let (median, p99) = (at(50), at(99));
+    println!("{what} beside 8 looping guests: p50 {median:?}, p99 {p99:?}");
+    assert!(p99 < Duration::from_secs(1), "{what}: p99 {p99:?}");
+}
+
+#[test]
+fn looping_guests_hold_up_neither_health_nor_another_function() {
+    let project = Stage::new("")
+        .hostile("looping", &["test.loop"], "read = [\"counts\"]", "concurrency = 8\nlimits = { time = \"15m\" }")
+        .hostile("quick", &["test.count"], "write = [\"counts\"]", "")
+        .project();
+    let server = project.up();
+    // Once without company, so that what is measured is not the first start.
+    publish(&server, &[event("warm", "test.count", "key")]);
+    wait_until_settled(&server);
+    let loops: Vec<_> = (0..8).map(|index| event(&format!("loop-{index}"), "test.loop", "")).collect();
+    publish(&server, &loops);
+    eventually("eight guests loop", || (function(&server, "looping")["running"] == 8).then_some(()));
+
+    let mut health = Vec::new();
+    let mut hops = Vec::new();
+    for round in 0..50 {
+        let started = Instant::now();
+        assert_eq!(wire::get(&server.api, "/healthz").unwrap().status, 200);
+        health.push(started.elapsed());
+
+        let started = Instant::now();
+        publish(&server, &[event(&format!("quick-{round}"), "test.count", "key")]);
+        eventually("the event is settled", || (function(&server, "quick")["delivered"] == round + 2).then_some(()));
+        hops.push(started.elapsed());
+    }
+    assert_eq!(function(&server, "looping")["running"], 8, "they have looped all the time");
+    check_durations("GET /healthz", health);
+    check_durations("from publishing an event to seeing it settled", hops);
+}

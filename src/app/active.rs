@@ -68,7 +68,7 @@ impl Following {
 
 /// Puts a deployment's connections and webhooks in place. Secrets were resolved before the activation; where one vanished
 /// since then, what stood before stays.
-pub fn connect(path: &Path, webhooks: &watch::Sender<Arc<Webhooks>>, deployment: &Deployment) {
+fn connect(path: &Path, webhooks: &watch::Sender<Arc<Webhooks>>, deployment: &Deployment) {
     let env = |name: &str| std::env::var(name).ok();
     match Connections::from_deployment(deployment, &env) {
         Ok(connections) => path.world.replace_connections(connections),

@@ -116,9 +116,9 @@ impl App {
         });
         deployer.apply(manifest, &folder, Cause::ProjectFile).await?;
         let active = bus.active().borrow().clone();
-        if let Some(active) = &active {
+        if let Some(active) = active {
             // After a restart nothing was activated, and no event should wait for a compiler.
-            components.prepare(active).await?;
+            components.prepare(&active).await?;
         }
 
         let tasks = Tasks::new();
@@ -132,10 +132,6 @@ impl App {
             metrics: metrics.clone(),
             process: RwLock::default(),
         };
-        if let Some(active) = &active {
-            // Before the doors open: who sends at once must not be told that there is no such webhook.
-            active::connect(&path, &webhooks, active);
-        }
         let (ended, failures) = mpsc::channel(1);
         let following = Following::start(Arc::new(path), webhooks, bus.clone(), ended.clone(), tasks.clone());
         tasks.spawn(following.run());

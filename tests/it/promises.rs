@@ -82,6 +82,26 @@ fn counted_chain() -> Project {
     project(&format!("{}{relay}", function("count", "test.count", GRANTS, retry)))
 }
 
+/// Publishes events that count under one key, all of them or none.
+fn publish_batch(server: &Server<'_>, name: &str, count: u64) {
+    let event = |number| {
+        let id = format!("{name}-{number}");
+        json!({ "specversion": "1.0", "id": id, "source": "test", "type": "test.count", "datacontenttype": "text/plain", "data": "k" })
+    };
+    let batch: Vec<Value> = (0..count).map(event).collect();
+    let headers = [("content-type", "application/cloudevents-batch+json")];
+    let answer = post(&server.api, "/events", &headers, json!(batch).to_string().as_bytes());
+    assert_eq!(answer.status, 202, "{answer:?}");
+}
+
+/// How many chains came to their end, read from a project that does not run.
+fn relayed(project: &Project) -> u64 {
+    let events = ["events", "--type", "org.test.relayed", "--limit", "1000", "-o", "json", "--dir", "."];
+    let output = project.tidegate(&events);
+    assert!(output.status.success(), "{}", text(&output));
+    String::from_utf8_lossy(&output.stdout).lines().count() as u64
+}
+
 /// Data of all events of a type, as numbers.
 fn numbers(server: &Server<'_>, ty: &str) -> Vec<u64> {
     let events = server.json(&["events", "--type", ty, "--limit", "1000"]);
@@ -93,8 +113,8 @@ fn numbers(server: &Server<'_>, ty: &str) -> Vec<u64> {
 
 #[test]
 fn each_event_counts_once_and_leads_on_once_however_often_the_process_is_killed() {
-    const KILLS: u64 = 5;
-    const EVENTS_EACH: u64 = 12;
+    const KILLS: u64 = 50;
+    const EVENTS_EACH: u64 = 8;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     let seed = std::env::var("TIDEGATE_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| u64::from(now.subsec_nanos()));
@@ -102,26 +122,29 @@ fn each_event_counts_once_and_leads_on_once_however_often_the_process_is_killed(
     let mut random = ChaCha8Rng::seed_from_u64(seed);
 
     let project = counted_chain();
-    for round in 0..KILLS {
+    let mut hit = 0;
+    for round in 1..=KILLS {
         let server = project.up();
-        for number in 0..EVENTS_EACH {
-            publish(&server, &format!("{round}-{number}"), "test.count", "k");
-        }
+        publish_batch(&server, &format!("round-{round}"), EVENTS_EACH);
         // Any point of the work: questions take no part in it, and their number says when it ends.
         for _ in 0..random.next_u32() % 40 {
             assert_eq!(get(&server.api, "/healthz").status, 200);
         }
         server.kill();
+        hit += u64::from(relayed(&project) < round * EVENTS_EACH);
     }
+    println!("{hit} of {KILLS} kills left work undone");
+    assert!(hit > 0);
 
     let server = project.up();
     let expected: Vec<u64> = (1..=KILLS * EVENTS_EACH).collect();
+    // What three kills hit is a dead letter, by the rule for events that end the process: a person puts it back.
     eventually("every chain is at its end", || {
+        server.output(&["dlq", "redrive", "--all"]);
         (numbers(&server, "org.test.relayed").len() >= expected.len()).then_some(())
     });
     assert_eq!(numbers(&server, "test.done*"), expected, "no count is lost and none twice, seed {seed}");
     assert_eq!(numbers(&server, "org.test.relayed"), expected, "seed {seed}");
-    assert!(server.json(&["dlq", "list"]).is_empty());
 }
 
 #[test]

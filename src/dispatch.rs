@@ -72,9 +72,7 @@ impl Path {
     async fn handle(&self, mut delivery: Delivery, own: &RwLock<()>) {
         let mut conflicts = 0;
         loop {
-            let _process = Turn::take(&self.process, delivery.lost >= LOST_BEFORE_ALONE).await;
-            let _function = Turn::take(own, conflicts >= CONFLICTS_BEFORE_ALONE).await;
-            match self.attempt(delivery).await {
+            match self.take_turn(delivery, conflicts, own).await {
                 Ok(Settled::Settled | Settled::AlreadySettled) => return,
                 Ok(Settled::Conflict(again)) => delivery = again,
                 Err(fault) => {
@@ -87,10 +85,22 @@ impl Path {
         }
     }
 
+    /// One attempt among others; alone in its function after conflicts, and alone in the process where it may have ended
+    /// one, or where what it lost against may be another function's writes.
+    async fn take_turn(&self, delivery: Delivery, conflicts: u32, own: &RwLock<()>) -> Result<Settled, Fault> {
+        let lost_often = conflicts >= CONFLICTS_BEFORE_ALONE;
+        let reads_others = !delivery.deployed_function().grants.keyvalue_read.is_empty();
+        let alone = delivery.lost >= LOST_BEFORE_ALONE || (lost_often && reads_others);
+        let _process = Turn::take(&self.process, alone).await;
+        let _function = Turn::take(own, lost_often).await;
+        self.attempt(delivery).await
+    }
+
     /// One attempt: invoke, decide, settle.
     async fn attempt(&self, delivery: Delivery) -> Result<Settled, Fault> {
         let deployment = delivery.deployment.clone();
-        let function = deployment.function_by_id(delivery.function).expect("a bus delivers to deployed functions only");
+        let function =
+            deployment.function_by_id(delivery.function).expect("a bus delivers to functions of the deployment only");
         let component = self.components.get(function.component.digest).await?;
         let _running = self.metrics.running(function.name.as_str());
         let started = self.clock.now();
@@ -104,7 +114,8 @@ impl Path {
         self.metrics.attempt(&delivery, &ran, decision);
 
         let accepted_at = delivery.event.accepted_at;
-        let settled = self.settle(delivery, settlement(ran, decision, function.component.digest)).await?;
+        let settlement = settlement(ran, decision, function.component.digest);
+        let (settled, decision) = self.settle(delivery, settlement).await?;
         if let Settled::Settled = settled {
             let now = self.clock.now();
             self.metrics.settled(function.name.as_str(), decision, now.since(ended), accepted_at, now);
@@ -112,8 +123,10 @@ impl Path {
         Ok(settled)
     }
 
-    /// A chain that is too long fails the outcome that would lengthen it, as a whole.
-    async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<Settled, SettleError> {
+    /// Answers what became of the settlement, and the decision that it was: a chain that is too long fails the outcome that
+    /// would lengthen it, as a whole.
+    async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<(Settled, Decision), SettleError> {
+        let decision = settlement.decision;
         let (recording, component, duration) =
             (settlement.recording.clone(), settlement.component, settlement.duration);
         match self.bus.settle(delivery, settlement).await {
@@ -121,9 +134,9 @@ impl Path {
                 let reason = format!("chain {correlation} has {events_max} events; nothing more can be emitted in it");
                 let failure = Failure::new(FailureKind::ChainTooLong, reason);
                 let dead = Settlement::dead_letter(failure, recording, component, duration);
-                self.bus.settle(delivery, dead).await
+                Ok((self.bus.settle(delivery, dead).await?, Decision::DeadLetter))
             }
-            settled => settled,
+            settled => Ok((settled?, decision)),
         }
     }
 }

@@ -28,14 +28,6 @@ impl Tasks {
         self.tracker.spawn(task);
     }
 
-    /// Runs a task that may be dropped at any await once the owner says stop.
-    pub fn spawn_droppable(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.stop.clone();
-        self.tracker.spawn(async move {
-            stop.run_until_cancelled(task).await;
-        });
-    }
-
     /// Cancelled once the owner says stop.
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()

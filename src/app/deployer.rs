@@ -34,7 +34,7 @@ pub struct Deployed {
 }
 
 impl Deployer {
-    /// Activates what a checked manifest says, unless the last project file that was applied said the same: what functions
+    /// Activates what a checked manifest says, unless that is what runs, or for `up`, what it applied last: then what functions
     /// were pinned to since then stays.
     pub async fn apply(&self, manifest: &Manifest, sources: &Files<'_>, cause: Cause) -> Result<Deployed, DeployError> {
         let _turn = self.turn.lock().await;
@@ -46,8 +46,14 @@ impl Deployer {
                 let message = format!("this is project {asked}, and {runs} runs here; deploy it to its own server");
                 return Err(refused("name", message));
             }
-            let last_applied = stored.iter().rev().find(|stored| is_from_a_file(&stored.cause));
-            if last_applied.is_some_and(|last| last.deployment.digest == deployment.digest) {
+            // `up` leaves what came after the file that it applied last; a person who deploys means what runs now.
+            let held_against = match cause {
+                Cause::ProjectFile => {
+                    stored.iter().rev().find(|stored| is_from_a_file(&stored.cause)).map(|last| &last.deployment)
+                }
+                Cause::Operator(_) | Cause::Rollback { .. } | Cause::Event(_) => Some(running),
+            };
+            if held_against.is_some_and(|held| held.digest == deployment.digest) {
                 return Ok(Deployed { number: running.number, changed: false });
             }
         }
@@ -64,9 +70,7 @@ impl Deployer {
         stored: &[StoredDeployment],
         cause: Cause,
     ) -> Result<Deployed, DeployError> {
-        let env = |name: &str| std::env::var(name).ok();
-        Connections::from_deployment(&deployment, &env).map_err(|error| problem("connections", &error))?;
-        Webhooks::resolve(&deployment.triggers, &env).map_err(|error| problem("trigger.webhook", &error))?;
+        check_secrets(&deployment)?;
         for function in &deployment.functions {
             let key = format!("function {}", function.name);
             let ready = self.components.get(function.component.digest).await;
@@ -153,6 +157,14 @@ impl Sources for Uploaded {
     fn env(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }
+}
+
+/// Whether every secret of a deployment can be had from this process's environment.
+pub fn check_secrets(deployment: &Deployment) -> Result<(), DeployError> {
+    let env = |name: &str| std::env::var(name).ok();
+    Connections::from_deployment(deployment, &env).map_err(|error| problem("connections", &error))?;
+    Webhooks::resolve(&deployment.triggers, &env).map_err(|error| problem("trigger.webhook", &error))?;
+    Ok(())
 }
 
 /// The last one that was appended is the one that runs.

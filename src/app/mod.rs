@@ -119,6 +119,8 @@ impl App {
         if let Some(active) = active {
             // After a restart nothing was activated, and no event should wait for a compiler.
             components.prepare(&active).await?;
+            // What was rolled back to may need a variable that the file no longer names.
+            deployer::check_secrets(&active)?;
         }
 
         let tasks = Tasks::new();

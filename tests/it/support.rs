@@ -118,10 +118,6 @@ impl<'a> Server<'a> {
         output.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
-    pub fn process_id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// SIGKILL: nothing is flushed, nothing is told.
     pub fn kill(mut self) {
         self.child.kill().expect("the process can be killed");

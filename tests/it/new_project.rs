@@ -4,21 +4,35 @@ use tempfile::TempDir;
 
 use crate::support::{Server, text, tidegate};
 
+/// The command lines of the README's session, in order.
+fn readme_session() -> Vec<Vec<&'static str>> {
+    let commands = include_str!("../../README.md").lines().filter_map(|line| line.strip_prefix("$ tidegate "));
+    commands.map(|command| command.split_whitespace().collect()).collect()
+}
+
 #[test]
 fn a_new_project_builds_runs_and_explains_its_first_event() {
     let folder = TempDir::new().expect("a temporary folder");
-    let tidegate = |arguments: &[&str]| {
-        let output = tidegate().args(arguments).current_dir(folder.path()).output().expect("tidegate runs");
+    let shop = folder.path().join("shop");
+    let run = |folder: &std::path::Path, arguments: &[&str]| {
+        let output = tidegate().args(arguments).current_dir(folder).output().expect("tidegate runs");
         assert!(output.status.success(), "tidegate {arguments:?}: {}", text(&output));
         text(&output)
     };
-    tidegate(&["new", "shop"]);
-    tidegate(&["build", "shop"]);
-    tidegate(&["check", "shop"]);
-    let shop = folder.path().join("shop");
+    let session = readme_session();
+    let (new, rest) = session.split_first().expect("the README has a session");
+    let up = rest.iter().position(|command| command == &["up"]).expect("the session runs the project");
+    run(folder.path(), new);
+    for command in &rest[..up] {
+        run(&shop, command);
+    }
+    run(&shop, &["check"]);
     listen_on_free_ports(&shop.join("tidegate.toml"));
 
     let server = Server::start(&shop, &[]);
+    for command in &rest[up + 1..] {
+        server.output(command);
+    }
     let receipts_and_trace = server.json(&["emit", "sample-event.json", "--wait"]);
     let trace = receipts_and_trace.last().expect("emit --wait prints the trace");
     assert_eq!(trace["settled"], true, "{trace}");
@@ -38,7 +52,7 @@ fn a_new_project_builds_runs_and_explains_its_first_event() {
     assert_eq!(last["functions"][0]["verdict"]["kind"], "filtered", "{last}");
 
     assert!(server.stop().success(), "SIGTERM ends it cleanly");
-    let stopped = tidegate(&["explain", "greeting-1", "--dir", "shop"]);
+    let stopped = run(folder.path(), &["explain", "greeting-1", "--dir", "shop"]);
     assert!(stopped.contains("delivered"), "{stopped}");
 }
 

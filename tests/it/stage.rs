@@ -33,12 +33,6 @@ impl Stage {
         )
     }
 
-    /// A function of the first version of the contract, which emits its event again.
-    pub fn frozen(self, name: &str, on: &str, more: &str) -> Self {
-        let table = format!("component = \"frozen.wasm\"\non = [\"{on}*\"]\n{more}");
-        self.function(name, &table, "write = [\"frozen\"]", "")
-    }
-
     fn function(mut self, name: &str, table: &str, keyvalue: &str, grants: &str) -> Self {
         let grants = format!("{{ keyvalue = {{ {keyvalue} }}, {grants}logging = true, emits = [\"test.done*\"] }}");
         let config = "{ greeting = \"hello\" }";
@@ -50,7 +44,6 @@ impl Stage {
     pub fn project(self) -> Project {
         let project = Project::new(&self.manifest);
         project.write("hostile.wasm", guests::hostile());
-        project.write("frozen.wasm", guests::handler_0_1_0());
         project
     }
 }

@@ -10,11 +10,11 @@ use super::events::settled_chain;
 use super::terminal::Terminal;
 use super::{CliError, Status, input, render};
 use crate::api::model::ReceiptsView;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 
 mod batch;
 
-/// Publish CloudEvents and print their ids; what an event lacks of id, source, time and specversion is filled in.
+/// Publish CloudEvents and print their ids; what an event lacks of id, source and specversion is filled in.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -62,8 +62,8 @@ pub struct EventArgs {
 /// Publishes, prints the receipts, and with `--wait` the chains.
 pub async fn emit(args: &EmitArgs, terminal: &Terminal, clock: &Clock) -> Result<Status, CliError> {
     let body = match &args.file {
-        Some(file) => batch::from_text(&input::read_text(file)?, &file.display().to_string(), clock.now())?,
-        None => batch::from_args(&args.event, &data(args.event.data.as_deref())?, clock.now())?,
+        Some(file) => batch::from_text(&input::read_text(file)?, &file.display().to_string())?,
+        None => batch::from_args(&args.event, &data(args.event.data.as_deref())?)?,
     };
     let client = Client::to_write(&args.server)?;
     let receipts: ReceiptsView = client.post_bytes(&["events"], batch::MEDIA_TYPE, body).await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Deserializer, Value};
 
-use super::{CliError, EventArgs, Timestamp};
+use super::{CliError, EventArgs};
 
 /// The batch mode of the CloudEvents HTTP binding.
 pub const MEDIA_TYPE: &str = "application/cloudevents-batch+json";
@@ -15,7 +15,7 @@ const SOURCE_DEFAULT: &str = "/tidegate/emit";
 type Members = BTreeMap<String, Box<RawValue>>;
 
 /// Reads one event, an array of events, or one after another; fills in what is missing.
-pub fn from_text(text: &str, path: &str, now: Timestamp) -> Result<Vec<u8>, CliError> {
+pub fn from_text(text: &str, path: &str) -> Result<Vec<u8>, CliError> {
     let malformed = |reason: String| CliError::Malformed { path: path.to_owned(), reason };
     let mut events = Vec::new();
     let mut values = Deserializer::from_str(text).into_iter::<&RawValue>();
@@ -40,7 +40,7 @@ pub fn from_text(text: &str, path: &str, now: Timestamp) -> Result<Vec<u8>, CliE
         return Err(malformed("there is no event in it".to_owned()));
     }
     for event in &mut events {
-        complete(event, now);
+        complete(event);
     }
     Ok(to_bytes(&events))
 }
@@ -52,7 +52,7 @@ fn reason(error: &serde_json::Error) -> String {
 }
 
 /// Makes one event of options. `data`: JSON text.
-pub fn from_args(args: &EventArgs, data: &Option<String>, now: Timestamp) -> Result<Vec<u8>, CliError> {
+pub fn from_args(args: &EventArgs, data: &Option<String>) -> Result<Vec<u8>, CliError> {
     let mut event = Members::new();
     let attributes = [("type", &args.r#type), ("subject", &args.subject), ("source", &args.source), ("id", &args.id)];
     for (name, value) in attributes {
@@ -72,11 +72,12 @@ pub fn from_args(args: &EventArgs, data: &Option<String>, now: Timestamp) -> Res
         event.insert("data".to_owned(), data);
         event.insert("datacontenttype".to_owned(), raw("application/json"));
     }
-    complete(&mut event, now);
+    complete(&mut event);
     Ok(to_bytes(&[event]))
 }
 
-fn complete(event: &mut Members, now: Timestamp) {
+/// Time is left to the server: what is sent again must say the same, so that it is one event.
+fn complete(event: &mut Members) {
     let mut fill = |name: &str, value: &dyn Fn() -> Box<RawValue>| {
         if !event.contains_key(name) {
             event.insert(name.to_owned(), value());
@@ -85,7 +86,6 @@ fn complete(event: &mut Members, now: Timestamp) {
     fill("specversion", &|| raw("1.0"));
     fill("id", &|| raw(&uuid::Uuid::now_v7().to_string()));
     fill("source", &|| raw(SOURCE_DEFAULT));
-    fill("time", &|| raw(&now.to_string()));
 }
 
 fn raw(text: &str) -> Box<RawValue> {
@@ -102,11 +102,9 @@ mod tests {
 
     use super::*;
 
-    const NOW: Timestamp = Timestamp::EPOCH;
-
     #[track_caller]
     fn check(text: &str, expected: Expect) {
-        let batch = from_text(text, "events.json", NOW).map(|bytes| String::from_utf8(bytes).unwrap());
+        let batch = from_text(text, "events.json").map(|bytes| String::from_utf8(bytes).unwrap());
         expected.assert_eq(&batch.unwrap_or_else(|error| error.to_string()));
     }
 
@@ -135,7 +133,7 @@ mod tests {
         check(
             r#"{"id":"a","type":"t","data":{"n":123456789012345678901234567890.10}}"#,
             expect![[
-                r#"[{"data":{"n":123456789012345678901234567890.10},"id":"a","source":"/tidegate/emit","specversion":"1.0","time":"1970-01-01T00:00:00.000000Z","type":"t"}]"#
+                r#"[{"data":{"n":123456789012345678901234567890.10},"id":"a","source":"/tidegate/emit","specversion":"1.0","type":"t"}]"#
             ]],
         );
     }
@@ -161,9 +159,9 @@ mod tests {
             ext: vec!["partitionkey=7".into()],
             ..EventArgs::default()
         };
-        let batch = from_args(&args, &Some("{\"total\": 12}".into()), NOW).unwrap();
-        expect![[r#"[{"data":{"total": 12},"datacontenttype":"application/json","id":"x","partitionkey":"7","source":"/tidegate/emit","specversion":"1.0","subject":"order/7","time":"1970-01-01T00:00:00.000000Z","type":"shop.order.paid"}]"#]].assert_eq(std::str::from_utf8(&batch).unwrap());
-        let error = from_args(&args, &Some("text".into()), NOW).unwrap_err().to_string();
+        let batch = from_args(&args, &Some("{\"total\": 12}".into())).unwrap();
+        expect![[r#"[{"data":{"total": 12},"datacontenttype":"application/json","id":"x","partitionkey":"7","source":"/tidegate/emit","specversion":"1.0","subject":"order/7","type":"shop.order.paid"}]"#]].assert_eq(std::str::from_utf8(&batch).unwrap());
+        let error = from_args(&args, &Some("text".into())).unwrap_err().to_string();
         expect![[r#"--data is no JSON (expected ident at line 1 column 2); quote a text like '"text"'"#]]
             .assert_eq(&error);
     }

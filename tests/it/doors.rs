@@ -169,3 +169,16 @@ fn one_bad_event_refuses_its_batch_by_its_index_and_nothing_is_accepted() {
     assert_eq!((answer.status, &answer.json()["error"]["index"]), (400, &json!(2)), "{answer:?}");
     assert_eq!(events(&server), before);
 }
+
+#[test]
+fn nobody_outside_speaks_as_a_function() {
+    let project = shop();
+    let server = project.up();
+    let before = events(&server);
+    let mut forged = event("forged");
+    forged["source"] = json!("tidegate/test/gate");
+    let structured = [("content-type", "application/cloudevents+json")];
+    let answer = post(&server.api, "/events", &structured, forged.to_string().as_bytes());
+    assert!(answer.status == 400 && answer.body.contains("tidegate/test/gate"), "{answer:?}");
+    assert_eq!(events(&server), before);
+}

@@ -15,7 +15,7 @@ use crate::blob::Blobs;
 use crate::bus::{BusError, Incoming, PublishError, Receipt};
 use crate::clock::Timestamp;
 use crate::deployment::Digest;
-use crate::event::{self, Accepted, DATA_INLINE_BYTES_MAX, Event, Origin, Position};
+use crate::event::{self, Accepted, DATA_INLINE_BYTES_MAX, Event, Origin, OriginKind, Position};
 
 /// Delayed events that get their position in one transaction.
 const DUE_MAX: u32 = 500;
@@ -213,6 +213,10 @@ impl Publish {
         for (index, incoming) in batch.iter().enumerate() {
             let refused = |error: event::EventError| PublishError::Refused { index, reason: error.to_string() };
             incoming.event.validate(now).map_err(refused)?;
+            if takes_our_name(incoming) {
+                let reason = format!("source {:?} is the runtime's own; give the event another", incoming.event.source);
+                return Err(PublishError::Refused { index, reason });
+            }
         }
         let prepare = |incoming: Incoming| Ok((Prepared::accept(incoming.event, now, blobs)?, incoming.origin));
         let batch = batch.into_iter().map(prepare).collect::<Result<_, BusError>>()?;
@@ -374,4 +378,14 @@ impl Write for Promote {
 pub(super) fn next_due(db: &rusqlite::Connection) -> rusqlite::Result<Option<Timestamp>> {
     let due: Option<i64> = db.prepare_cached("SELECT min(due) FROM delayed")?.query_row([], |row| row.get(0))?;
     Ok(due.map(Timestamp::from_micros))
+}
+
+/// Whether somebody outside speaks as the runtime or one of its functions. The ids of what a function emits can be computed,
+/// so that an event published under one of them would stand in the way of the real one.
+fn takes_our_name(incoming: &Incoming) -> bool {
+    let source = incoming.event.source.as_str();
+    match incoming.origin.kind {
+        OriginKind::Trigger | OriginKind::Api => source == "tidegate" || source.starts_with("tidegate/"),
+        OriginKind::Function | OriginKind::Runtime => false,
+    }
 }

@@ -1,5 +1,6 @@
 //! One CEL expression, compiled: its evaluation, and what it saw.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use cel::common::ast::{IdedExpr, SourceInfo};
@@ -79,12 +80,17 @@ impl Expression {
         if self.0.needs.data {
             subject.data()?;
         }
-        let scope = Scope::new(subject, &self.0.needs);
-        let context = scope.context();
-        match Value::resolve_val(&self.0.root, &context) {
-            Ok(value) => read(value.as_ref()),
-            Err(error) => Err(self.reason(&error, subject)),
-        }
+        // A defect of the evaluation on one event is that event's verdict, and not the end of all routing. Nothing that
+        // is changed meanwhile outlives it.
+        let evaluation = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            let scope = Scope::new(subject, &self.0.needs);
+            let context = scope.context();
+            match Value::resolve_val(&self.0.root, &context) {
+                Ok(value) => read(value.as_ref()),
+                Err(error) => Err(self.reason(&error, subject)),
+            }
+        }));
+        evaluation.unwrap_or_else(|_| Err("cannot be evaluated: the evaluation panicked".to_owned()))
     }
 
     /// The reason in words: short, and with the path of what is missing.

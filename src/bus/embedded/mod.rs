@@ -120,17 +120,18 @@ impl Embedded {
         let reader = Reader::open(shared.clone(), settings.poll, settings.metrics)
             .map_err(|error| folder.store("read")(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
         let others = vec![
-            thread("bus-reader", move || reader.run()),
-            thread("bus-checkpoint", {
+            watched("bus-reader", &shared, move || reader.run()),
+            watched("bus-checkpoint", &shared, {
                 let (shared, folder) = (shared.clone(), folder.clone());
                 move || run_checkpoints(&shared, &folder)
             }),
         ];
+        let writer = watched("bus-writer", &shared, move || writer.run());
         Ok(Embedded(Arc::new(Inner {
             source: Arc::new(Source::Live(shared.clone())),
             shared,
             project,
-            writer: Mutex::new(Some(thread("bus-writer", move || writer.run()))),
+            writer: Mutex::new(Some(writer)),
             others: Mutex::new(others),
             _lock: lock,
         })))
@@ -194,8 +195,36 @@ impl Drop for Inner {
     }
 }
 
+/// Starts a thread of the bus. Should it panic, the bus has failed: nobody waits for an answer that never comes.
+fn watched(name: &'static str, shared: &Arc<Shared>, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    let alarm = Alarm { shared: shared.clone(), thread: name };
+    thread(name, move || {
+        let _alarm = alarm;
+        run();
+    })
+}
+
 fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     std::thread::Builder::new().name(name.to_owned()).spawn(run).expect("the system has room for a few threads")
+}
+
+/// Stops the bus when the thread that holds it panics.
+struct Alarm {
+    shared: Arc<Shared>,
+    thread: &'static str,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        self.shared.inbox.abandon();
+        self.shared.stop_deliveries();
+        self.shared
+            .failed
+            .send_replace(Some(format!("the thread {} panicked; its message is in the log", self.thread)));
+    }
 }
 
 /// Moves the write-ahead log into the file while the writer goes on.

@@ -186,6 +186,14 @@ impl Inbox {
         self.arrived.notify_all();
     }
 
+    /// Takes nothing more, and lets go of what waits: nobody is left to write it, so it is answered as closed.
+    pub fn abandon(&self) {
+        let left = std::mem::replace(&mut *lock(&self.waiting), Waiting { closed: true, ..Waiting::default() });
+        self.arrived.notify_all();
+        // Unlocked: a delivery that is let go of goes back to its queue.
+        drop(left);
+    }
+
     /// Waits for requests and takes as many as a group may have; none: closed and empty.
     fn take(&self) -> Option<Vec<Box<dyn Write>>> {
         let mut waiting = lock(&self.waiting);

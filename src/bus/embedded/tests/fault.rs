@@ -16,6 +16,7 @@ enum Action {
     /// Pages that the file may have; none: any number.
     Pages(Option<u32>),
     Fail(std::ffi::c_int),
+    Panic,
 }
 
 impl Write for Inject {
@@ -34,6 +35,7 @@ impl Write for Inject {
                 [],
                 |_| Ok(()),
             ),
+            Action::Panic => panic!("injected"),
             Action::Fail(code) => Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)),
         }
     }
@@ -113,4 +115,20 @@ async fn a_request_that_the_store_refuses_does_not_spoil_its_group() {
     assert!(!bad);
     assert_eq!(good.unwrap()[0].position, Some(1));
     assert_eq!(ffi::Error::new(ffi::SQLITE_TOOBIG).code, ErrorCode::TooBig);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_panics_fails_the_bus_and_leaves_nobody_waiting() {
+    let disk = on_disk();
+    let bus = disk.try_open(Clock::system()).unwrap();
+    let handler = function("f", "t");
+    bus.activate(deployment(vec![handler.clone()]), 0, Cause::ProjectFile).await.unwrap();
+    let mut subscription = bus.subscribe(handler.id);
+    let (answer, answered) = oneshot::channel();
+    let panicked = bus.submit(Box::new(Inject { action: Action::Panic, answer }), answered).await;
+    assert!(matches!(panicked, Err(BusError::Closed)), "{panicked:?}");
+    assert!(bus.failed().await.contains("bus-writer"));
+    assert!(subscription.next().await.is_none());
+    let refused = bus.publish(vec![incoming(event("1", "t"))]).await;
+    assert!(matches!(refused, Err(PublishError::Bus(BusError::Closed))), "{refused:?}");
 }

@@ -73,10 +73,12 @@ impl Blobs {
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, BlobError> {
         let digest = Digest::of(bytes);
         let path = self.path(digest);
-        if path.exists() {
-            return Ok(digest);
-        }
-        self.write(&path, bytes).map_err(|source| BlobError::Io { what: "write", digest, source })?;
+        let written = match path.exists() {
+            // Somebody else may have placed it a moment ago, and not synced its folder yet.
+            true => sync(path.parent().expect("a blob lies in a folder by its first two digits")),
+            false => self.write(&path, bytes),
+        };
+        written.map_err(|source| BlobError::Io { what: "write", digest, source })?;
         Ok(digest)
     }
 

@@ -230,17 +230,20 @@ impl Drop for Alarm {
 /// Moves the write-ahead log into the file while the writer goes on.
 fn run_checkpoints(shared: &Shared, folder: &Folder) {
     let db = match folder.open_reader() {
-        Ok(db) => db,
+        Ok(db) => Some(db),
         Err(error) => {
-            tracing::warn!(%error, "no checkpoints: the writer empties the log alone");
-            return;
+            tracing::warn!(%error, "no checkpoints beside the writer: it empties the log by itself");
+            None
         }
     };
     while shared.checkpoints.wait() {
-        match folder::checkpoint(&db, "PASSIVE") {
-            Ok((pages, _)) if pages > LOG_PAGES_MAX => shared.checkpoints.set_overdue(),
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "the write-ahead log could not be moved"),
+        match db.as_ref().map(|db| folder::checkpoint(db, "PASSIVE")) {
+            Some(Ok((pages, _))) if pages <= LOG_PAGES_MAX => {}
+            Some(Ok(_)) | None => shared.checkpoints.set_overdue(),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the write-ahead log could not be moved");
+                shared.checkpoints.set_overdue();
+            }
         }
     }
 }

@@ -33,6 +33,8 @@ impl FunctionSubscription {
             }
         };
         let deployment = self.shared.active.borrow().clone()?;
+        // It may have left the deployment since the item was taken: then the item goes back, and its queue ends.
+        deployment.function_by_id(self.function)?;
         Some(Delivery {
             event,
             deployment,

@@ -76,6 +76,10 @@ pub enum AppError {
     Bus(#[from] BusError),
     #[error("the log failed ({reason}); what was accepted is on disk and is taken up at the next start")]
     LogFailed { reason: String },
+    #[error(
+        "a task of the runtime panicked, as the log tells; what was in flight is delivered again at the next start"
+    )]
+    Panicked,
     #[error("a listener ended")]
     Door {
         #[source]
@@ -170,10 +174,11 @@ impl App {
 
     /// Resolves if what must run for ever ended: a door, a trigger, or the log itself. Stop then. Cancel-safe.
     pub async fn failed(&mut self) -> AppError {
-        // Both are cancel-safe: one reads a state, the other takes a message or nothing.
+        // All are cancel-safe: two read a state, one takes a message or nothing.
         tokio::select! {
             reason = self.bus.failed() => AppError::LogFailed { reason },
             Some(failure) = self.failures.recv() => failure,
+            () = self.tasks.panicked() => AppError::Panicked,
         }
     }
 

@@ -127,28 +127,37 @@ impl Group<'_> {
             self.delay(prepared, origin, hops, due)?;
             return Ok(None);
         }
-        let event = &prepared.event;
-        self.db
-            .prepare_cached(
-                "INSERT INTO events (id, source, type, correlation, accepted_at, hops, origin_kind, origin_name,
-                 origin_verified, body, data_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                event.id,
-                event.source,
-                event.ty,
-                prepared.correlation(),
-                self.now.as_micros(),
-                hops,
-                origin.kind.as_str(),
-                origin.name,
-                origin.verified,
-                &prepared.body[..],
-                prepared.data.as_ref().map(Digest::as_bytes),
-            ])?;
+        self.write(
+            "INSERT INTO events (id, source, type, correlation, accepted_at, hops, origin_kind, origin_name,
+             origin_verified, body, data_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (prepared, origin, hops, self.now),
+        )?;
         let position = u64::try_from(self.db.last_insert_rowid()).unwrap_or_default();
-        self.appended(position, event.clone(), origin.clone(), hops, &prepared.aliases)?;
+        self.appended(position, prepared.event.clone(), origin.clone(), hops, &prepared.aliases)?;
         Ok(Some(position))
+    }
+
+    /// Inserts the columns that an event has whether it was accepted or waits; the time is the one or the other.
+    fn write(
+        &self,
+        statement: &str,
+        (prepared, origin, hops, time): (&Prepared, &Origin, u32, Timestamp),
+    ) -> rusqlite::Result<()> {
+        let event = &prepared.event;
+        self.db.prepare_cached(statement)?.execute(params![
+            event.id,
+            event.source,
+            event.ty,
+            prepared.correlation(),
+            time.as_micros(),
+            hops,
+            origin.kind.as_str(),
+            origin.name,
+            origin.verified,
+            &prepared.body[..],
+            prepared.data.as_ref().map(Digest::as_bytes),
+        ])?;
+        Ok(())
     }
 
     /// What follows from every event that has got a position.
@@ -171,25 +180,11 @@ impl Group<'_> {
     }
 
     fn delay(&mut self, prepared: &Prepared, origin: &Origin, hops: u32, due: Timestamp) -> rusqlite::Result<()> {
-        let event = &prepared.event;
-        self.db
-            .prepare_cached(
-                "INSERT INTO delayed (id, source, type, correlation, due, hops, origin_kind, origin_name,
-                 origin_verified, body, data_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                event.id,
-                event.source,
-                event.ty,
-                prepared.correlation(),
-                due.as_micros(),
-                hops,
-                origin.kind.as_str(),
-                origin.name,
-                origin.verified,
-                &prepared.body[..],
-                prepared.data.as_ref().map(Digest::as_bytes),
-            ])?;
+        self.write(
+            "INSERT INTO delayed (id, source, type, correlation, due, hops, origin_kind, origin_name,
+             origin_verified, body, data_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (prepared, origin, hops, due),
+        )?;
         self.due = Some(self.due.map_or(due, |known| known.min(due)));
         Ok(())
     }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs, io};
 
-/// Everything under `functions/` that is no function.
-const SDK: &str = "sdk";
+/// What the manifest of a function has, and that of a library under `functions/` has not.
+const COMPONENT: &str = "cdylib";
 
 fn main() -> ExitCode {
     for watched in ["build.rs", "src/scaffold/cargo.rs", "functions", "wit", "Cargo.lock"] {
@@ -53,9 +53,9 @@ fn functions(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name != SDK && entry.path().join("Cargo.toml").is_file() {
-            names.push(name);
+        let manifest = fs::read_to_string(entry.path().join("Cargo.toml"));
+        if manifest.is_ok_and(|manifest| manifest.contains(COMPONENT)) {
+            names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
     names.sort();

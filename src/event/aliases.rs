@@ -24,6 +24,9 @@ const IN_GIT: [&str; 10] = [
 ];
 const IN_OBJECT: [&str; 3] = ["key", "etag", "version_id"];
 
+/// In what CDEvents of the path carry.
+const IN_CONTENT: [&str; 3] = ["commit", "digest", "release"];
+
 /// The members of the data that are looked at.
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -34,6 +37,9 @@ struct Data {
     sha: Value,
     digest: Value,
     release: Value,
+    subject: Value,
+    #[serde(rename = "customData")]
+    custom_data: Value,
 }
 
 /// What `event` is known by: commits and digests in its data, the digest in its subject, an object's key. Each once, at
@@ -46,6 +52,8 @@ pub fn aliases(event: &Event) -> Vec<String> {
     let data: Data = event.data.as_deref().and_then(|data| serde_json::from_slice(data).ok()).unwrap_or_default();
     let texts = [&data.commit, &data.sha, &data.digest, &data.release]
         .into_iter()
+        .chain(IN_CONTENT.iter().filter_map(|name| data.subject.get("content")?.get(name)))
+        .chain(IN_CONTENT.iter().filter_map(|name| data.custom_data.get(name)))
         .chain(IN_GIT.iter().filter_map(|name| data.git.get(name)))
         .chain(IN_OBJECT.iter().filter_map(|name| data.object.get(name)));
     for text in texts.filter_map(Value::as_str) {
@@ -99,6 +107,13 @@ mod tests {
         check(&format!("pkg:oci/app@{}?tag=1", digest.replace(':', "%3A")), json!({}), &[&digest]);
         check(&digest, json!({ "digest": digest }), &[&digest]);
         check("sha256:short", json!(null), &[]);
+    }
+
+    #[test]
+    fn an_event_of_the_path_is_known_by_what_it_is_about() {
+        let content = json!({ "release": "shop-3f2a9c1b7d40", "commit": "abc" });
+        check("shop", json!({ "subject": { "content": content } }), &["abc", "shop-3f2a9c1b7d40"]);
+        check("shop", json!({ "subject": { "content": {} }, "customData": content }), &["abc", "shop-3f2a9c1b7d40"]);
     }
 
     #[test]

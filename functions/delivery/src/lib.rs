@@ -1,0 +1,96 @@
+//! The words of the path from commit to production: the event types that the shipped functions say to one another, what each
+//! carries, and what a release is. It decides nothing.
+//!
+//! ```text
+//! push, merge ─> commit ─> change.accepted ─> pipeline ─> task.requested ─> (executor) ─> taskrun.finished ─┐
+//!                                                └─────── pipelinerun.finished, artifact.packaged <─────────┘
+//! image push ──> image ──> artifact.identified, scan.requested          reports ─> scan ─> scan.completed
+//!                     all of these ─> gate (one for each environment) ─> gate.passed | gate.blocked
+//! gate.passed ─> placement ─> deploy ─> deployment.requested ─> (reconciler) ─> deployment.activated | refused
+//!   ─> deploy ─> service.deployed | upgraded ─> verify ─> release.verified | failed | insufficient ─> rollback, next gate
+//! ```
+//!
+//! All are CDEvents: `data` is `{context, subject: {id, content}, customData}`. Types of CDEvents itself have its content, and
+//! what we add stands in `customData`; of our types everything stands in `content`. What joins is the commit or the artifact's
+//! digest (`sha256:` and 64 hex digits), which is also the partition key; once a release is placed, `<service>/<environment>`.
+
+mod artifact;
+mod change;
+mod digest;
+mod gate;
+mod plan;
+mod release;
+mod run;
+mod scan;
+pub mod types;
+
+pub use artifact::{Artifact, Identified, Packaged, ScanRequested};
+pub use change::{Change, Policy, Verdict, Way};
+pub use digest::{digest_of_purl, is_commit, is_digest, purl, sha256};
+pub use gate::{Blocked, GateVerdict};
+pub use plan::{Plan, PlanError, Service, Target};
+pub use release::{
+    Activated, DriftDetected, Placed, Purpose, Quarantined, Refused, Release, ReleaseRefused, Requested, Running,
+    ServiceChanged, Verification,
+};
+pub use run::{Executor, Outcome, RunFinished, RunQueued, TaskFinished, TaskPlanned, TaskRequested, TaskResult};
+pub use scan::{Counts, Finding, Kind, Report, ScanCompleted, ScanResult, Severity, Subject, Tool};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tidegate_sdk::cdevents::CdEvent;
+use tidegate_sdk::{Event, Failure};
+
+/// Whether an event has the type of `ty`, whatever its version.
+pub fn is(event: &Event, ty: &str) -> bool {
+    let stem = |ty: &str| ty.rmatch_indices('.').nth(2).map_or(ty.len(), |(dot, _)| dot);
+    event.ty.get(..stem(ty)) == ty.get(..stem(ty)) && stem(&event.ty) == stem(ty)
+}
+
+/// The content of one of our types.
+pub fn content<T: DeserializeOwned>(event: &Event) -> Result<T, Failure> {
+    Ok(CdEvent::<T>::read(event)?.subject.content)
+}
+
+/// What we add to a type of CDEvents.
+pub fn custom<T: DeserializeOwned>(event: &Event) -> Result<T, Failure> {
+    let read = CdEvent::<serde_json::Value>::read(event)?;
+    let custom = read.custom_data.ok_or_else(|| Failure::reject(format!("{} has no customData", event.ty)))?;
+    serde_json::from_value(custom)
+        .map_err(|error| Failure::reject(format!("customData of {} is not what the function reads: {error}", event.ty)))
+}
+
+/// An event of one of our types, ordered by `key`.
+pub fn say(ty: &str, subject: &str, key: &str, content: &impl Serialize) -> Result<Event, Failure> {
+    Ok(CdEvent::new(ty, subject, content).into_event()?.partition_key(key))
+}
+
+/// An event of CDEvents with what we add, ordered by `key`.
+pub fn say_cd(
+    ty: &str,
+    subject: &str,
+    key: &str,
+    content: &impl Serialize,
+    custom: &impl Serialize,
+) -> Result<Event, Failure> {
+    let event = CdEvent { custom_data: Some(serde_json::to_value(custom)?), ..CdEvent::new(ty, subject, content) };
+    Ok(event.into_event()?.partition_key(key))
+}
+
+/// `<kind>:<name>` of an origin that was proved: how policies name whose word counts. None: nobody proved it.
+pub fn proved_origin(event: &Event) -> Option<String> {
+    let origin = event.origin.as_ref().filter(|origin| origin.verified)?;
+    Some(format!("{}:{}", origin.kind, origin.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_is_the_same_in_every_version() {
+        assert!(is(&Event::new("dev.cdevents.taskrun.finished.0.2.0"), types::TASKRUN_FINISHED));
+        assert!(!is(&Event::new("dev.cdevents.taskrun.started.0.3.0"), types::TASKRUN_FINISHED));
+        assert!(!is(&Event::new("dev.cdevents.taskrun.finished"), types::TASKRUN_FINISHED));
+    }
+}

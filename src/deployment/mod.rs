@@ -7,6 +7,7 @@
 mod catalogue;
 mod check;
 mod function;
+mod functions;
 mod manifest;
 mod plan;
 mod problem;
@@ -25,6 +26,7 @@ pub use function::{
     Component, ComponentRef, ConfigValue, Digest, DigestError, Function, FunctionId, FunctionName, Grants, Limits,
     NameError, Order, Start,
 };
+pub use functions::Functions;
 pub use manifest::{BusSettings, Listen, Manifest, ProjectLimits, Scope, Sources, Token};
 pub use plan::{PlanError, plan};
 pub use problem::{PROJECT_FILE, Problem, Severity};
@@ -42,7 +44,7 @@ pub struct Deployment {
     pub number: u64,
     pub project: String,
     pub environments: Vec<String>,
-    pub functions: Vec<Function>,
+    pub functions: Functions,
     pub triggers: Vec<Trigger>,
     pub connections: BTreeMap<String, Connection>,
     /// Version of the filter language that judged under this deployment.
@@ -69,6 +71,6 @@ impl Deployment {
     }
 
     pub fn function_by_id(&self, id: FunctionId) -> Option<&Function> {
-        self.functions.iter().find(|function| function.id == id)
+        self.functions.by_id(id)
     }
 }

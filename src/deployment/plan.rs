@@ -39,7 +39,7 @@ pub fn plan(known: &BTreeMap<FunctionName, FunctionId>, manifest: &Manifest) -> 
         number: 0,
         project: manifest.project.clone(),
         environments: manifest.environments.clone(),
-        functions,
+        functions: functions.into(),
         triggers: manifest.triggers.clone(),
         connections: manifest.connections.clone(),
         filter_language: LANGUAGE_VERSION,

@@ -83,7 +83,7 @@ impl Stage {
             number: 7,
             project: "shop".to_owned(),
             environments: Vec::new(),
-            functions: vec![self.function.clone()],
+            functions: vec![self.function.clone()].into(),
             triggers: Vec::new(),
             connections: self.connections.clone(),
             filter_language: 1,

@@ -201,7 +201,7 @@ fn delivery(event: Event) -> Delivery {
         number: 1,
         project: "shop".to_owned(),
         environments: Vec::new(),
-        functions: vec![function],
+        functions: vec![function].into(),
         triggers: Vec::new(),
         connections: BTreeMap::new(),
         filter_language: 1,

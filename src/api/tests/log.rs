@@ -85,7 +85,7 @@ impl Log {
             number,
             project: "shop".to_owned(),
             environments: Vec::new(),
-            functions,
+            functions: functions.into(),
             triggers: Vec::new(),
             connections: BTreeMap::new(),
             filter_language: crate::filter::LANGUAGE_VERSION,

@@ -89,7 +89,7 @@ fn deployment() -> Deployment {
         number: 0,
         project: "shop".to_owned(),
         environments: Vec::new(),
-        functions: vec![function(1, "gate", "com.shop.*", None)],
+        functions: vec![function(1, "gate", "com.shop.*", None)].into(),
         triggers: Vec::new(),
         connections: Default::default(),
         filter_language: crate::filter::LANGUAGE_VERSION,

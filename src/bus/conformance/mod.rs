@@ -117,7 +117,7 @@ pub(super) fn deployment(functions: Vec<Function>) -> Deployment {
         number: 0,
         project: "test".to_owned(),
         environments: Vec::new(),
-        functions,
+        functions: functions.into(),
         triggers: Vec::new(),
         connections: BTreeMap::new(),
         filter_language: LANGUAGE_VERSION,

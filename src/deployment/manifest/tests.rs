@@ -687,3 +687,18 @@ fn deployments_with_the_same_digest_do_the_same() {
         first.digest
     );
 }
+
+#[test]
+fn a_stored_deployment_lists_its_functions_and_finds_each_by_its_id() {
+    let second = FUNCTION.trim_start_matches("name = \"shop\"\n").replace("name = \"gate\"", "name = \"old\"");
+    let planned = plan(&deployed(&[("gate", 1), ("old", 2)]), &sound(&format!("{FUNCTION}{second}"))).unwrap();
+    let stored = serde_json::to_value(&planned).unwrap();
+    let listed: Vec<_> = stored["functions"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(listed, ["gate", "old"]);
+    let read: crate::deployment::Deployment = serde_json::from_value(stored).unwrap();
+    assert_eq!(read, planned);
+    let found = |number| read.function_by_id(crate::deployment::FunctionId::from_uuid(uuid::Uuid::from_u128(number)));
+    assert_eq!(found(1).unwrap().name.as_str(), "gate");
+    assert_eq!(found(2).unwrap().name.as_str(), "old");
+    assert_eq!(found(3), None);
+}

@@ -18,7 +18,9 @@ mod artifact;
 mod change;
 mod digest;
 mod gate;
+mod incident;
 mod plan;
+pub mod record;
 mod release;
 mod run;
 mod scan;
@@ -28,10 +30,11 @@ pub use artifact::{Artifact, Identified, Packaged, ScanRequested};
 pub use change::{Change, Policy, Verdict, Way};
 pub use digest::{digest_of_purl, is_commit, is_digest, purl, sha256};
 pub use gate::{Blocked, GateVerdict};
+pub use incident::{Incident, IncidentContent, Reference, ServiceContent};
 pub use plan::{Plan, PlanError, Service, Target};
 pub use release::{
-    Activated, DriftDetected, Placed, Purpose, Quarantined, Refused, Release, ReleaseRefused, Requested, Running,
-    ServiceChanged, Verification,
+    Activated, DriftAction, DriftDetected, Placed, Purpose, QuarantineLifted, Quarantined, Refused, Release,
+    ReleaseRefused, ReleaseRequested, Requested, Running, ServiceChanged, Verification,
 };
 pub use run::{Executor, Outcome, RunFinished, RunQueued, TaskFinished, TaskPlanned, TaskRequested, TaskResult};
 pub use scan::{Counts, Finding, Kind, Report, ScanCompleted, ScanResult, Severity, Subject, Tool};
@@ -81,6 +84,11 @@ pub fn say_cd(
 pub fn proved_origin(event: &Event) -> Option<String> {
     let origin = event.origin.as_ref().filter(|origin| origin.verified)?;
     Some(format!("{}:{}", origin.kind, origin.name))
+}
+
+/// Whether an event comes from a proved origin of a kind: `function`, `runtime`, `api` or `trigger`.
+pub fn is_from(event: &Event, kind: &str) -> bool {
+    event.origin.as_ref().is_some_and(|origin| origin.verified && origin.kind == kind)
 }
 
 #[cfg(test)]

@@ -94,10 +94,10 @@ impl Plan {
         found.map(|(name, service)| (name.as_str(), service))
     }
 
-    /// The environment that comes before one.
-    pub fn before(&self, environment: &str) -> Option<&str> {
-        let index = self.environments.iter().position(|known| known == environment)?;
-        index.checked_sub(1).map(|before| self.environments[before].as_str())
+    /// The environment that a service passes before one: the last of those before it that the service goes to.
+    pub fn before(&self, service: &Service, environment: &str) -> Option<&str> {
+        let before = self.environments.iter().take_while(|known| *known != environment);
+        before.filter(|known| service.targets.contains_key(*known)).last().map(String::as_str)
     }
 }
 
@@ -135,10 +135,10 @@ mod tests {
         let plan = Plan::read().unwrap();
         let (name, service) = plan.service_of_artifact("registry.example.com/acme/shop").unwrap();
         assert_eq!((name, service.targets["staging"].function.as_str()), ("shop", "shop-staging"));
-        assert_eq!(
-            (plan.before("production"), plan.before("staging"), plan.before("moon")),
-            (Some("staging"), None, None)
-        );
+        assert_eq!((plan.before(service, "production"), plan.before(service, "staging")), (Some("staging"), None));
+        let mut alone = service.clone();
+        alone.targets.remove("staging");
+        assert_eq!(plan.before(&alone, "production"), None);
         let other = Service { profile: "microservice".to_owned(), ..service.clone() };
         assert_ne!(service.configuration(), other.configuration());
     }

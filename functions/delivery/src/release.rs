@@ -87,7 +87,8 @@ pub struct Requested {
     pub function: String,
     /// `<repository>@sha256:<digest>`
     pub component: String,
-    /// The function's configuration from now on, by key; none: as it is.
+    /// The function's configuration from now on, by key; none: as the project file has it. So a request says all that a
+    /// release needs, and going back to one brings its configuration back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<BTreeMap<String, String>>,
     pub environment: String,
@@ -156,6 +157,9 @@ pub struct ServiceChanged {
     /// Digest of the bytes that run: what statistics are counted by.
     pub component: String,
     pub deployment: u64,
+    /// The log's position of the activation: what ran from there on is what counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
     pub purpose: Purpose,
     /// The release before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,6 +179,11 @@ pub struct Verification {
     pub look: u32,
     /// RFC 3339: when the release was activated.
     pub since: String,
+    /// The log's position of the activation: what ran from there on is what counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// Milliseconds from the activation to the last look, by the policy: a fault is found no later.
+    pub detection_millis_max: u64,
     /// What was seen; none before the first look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<u64>,
@@ -189,7 +198,8 @@ pub struct Verification {
     pub reason: Option<String>,
 }
 
-/// Content of `DIGEST_QUARANTINED`. The subject is the digest, and so is the key.
+/// Content of `DIGEST_QUARANTINED`, and the value of the digest in key space `quarantine`. The subject is the digest, and so
+/// is the key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Quarantined {
     pub digest: String,
@@ -201,7 +211,26 @@ pub struct Quarantined {
     pub by: String,
 }
 
-/// Content of `DRIFT_DETECTED` and `DRIFT_RESOLVED`. The subject is the function, and so is the key.
+/// Content of `QUARANTINE_LIFTED`. The subject is the digest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QuarantineLifted {
+    pub digest: String,
+    pub by: String,
+    pub reason: String,
+}
+
+/// Content of `RELEASE_REQUESTED`. The subject is the release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseRequested {
+    pub release: String,
+    pub environment: String,
+    pub by: String,
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// Content of `DRIFT_DETECTED` and `DRIFT_RESOLVED`, and what is added to an `INCIDENT_DETECTED` of drift. The subject is the
+/// function, and so is the key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DriftDetected {
     pub function: String,
@@ -210,11 +239,25 @@ pub struct DriftDetected {
     /// The release and the bytes that should run.
     pub release: String,
     pub should: String,
-    /// The bytes that do run.
-    pub runs: String,
+    /// The bytes that do run; none: the function is not deployed any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<String>,
     pub deployment: u64,
     /// What made them run: a cause, and who.
     pub cause: String,
-    /// `heal`, `report` or `incident`.
-    pub action: String,
+    /// What is done about it.
+    pub action: DriftAction,
+    /// Why nothing is, where the policy says that it be healed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriftAction {
+    /// What should run is asked for.
+    Heal,
+    Report,
+    /// An incident is opened.
+    Incident,
 }

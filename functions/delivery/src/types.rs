@@ -59,13 +59,12 @@ pub const RELEASE_INSUFFICIENT: &str = "dev.cdeventsx.tidegate-release.insuffici
 // `rollback`
 pub const DIGEST_QUARANTINED: &str = "dev.cdeventsx.tidegate-digest.quarantined.0.1.0";
 pub const INCIDENT_DETECTED: &str = "dev.cdevents.incident.detected.0.3.0";
+pub const INCIDENT_RESOLVED: &str = "dev.cdevents.incident.resolved.0.3.0";
 
 // `drift`
 pub const DRIFT_DETECTED: &str = "dev.cdeventsx.tidegate-drift.detected.0.1.0";
 pub const DRIFT_RESOLVED: &str = "dev.cdeventsx.tidegate-drift.resolved.0.1.0";
 
 // A person, by a token that grants them
-/// Lifts a quarantine: content `{digest, by, reason}`.
 pub const QUARANTINE_LIFTED: &str = "dev.cdeventsx.tidegate-quarantine.lifted.0.1.0";
-/// Asks for a release of the record again: content `{release, environment, by, reason}`.
 pub const RELEASE_REQUESTED: &str = "dev.cdeventsx.tidegate-release.requested.0.1.0";

@@ -24,6 +24,7 @@ pub mod record;
 mod release;
 mod run;
 mod scan;
+mod time;
 pub mod types;
 
 pub use artifact::{Artifact, Identified, Packaged, ScanRequested};
@@ -38,6 +39,7 @@ pub use release::{
 };
 pub use run::{Executor, Outcome, RunFinished, RunQueued, TaskFinished, TaskPlanned, TaskRequested, TaskResult};
 pub use scan::{Counts, Finding, Kind, Report, ScanCompleted, ScanResult, Severity, Subject, Tool};
+pub use time::{Instant, instant, now, rfc3339};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -37,6 +37,7 @@
 //!   imports only what its code uses.
 
 pub mod cdevents;
+pub mod clock;
 pub mod config;
 mod event;
 mod failure;

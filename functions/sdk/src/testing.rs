@@ -13,6 +13,7 @@
 //! It is no simulation of settlement: what a failed call wrote stays written.
 
 use std::marker::PhantomData;
+use std::time::SystemTime;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -67,10 +68,22 @@ impl Host {
         self
     }
 
+    /// What the clock says from now on.
+    #[must_use]
+    pub fn at(self, now: SystemTime) -> Self {
+        world(|world| world.now = Some(now));
+        self
+    }
+
     /// Answers the next request of this method and URL that has no answer yet.
     #[must_use]
     pub fn answer(self, method: &str, url: &str, status: u16, body: &[u8]) -> Self {
-        let response = Response { status, headers: Vec::new(), body: body.to_vec() };
+        self.answer_with(method, url, Response { status, headers: Vec::new(), body: body.to_vec() })
+    }
+
+    /// Like [`Host::answer`], with headers, whose names are in lower case.
+    #[must_use]
+    pub fn answer_with(self, method: &str, url: &str, response: Response) -> Self {
         world(|world| world.answers.entry((method.to_owned(), url.to_owned())).or_default().push_back(response));
         self
     }
@@ -193,6 +206,13 @@ mod tests {
         assert!(ask().unwrap_err().to_string().contains("the test has no answer for it"));
         assert_eq!(host.requests().len(), 3);
         assert_eq!(host.requests()[0].headers, [("accept".to_owned(), "text/plain".to_owned())]);
+    }
+
+    #[test]
+    fn the_clock_stands_where_the_test_puts_it() {
+        let then = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(7);
+        let _host = Host::new().at(then);
+        assert_eq!(crate::clock::now(), then);
     }
 
     #[test]

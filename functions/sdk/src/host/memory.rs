@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::time::SystemTime;
 
 use crate::http::{Request, Response, Target};
 use crate::kv::Denial;
@@ -18,6 +19,8 @@ pub struct World {
     /// By method and URL, in the order in which they are given.
     pub answers: BTreeMap<(String, String), VecDeque<Response>>,
     pub requests: Vec<Request>,
+    /// None: the machine's.
+    pub now: Option<SystemTime>,
 }
 
 #[derive(Default)]

@@ -26,6 +26,8 @@ const HOP_WAIT: Duration = Duration::from_secs(1);
 const HOST_EXTENSIONS: [&str; 4] =
     [attribute::CAUSATION, attribute::CORRELATION, attribute::TRACEPARENT, attribute::TRACESTATE];
 
+/// What sources of the runtime and its functions begin with.
+const RUNTIME: &str = "tidegate/";
 /// What stands unescaped in a segment of a URI (RFC 3986, unreserved).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -65,9 +67,21 @@ pub fn hops_after(parent: &Accepted, now: Timestamp) -> u32 {
     if waited { parent.hops } else { parent.hops.saturating_add(1) }
 }
 
-/// `tidegate/<project>/<function>`, a URI-reference.
+/// The source of what a project's runtime itself says: `tidegate/<project>`, a URI-reference.
+pub fn runtime_source(project: &str) -> String {
+    format!("{RUNTIME}{}", utf8_percent_encode(project, ESCAPED))
+}
+
+/// `tidegate/<project>/<function>`.
 fn source_of(project: &str, function: &Function) -> String {
-    format!("tidegate/{}/{}", utf8_percent_encode(project, ESCAPED), function.name)
+    format!("{}/{}", runtime_source(project), function.name)
+}
+
+/// Whether `source` is that of the project's runtime or of one of its functions, whatever functions it has.
+pub fn is_source_of(project: &str, source: &str) -> bool {
+    let Some(rest) = source.strip_prefix(RUNTIME) else { return false };
+    let rest = utf8_percent_encode(project, ESCAPED).try_fold(rest, |rest, part| rest.strip_prefix(part));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn check_chain(parent: &Accepted, returned: &[Event], now: Timestamp) -> Result<(), Failure> {
@@ -225,6 +239,22 @@ mod tests {
         assert_eq!(event.text(attribute::TRACESTATE), Some("vendor=1"));
         let traceparent = event.traceparent().unwrap();
         assert!(traceparent.starts_with(&TRACEPARENT[..36]) && traceparent != TRACEPARENT, "{traceparent}");
+    }
+
+    #[test]
+    fn a_project_knows_its_own_sources_from_those_of_another() {
+        let emitted = emit(vec![returned("a.b")]).unwrap().remove(0).source;
+        for (source, expected) in [
+            (emitted.as_str(), true),
+            (&runtime_source("my shop"), true),
+            ("tidegate/my%20shop/a-function-that-is-gone", true),
+            ("tidegate/my%20shop-2/gate", false),
+            ("tidegate/other/gate", false),
+            ("tidegate", false),
+            ("/my%20shop", false),
+        ] {
+            assert_eq!(is_source_of("my shop", source), expected, "{source}");
+        }
     }
 
     #[test]

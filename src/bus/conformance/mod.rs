@@ -195,6 +195,7 @@ macro_rules! conformance {
             publish: an_event_twice_in_a_batch_is_one_event,
             publish: deduplication_outlives_the_process,
             publish: large_data_comes_back_whole,
+            publish: nobody_outside_speaks_as_this_project_and_another_s_events_can_be_forwarded,
             publish: events_are_found_by_type_time_chain_and_beginning_of_the_id,
             settle: emitted_events_keys_and_recording_are_one_step,
             settle: a_second_settlement_changes_nothing,

@@ -101,3 +101,22 @@ pub async fn events_are_found_by_type_time_chain_and_beginning_of_the_id(bench: 
     let chain = bench.history.chain("chain", 2).await.unwrap();
     assert_eq!((chain.events.len(), chain.truncated), (2, true));
 }
+
+pub async fn nobody_outside_speaks_as_this_project_and_another_s_events_can_be_forwarded(bench: Bench) {
+    bench.activate(vec![]).await;
+    let bench = bench.crash();
+    let from = |source: &str| Event { source: source.to_owned(), ..event(source, "t") };
+    let by = |kind| Origin { kind, name: "test".to_owned(), verified: true };
+    for source in ["tidegate/other/gate", "tidegate/other", "tidegate/test-2/gate", "tidegate"] {
+        assert!(bench.publish_one(from(source)).await > 0, "{source}");
+    }
+    for source in ["tidegate/test/gate", "tidegate/test/a-function-that-comes-later", "tidegate/test"] {
+        for kind in [OriginKind::Api, OriginKind::Trigger] {
+            let batch = vec![incoming(event(source, "t")), Incoming { event: from(source), origin: by(kind) }];
+            let refused = bench.bus.publish(batch).await;
+            assert!(matches!(refused, Err(PublishError::Refused { index: 1, .. })), "{source} {kind:?}: {refused:?}");
+        }
+        let own = Incoming { event: from(source), origin: by(OriginKind::Runtime) };
+        assert!(!bench.bus.publish(vec![own]).await.unwrap()[0].duplicate, "{source}");
+    }
+}

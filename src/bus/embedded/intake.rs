@@ -118,6 +118,18 @@ impl Group<'_> {
         Ok(log || self.db.prepare_cached("SELECT 1 FROM delayed WHERE id = ? AND source = ?")?.exists([id, source])?)
     }
 
+    /// Whether somebody outside speaks as this project's runtime or one of its functions. The ids of what a function emits
+    /// can be computed, so that an event published under one of them would stand in the way of the real one. Another
+    /// project's events may be forwarded: their ids are none of ours.
+    fn takes_our_name(&self, source: &str, origin: OriginKind) -> bool {
+        match origin {
+            OriginKind::Trigger | OriginKind::Api => {
+                self.known.projects.iter().any(|project| event::is_source_of(project, source))
+            }
+            OriginKind::Function | OriginKind::Runtime => false,
+        }
+    }
+
     /// Inserts an event that is not known. None: it waits for its time.
     pub fn insert(&mut self, prepared: &Prepared, origin: &Origin, hops: u32) -> rusqlite::Result<Option<Position>> {
         if let Some(known) = self.known.chains.get_mut(prepared.correlation()) {
@@ -208,10 +220,6 @@ impl Publish {
         for (index, incoming) in batch.iter().enumerate() {
             let refused = |error: event::EventError| PublishError::Refused { index, reason: error.to_string() };
             incoming.event.validate(now).map_err(refused)?;
-            if takes_our_name(incoming) {
-                let reason = format!("source {:?} is the runtime's own; give the event another", incoming.event.source);
-                return Err(PublishError::Refused { index, reason });
-            }
         }
         let prepare = |incoming: Incoming| Ok((Prepared::accept(incoming.event, now, blobs)?, incoming.origin));
         let batch = batch.into_iter().map(prepare).collect::<Result<_, BusError>>()?;
@@ -221,8 +229,12 @@ impl Publish {
     /// Looks each event up before the first is written, so that a refused batch leaves nothing.
     fn check(&self, group: &Group<'_>) -> rusqlite::Result<Result<Vec<Option<Receipt>>, PublishError>> {
         let mut receipts = Vec::with_capacity(self.batch.len());
-        for (index, (prepared, _)) in self.batch.iter().enumerate() {
+        for (index, (prepared, origin)) in self.batch.iter().enumerate() {
             let (id, source) = (&prepared.event.id, &prepared.event.source);
+            if group.takes_our_name(source, origin.kind) {
+                let reason = format!("source {source:?} is this project's own; give the event another");
+                return Ok(Err(PublishError::Refused { index, reason }));
+            }
             let receipt = match group.known(id, source)? {
                 None => None,
                 Some(mut known) => {
@@ -373,14 +385,4 @@ impl Write for Promote {
 pub(super) fn next_due(db: &rusqlite::Connection) -> rusqlite::Result<Option<Timestamp>> {
     let due: Option<i64> = db.prepare_cached("SELECT min(due) FROM delayed")?.query_row([], |row| row.get(0))?;
     Ok(due.map(Timestamp::from_micros))
-}
-
-/// Whether somebody outside speaks as the runtime or one of its functions. The ids of what a function emits can be computed,
-/// so that an event published under one of them would stand in the way of the real one.
-fn takes_our_name(incoming: &Incoming) -> bool {
-    let source = incoming.event.source.as_str();
-    match incoming.origin.kind {
-        OriginKind::Trigger | OriginKind::Api => source == "tidegate" || source.starts_with("tidegate/"),
-        OriginKind::Function | OriginKind::Runtime => false,
-    }
 }

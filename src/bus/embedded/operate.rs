@@ -17,7 +17,7 @@ use super::shared::Shared;
 use super::writer::{Fault, Group, Write};
 use crate::bus::{ActivateError, BusError, Cause};
 use crate::deployment::{Deployment, Function, FunctionId, Start};
-use crate::event::{Event, Extension, Origin, OriginKind, Position, attribute, derive_uuid};
+use crate::event::{Event, Extension, Origin, OriginKind, Position, attribute, derive_uuid, runtime_source};
 use crate::filter::Subject;
 
 /// The type of the record that makes a deployment active.
@@ -45,7 +45,7 @@ impl Activate {
         let data = json!({ "number": deployment.number, "digest": deployment.digest, "functions": functions });
         let mut event = Event {
             id: derive_uuid(&[self.project.as_bytes(), b"deployment", number.as_bytes()]).to_string(),
-            source: format!("tidegate/{}", deployment.project),
+            source: runtime_source(&deployment.project),
             ty: ACTIVATED.to_owned(),
             subject: Some(number),
             datacontenttype: Some("application/json".to_owned()),
@@ -130,6 +130,7 @@ impl Write for Activate {
         let origin = Origin { kind: OriginKind::Runtime, name: source, verified: true };
         let record = group.insert(&prepared, &origin, 0)?.unwrap_or_default();
         self.write_ranges(group, record)?;
+        group.known.projects.insert(self.deployment.project.clone());
         group
             .db
             .prepare_cached("INSERT INTO deployments (number, position, at, cause, body) VALUES (?, ?, ?, ?, ?)")?

@@ -4,7 +4,7 @@
 //! readers and answers. A request is checked before it writes, so a refused one leaves nothing; if the store fails on
 //! one, the group is rolled back and done again one by one, so that only that one fails.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -85,6 +85,8 @@ pub(super) struct Group<'a> {
 pub(super) struct Known {
     pub last_accepted_at: Timestamp,
     pub revision: u64,
+    /// Every name that the project was ever deployed under.
+    pub projects: BTreeSet<String>,
     /// Events by chain, of those that lately grew.
     pub chains: HashMap<String, u64>,
 }
@@ -97,9 +99,14 @@ impl Known {
             |row| row.get(0),
         )?;
         let revision: i64 = db.query_row("SELECT coalesce(max(revision), 0) FROM spaces", [], |row| row.get(0))?;
+        let projects = db
+            .prepare("SELECT DISTINCT json_extract(body, '$.project') FROM deployments")?
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
         Ok(Known {
             last_accepted_at: Timestamp::from_micros(last),
             revision: u64::try_from(revision).unwrap_or(0),
+            projects,
             chains: HashMap::new(),
         })
     }

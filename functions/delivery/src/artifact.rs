@@ -31,6 +31,9 @@ pub struct Identified {
     /// Whether a tag was resolved for it, since the sender gave no digest.
     #[serde(default)]
     pub resolved: bool,
+    /// Digests of the images that it is an index of, one for each platform.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
 }
 
 /// What is added to `ARTIFACT_PACKAGED`: a run that succeeded made this of that commit.

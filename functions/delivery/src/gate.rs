@@ -41,3 +41,24 @@ pub struct Blocked {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<String>,
 }
+
+/// Content of `GATE_ASKED`: judge this digest again. The subject is the digest, and so is the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateAsked {
+    pub environment: String,
+    pub digest: String,
+}
+
+/// What is added to an `INCIDENT_DETECTED` of evidence that turned bad after a release had passed: what runs is not taken
+/// away, but it must be mended. The subject is `<release>/<environment>/<rule>`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spoiled {
+    pub environment: String,
+    #[serde(flatten)]
+    pub release: Release,
+    /// What would block it now.
+    #[serde(flatten)]
+    pub blocked: Blocked,
+    /// RFC 3339: by when it must be mended.
+    pub deadline: String,
+}

@@ -30,12 +30,12 @@ pub mod types;
 pub use artifact::{Artifact, Identified, Packaged, ScanRequested};
 pub use change::{Change, Policy, Verdict, Way};
 pub use digest::{digest_of_purl, is_commit, is_digest, purl, sha256};
-pub use gate::{Blocked, GateVerdict};
+pub use gate::{Blocked, GateAsked, GateVerdict, Spoiled};
 pub use incident::{Incident, IncidentContent, Reference, ServiceContent};
 pub use plan::{Plan, PlanError, Service, Target};
 pub use release::{
-    Activated, DriftAction, DriftDetected, Placed, Purpose, QuarantineLifted, Quarantined, Refused, Release,
-    ReleaseRefused, ReleaseRequested, Requested, Running, ServiceChanged, Verification,
+    Activated, DriftAction, DriftDetected, Placed, Purpose, QUARANTINE, QuarantineLifted, Quarantined, Refused,
+    Release, ReleaseRefused, ReleaseRequested, Requested, Running, ServiceChanged, Verification,
 };
 pub use run::{Executor, Outcome, RunFinished, RunQueued, TaskFinished, TaskPlanned, TaskRequested, TaskResult};
 pub use scan::{Counts, Finding, Kind, Report, ScanCompleted, ScanResult, Severity, Subject, Tool};

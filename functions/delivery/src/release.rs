@@ -198,6 +198,9 @@ pub struct Verification {
     pub reason: Option<String>,
 }
 
+/// The key space of quarantined digests, which `rollback` writes: the digest is the key, and is gone once it is lifted.
+pub const QUARANTINE: &str = "quarantine";
+
 /// Content of `DIGEST_QUARANTINED`, and the value of the digest in key space `quarantine`. The subject is the digest, and so
 /// is the key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

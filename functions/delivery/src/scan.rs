@@ -2,12 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `data.report` of what a scanner's trigger says.
+/// `data.report` of what a scanner's trigger says: one report, or a list where a file has several (the runs of SARIF).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub kind: Kind,
     pub tool: Tool,
     pub subject: Subject,
+    /// Which part of the subject it is about, where a tool says so (SARIF's `automationDetails.id`): a later report replaces
+    /// an earlier one of the same tool and part, and parts add up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// Whether the scan itself ran to its end. A report that does not say so is none.
     pub succeeded: bool,
     /// Why it did not.
@@ -98,6 +102,10 @@ pub struct ScanCompleted {
     pub commit: Option<String>,
     pub kind: Kind,
     pub tool: Tool,
+    /// As in the report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+    /// RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scanned_at: Option<String>,
     pub result: ScanResult,

@@ -15,6 +15,7 @@ mod find;
 mod hooks;
 mod letters;
 pub mod model;
+mod path;
 mod reads;
 mod route;
 mod serve;

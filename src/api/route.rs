@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use super::door::{Caller, check_content_type, check_host};
 use super::error::{ApiError, Told};
-use super::{ApiState, deploy, events, letters, reads, status};
+use super::{ApiState, deploy, events, letters, path, reads, status};
 use crate::deployment::Scope;
 use crate::telemetry::door_span;
 
@@ -37,6 +37,9 @@ pub fn api(state: Arc<ApiState>) -> Router {
         .route("/deployments/{number}", get(reads::deployment))
         .route("/dlq", get(letters::list))
         .route("/dlq/{id}", get(letters::show))
+        .route("/why", get(path::why))
+        .route("/releases", get(path::releases))
+        .route("/drift", get(path::drift))
         .route("/types", get(reads::types))
         .route("/metrics", get(status::metrics))
         .route_layer(from_fn_with_state(state.clone(), may_read));
@@ -45,6 +48,7 @@ pub fn api(state: Arc<ApiState>) -> Router {
     let operate = Router::new()
         .route("/deployments", post(deploy::deploy))
         .route("/deployments/{number}/rollback", post(deploy::rollback))
+        .route("/releases/{release}/redeploy", post(path::redeploy))
         .route("/dlq/redrive", post(letters::redrive))
         .route("/dlq/drop", post(letters::drop_letters))
         .route_layer(from_fn_with_state(state.clone(), may_operate));

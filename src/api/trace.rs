@@ -42,7 +42,7 @@ pub async fn is_settled(history: &dyn History, event: &Event) -> Result<bool, Bu
 }
 
 /// What became of an event at each function that took it; those that it was not for are left out.
-fn runs_of(event: &Accepted, ground: &Ground, facts: &Facts) -> Vec<TraceRun> {
+pub(super) fn runs_of(event: &Accepted, ground: &Ground, facts: &Facts) -> Vec<TraceRun> {
     let subject = Subject::new(event);
     let mut runs: Vec<TraceRun> = ground
         .judged

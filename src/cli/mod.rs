@@ -16,6 +16,7 @@ mod functions;
 mod input;
 mod invocations;
 mod offline;
+mod path;
 mod project;
 mod render;
 mod terminal;
@@ -65,6 +66,10 @@ pub enum Command {
     Deployments(deploy::DeploymentsArgs),
     Deploy(deploy::DeployArgs),
     Rollback(deploy::RollbackArgs),
+    Why(path::WhyArgs),
+    Releases(path::ReleasesArgs),
+    Redeploy(path::RedeployArgs),
+    Drift(path::DriftArgs),
     Filter(filter::FilterArgs),
     Types(filter::TypesArgs),
     Demo(demo::DemoArgs),
@@ -98,6 +103,10 @@ pub async fn run(cli: Cli) -> Result<Status, CliError> {
         Command::Deployments(args) => deploy::deployments(&args, &terminal).await,
         Command::Deploy(args) => deploy::deploy(&args, &terminal).await,
         Command::Rollback(args) => deploy::rollback(&args, &terminal).await,
+        Command::Why(args) => path::why(&args, &terminal).await,
+        Command::Releases(args) => path::releases(&args, &terminal).await,
+        Command::Redeploy(args) => path::redeploy(&args, &terminal).await,
+        Command::Drift(args) => path::drift(&args, &terminal).await,
         Command::Filter(args) => filter::filter(&args, &terminal).await,
         Command::Types(args) => filter::types(&args, &terminal),
         Command::Demo(args) => demo::demo(&args, &terminal).await,

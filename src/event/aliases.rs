@@ -38,6 +38,10 @@ struct Data {
     digest: Value,
     release: Value,
     subject: Value,
+    /// A scanner's report, in the form that all have.
+    report: Value,
+    /// An artifact, as a registry's events name it.
+    artifact: Value,
     #[serde(rename = "customData")]
     custom_data: Value,
 }
@@ -53,6 +57,9 @@ pub fn aliases(event: &Event) -> Vec<String> {
     let texts = [&data.commit, &data.sha, &data.digest, &data.release]
         .into_iter()
         .chain(IN_CONTENT.iter().filter_map(|name| data.subject.get("content")?.get(name)))
+        .chain(IN_CONTENT.iter().filter_map(|name| data.subject.get("content")?.get("request")?.get(name)))
+        .chain(IN_CONTENT.iter().filter_map(|name| data.report.get("subject")?.get(name)))
+        .chain(data.artifact.get("digest"))
         .chain(IN_CONTENT.iter().filter_map(|name| data.custom_data.get(name)))
         .chain(IN_GIT.iter().filter_map(|name| data.git.get(name)))
         .chain(IN_OBJECT.iter().filter_map(|name| data.object.get(name)));
@@ -114,6 +121,13 @@ mod tests {
         let content = json!({ "release": "shop-3f2a9c1b7d40", "commit": "abc" });
         check("shop", json!({ "subject": { "content": content } }), &["abc", "shop-3f2a9c1b7d40"]);
         check("shop", json!({ "subject": { "content": {} }, "customData": content }), &["abc", "shop-3f2a9c1b7d40"]);
+    }
+
+    #[test]
+    fn a_report_is_known_by_what_it_is_about() {
+        check("", json!({ "report": { "subject": { "commit": "abc" } } }), &["abc"]);
+        check("", json!({ "artifact": { "digest": "sha256:1" } }), &["sha256:1"]);
+        check("", json!({ "subject": { "content": { "request": { "release": "shop-1" } } } }), &["shop-1"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod deployment;
 mod event;
 mod filter;
 mod invocation;
+mod path;
 mod verdict;
 
 use serde::{Deserialize, Serialize};
@@ -17,12 +18,13 @@ pub use deployment::{
 pub use event::{EventRef, EventView, ReceiptView, ReceiptsView, TraceNode, TraceRun, TraceView};
 pub use filter::{ClauseView, FilterReport, FilterVerdictView, TypeView};
 pub use invocation::{DeadLetterView, EffectView, InvocationView, LettersRequest, LettersView, OutcomeView};
+pub use path::{DriftView, RedeployRequest, ReleaseView, Standing, StandingView, WhyCause, WhyState, WhyStep, WhyView};
 pub use verdict::{ExplanationView, FunctionExplanation, VerdictView};
 
 use crate::event::Position;
 
 /// A list, and the last position of the log when it was read. `GET /events`, `/invocations`, `/functions`,
-/// `/deployments`, `/dlq` and `/types` answer one.
+/// `/deployments`, `/dlq`, `/releases`, `/drift` and `/types` answer one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Listing<T> {
     pub position: Position,

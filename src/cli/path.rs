@@ -1,0 +1,93 @@
+//! `tidegate why`, `releases`, `redeploy` and `drift`: the path from commit to production.
+
+use clap::Args;
+
+use super::client::{Client, ReadArgs, ServerArgs};
+use super::terminal::Terminal;
+use super::{CliError, Status, render};
+use crate::api::model::{DriftView, Listing, ReceiptsView, RedeployRequest, ReleaseView, WhyView};
+
+/// Say where a commit, a digest or a release stands in an environment: the one thing in its way, since when, and how to
+/// clear it; of what was released, the chain that released it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidegate why 9fceb02d --in production
+  tidegate why sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
+  tidegate why shop-3f2a9c1b7d40 --in staging -o json")]
+pub struct WhyArgs {
+    /// A commit or a digest, or the start of one (7 characters or more), or a release
+    #[arg(value_name = "COMMIT|DIGEST|RELEASE")]
+    pub of: String,
+    /// The environment [default: the project's last one]
+    #[arg(long = "in", value_name = "ENV")]
+    pub environment: Option<String>,
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+/// List releases, newest last, with where each one stands in every environment.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tidegate releases")]
+pub struct ReleasesArgs {
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+/// Ask for a release of the record again, by the same path: what it needs is checked as ever.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tidegate redeploy shop-3f2a9c1b7d40 --in production --reason drill")]
+pub struct RedeployArgs {
+    /// The release, as `tidegate releases` lists it
+    #[arg(value_name = "RELEASE")]
+    pub release: String,
+    /// The environment
+    #[arg(long = "in", value_name = "ENV")]
+    pub environment: String,
+    /// Why: it goes into the record
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Compare what runs with what was released, by digest.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tidegate drift\n\nExit status 1 where something runs that should not.")]
+pub struct DriftArgs {
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+pub async fn why(args: &WhyArgs, terminal: &Terminal) -> Result<Status, CliError> {
+    let client = Client::to_read(&args.read)?;
+    let mut query = vec![("of", args.of.clone())];
+    query.extend(args.environment.iter().map(|environment| ("in", environment.clone())));
+    let view: WhyView = client.get(&["why"], &query).await?;
+    terminal.show(&view, render::why)?;
+    Ok(Status::Done)
+}
+
+pub async fn releases(args: &ReleasesArgs, terminal: &Terminal) -> Result<Status, CliError> {
+    let client = Client::to_read(&args.read)?;
+    let mut listing: Listing<ReleaseView> = client.get(&["releases"], &[]).await?;
+    listing.items.reverse();
+    terminal.list(&listing.items, render::releases)?;
+    Ok(Status::Done)
+}
+
+pub async fn redeploy(args: &RedeployArgs, terminal: &Terminal) -> Result<Status, CliError> {
+    let client = Client::to_write(&args.server)?;
+    let asked = RedeployRequest { environment: args.environment.clone(), reason: args.reason.clone() };
+    let receipts: ReceiptsView = client.post(&["releases", &args.release, "redeploy"], &asked).await?;
+    terminal.list(&receipts.receipts, render::receipts)?;
+    Ok(Status::Done)
+}
+
+pub async fn drift(args: &DriftArgs, terminal: &Terminal) -> Result<Status, CliError> {
+    let client = Client::to_read(&args.read)?;
+    let listing: Listing<DriftView> = client.get(&["drift"], &[]).await?;
+    terminal.list(&listing.items, render::drift)?;
+    let drifted = listing.items.iter().any(|row| row.drifted);
+    Ok(if drifted { Status::Failed } else { Status::Done })
+}

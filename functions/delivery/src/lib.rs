@@ -39,7 +39,7 @@ pub use release::{
 };
 pub use run::{Executor, Outcome, RunFinished, RunQueued, TaskFinished, TaskPlanned, TaskRequested, TaskResult};
 pub use scan::{Counts, Finding, Kind, Report, ScanCompleted, ScanResult, Severity, Subject, Tool};
-pub use time::{Instant, instant, now, rfc3339};
+pub use time::{Instant, instant, now, period, rfc3339};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

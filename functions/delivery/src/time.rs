@@ -1,4 +1,4 @@
-//! Instants: RFC 3339 in events, UTC here.
+//! Instants: RFC 3339 in events, UTC here. Lengths of time: a number and a unit, as in a project file.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use tidegate_sdk::clock;
@@ -20,9 +20,36 @@ pub fn rfc3339(time: Instant) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// Seconds of a length of time: a whole number and `s`, `m`, `h` or `d`.
+pub fn period(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return None,
+    };
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse::<u64>().ok().filter(|_| digits)?.checked_mul(seconds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_of_time_is_a_whole_number_and_a_unit() {
+        assert_eq!(
+            (period("90s"), period("10m"), period("2h"), period("1d")),
+            (Some(90), Some(600), Some(7200), Some(86400))
+        );
+        for text in
+            ["", "s", "10", "1.5h", "+1s", "-1s", "1w", "10 m", "99999999999999999999s", "300000000000000000d", "5µ"]
+        {
+            assert_eq!(period(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn an_instant_is_read_with_its_offset_and_written_in_utc() {

@@ -42,23 +42,26 @@ pub struct Record {
 }
 
 /// How far a release came in an environment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     pub stage: Stage,
     /// The last time that it came to each stage.
     pub steps: BTreeMap<Stage, Step>,
-    /// Where it goes, as the plan said when it was placed.
-    pub target: Target,
+    /// Where it goes, as the plan said when it was placed; none: the plan did not take it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// The event by which the gate passed it; its evidence is there.
-    pub gate: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<String>,
     /// Why it goes no further, where it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Verdict>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
+    #[default]
     Placed,
     /// Behind a deployment of the same service that is under way.
     Waiting,

@@ -64,7 +64,8 @@ pub struct Incident {
     /// When it was decided what to do.
     pub decided: String,
     /// From onset to detected.
-    pub detection_millis: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detection_millis: Option<u64>,
     /// When another release ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<String>,

@@ -18,6 +18,7 @@ mod artifact;
 mod change;
 mod digest;
 mod gate;
+mod hear;
 mod incident;
 mod plan;
 pub mod record;
@@ -31,6 +32,7 @@ pub use artifact::{Artifact, Identified, Packaged, ScanRequested};
 pub use change::{Change, Policy, Verdict, Way};
 pub use digest::{digest_of_purl, is_commit, is_digest, purl, sha256};
 pub use gate::{Blocked, GateAsked, GateVerdict, Spoiled};
+pub use hear::{Answer, Route, hear, is_from, proved_origin};
 pub use incident::{Incident, IncidentContent, Reference, ServiceContent};
 pub use plan::{Plan, PlanError, Service, Target};
 pub use release::{
@@ -39,7 +41,7 @@ pub use release::{
 };
 pub use run::{Executor, Outcome, RunFinished, RunQueued, TaskFinished, TaskPlanned, TaskRequested, TaskResult};
 pub use scan::{Counts, Finding, Kind, Report, ScanCompleted, ScanResult, Severity, Subject, Tool};
-pub use time::{Instant, instant, now, period, rfc3339};
+pub use time::{Instant, instant, millis_between, now, period, rfc3339};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -80,17 +82,6 @@ pub fn say_cd(
 ) -> Result<Event, Failure> {
     let event = CdEvent { custom_data: Some(serde_json::to_value(custom)?), ..CdEvent::new(ty, subject, content) };
     Ok(event.into_event()?.partition_key(key))
-}
-
-/// `<kind>:<name>` of an origin that was proved: how policies name whose word counts. None: nobody proved it.
-pub fn proved_origin(event: &Event) -> Option<String> {
-    let origin = event.origin.as_ref().filter(|origin| origin.verified)?;
-    Some(format!("{}:{}", origin.kind, origin.name))
-}
-
-/// Whether an event comes from a proved origin of a kind: `function`, `runtime`, `api` or `trigger`.
-pub fn is_from(event: &Event, kind: &str) -> bool {
-    event.origin.as_ref().is_some_and(|origin| origin.verified && origin.kind == kind)
 }
 
 #[cfg(test)]

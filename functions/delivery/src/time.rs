@@ -20,6 +20,11 @@ pub fn rfc3339(time: Instant) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// Milliseconds from one instant in RFC 3339 to another. None: one of them is none, or they are the other way round.
+pub fn millis_between(from: &str, to: &str) -> Option<u64> {
+    (instant(to)? - instant(from)?).num_milliseconds().try_into().ok()
+}
+
 /// Seconds of a length of time: a whole number and `s`, `m`, `h` or `d`.
 pub fn period(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -57,5 +62,8 @@ mod tests {
         assert_eq!(rfc3339(read), "2026-11-23T09:00:00.250Z");
         assert_eq!(instant(&rfc3339(read)), Some(read));
         assert_eq!((instant("2026-11-23"), instant("yesterday")), (None, None));
+        let later = "2026-11-23T09:00:01.75Z";
+        assert_eq!(millis_between(&rfc3339(read), later), Some(1_500));
+        assert_eq!((millis_between(later, &rfc3339(read)), millis_between("soon", later)), (None, None));
     }
 }

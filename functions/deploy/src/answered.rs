@@ -1,7 +1,7 @@
 //! The reconciler answered a request.
 
 use delivery::record::{Current, Desired, Stage};
-use delivery::{Activated, Plan, Purpose, Refused, Requested, ServiceChanged, ServiceContent, Target, say_cd, types};
+use delivery::{Activated, Purpose, Refused, Requested, ServiceChanged, ServiceContent, Target, say_cd, types};
 use tidegate_sdk::{Event, Failure, info};
 
 use crate::books::Books;
@@ -9,10 +9,10 @@ use crate::place::Place;
 use crate::rules;
 
 /// A deployment without a request is nobody's release: `drift` looks at it.
-pub fn activated(event: &Event, activated: &Activated, plan: &Plan, books: &Books) -> Result<Vec<Event>, Failure> {
+pub fn activated(event: &Event, activated: &Activated, books: &Books) -> Result<Vec<Event>, Failure> {
     let Some(request) = &activated.request else { return Ok(Vec::new()) };
     let (release, number) = (&request.release, activated.number);
-    let mut place = Place::open(plan, books, event, &release.service, &request.environment)?;
+    let mut place = Place::open(books, event, &release.service, &request.environment)?;
     if place.desired.running.as_ref().is_some_and(|running| running.deployment >= number) {
         info!("deployment {number} is no news in {}", place.key());
         return Ok(Vec::new());
@@ -59,10 +59,10 @@ pub fn activated(event: &Event, activated: &Activated, plan: &Plan, books: &Book
     place.close()
 }
 
-pub fn refused(event: &Event, refused: &Refused, plan: &Plan, books: &Books) -> Result<Vec<Event>, Failure> {
+pub fn refused(event: &Event, refused: &Refused, books: &Books) -> Result<Vec<Event>, Failure> {
     let request = &refused.request;
     let (release, environment) = (&request.release, &request.environment);
-    let mut place = Place::open(plan, books, event, &release.service, environment)?;
+    let mut place = Place::open(books, event, &release.service, environment)?;
     let is_own = matches!(request.purpose, Purpose::Promotion | Purpose::Redeploy);
     if is_own && !answers(&place.desired, request) {
         info!("{} is not asked for in {}: its refusal is no news", release.release, place.key());

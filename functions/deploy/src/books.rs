@@ -1,19 +1,21 @@
-//! Keys: the record of releases, which is deploy's own, and the quarantine, which it reads.
+//! What is read and written: the plan, the record of releases, which is deploy's own, and the quarantine, which it reads.
 
 use std::collections::BTreeMap;
 
 use delivery::record::{self, Desired, Record, Succeeded};
-use delivery::{QUARANTINE, Quarantined, Release};
+use delivery::{Plan, QUARANTINE, Quarantined, Release};
+use tidegate_sdk::Failure;
 use tidegate_sdk::kv::{self, Error, KeySpace};
 
 pub struct Books {
+    pub plan: Plan,
     releases: KeySpace,
     quarantine: KeySpace,
 }
 
 impl Books {
-    pub fn open() -> Result<Self, Error> {
-        Ok(Books { releases: kv::open(record::SPACE)?, quarantine: kv::open(QUARANTINE)? })
+    pub fn open() -> Result<Self, Failure> {
+        Ok(Books { plan: Plan::read()?, releases: kv::open(record::SPACE)?, quarantine: kv::open(QUARANTINE)? })
     }
 
     pub fn record(&self, release: &str) -> Result<Option<Record>, Error> {

@@ -1,7 +1,7 @@
 //! A verification came to a verdict.
 
+use delivery::Verification;
 use delivery::record::{Stage, Succeeded};
-use delivery::{Plan, Verification};
 use tidegate_sdk::{Event, Failure, config, info};
 
 use crate::books::Books;
@@ -11,15 +11,9 @@ use crate::place::Place;
 const KEEP: usize = 10;
 
 /// A verdict counts for the deployment that it names: the last one that the release had there.
-pub fn answer(
-    event: &Event,
-    seen: &Verification,
-    stage: Stage,
-    plan: &Plan,
-    books: &Books,
-) -> Result<Vec<Event>, Failure> {
+pub fn answer(event: &Event, seen: &Verification, stage: Stage, books: &Books) -> Result<Vec<Event>, Failure> {
     let (release, environment) = (&seen.release, &seen.environment);
-    let place = Place::open(plan, books, event, &release.service, environment)?;
+    let place = Place::open(books, event, &release.service, environment)?;
     let record = books.record_of(release)?;
     let progress = record.environments.get(environment);
     let deployment_at = |stage| progress.and_then(|progress| progress.steps.get(&stage)?.deployment);

@@ -43,8 +43,8 @@
 //! move under an invocation; a quarantine that comes meanwhile makes it run again, and then it is seen.
 
 use delivery::record::Stage;
-use delivery::{Plan, content, is, is_from, types};
-use tidegate_sdk::{Event, Failure, warn};
+use delivery::{Route, content, hear, types};
+use tidegate_sdk::{Event, Failure};
 
 use crate::books::Books;
 
@@ -57,46 +57,27 @@ mod requested;
 mod rules;
 
 fn handle(event: Event) -> Result<Vec<Event>, Failure> {
-    let Some((kind, answer)) = route(&event) else {
-        return Err(Failure::reject(format!("deploy does not hear {}; take it out of the function's on", event.ty)));
-    };
-    // A person's request is answered whoever sent it: the answer says what is wrong with it.
-    if kind != "api" && !is_from(&event, kind) {
-        warn!("{} counts only from a proved origin of kind {kind}; this one does not", event.ty);
-        return Ok(Vec::new());
-    }
-    answer(&event, &Plan::read()?, &Books::open()?)
+    hear(&event, &ROUTES, Books::open)
 }
 
 tidegate_sdk::export!(handle);
 
-type Answer = fn(&Event, &Plan, &Books) -> Result<Vec<Event>, Failure>;
-
-/// Whose word an event has to be, and what answers it.
-fn route(event: &Event) -> Option<(&'static str, Answer)> {
-    let routes: [(&str, &str, Answer); 7] = [
-        (types::PLACEMENT_DECIDED, "function", |event, plan, books| {
-            placed::answer(event, &content(event)?, plan, books)
-        }),
-        (types::DEPLOYMENT_ACTIVATED, "runtime", |event, plan, books| {
-            answered::activated(event, &content(event)?, plan, books)
-        }),
-        (types::DEPLOYMENT_REFUSED, "runtime", |event, plan, books| {
-            answered::refused(event, &content(event)?, plan, books)
-        }),
-        (types::RELEASE_VERIFIED, "function", |event, plan, books| {
-            judged::answer(event, &content(event)?, Stage::Verified, plan, books)
-        }),
-        (types::RELEASE_FAILED, "function", |event, plan, books| {
-            judged::answer(event, &content(event)?, Stage::Failed, plan, books)
-        }),
-        (types::RELEASE_INSUFFICIENT, "function", |event, plan, books| {
-            judged::answer(event, &content(event)?, Stage::Insufficient, plan, books)
-        }),
-        (types::RELEASE_REQUESTED, "api", |event, plan, books| requested::answer(event, &content(event)?, plan, books)),
-    ];
-    routes.into_iter().find(|(ty, _, _)| is(event, ty)).map(|(_, kind, answer)| (kind, answer))
-}
+const ROUTES: [Route<Books>; 7] = [
+    (types::PLACEMENT_DECIDED, Some("function"), |event, books| placed::answer(event, &content(event)?, books)),
+    (types::DEPLOYMENT_ACTIVATED, Some("runtime"), |event, books| answered::activated(event, &content(event)?, books)),
+    (types::DEPLOYMENT_REFUSED, Some("runtime"), |event, books| answered::refused(event, &content(event)?, books)),
+    (types::RELEASE_VERIFIED, Some("function"), |event, books| {
+        judged::answer(event, &content(event)?, Stage::Verified, books)
+    }),
+    (types::RELEASE_FAILED, Some("function"), |event, books| {
+        judged::answer(event, &content(event)?, Stage::Failed, books)
+    }),
+    (types::RELEASE_INSUFFICIENT, Some("function"), |event, books| {
+        judged::answer(event, &content(event)?, Stage::Insufficient, books)
+    }),
+    // Answered whoever sent it: the answer says what is wrong with it.
+    (types::RELEASE_REQUESTED, None, |event, books| requested::answer(event, &content(event)?, books)),
+];
 
 #[cfg(test)]
 mod tests;

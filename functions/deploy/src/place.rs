@@ -1,14 +1,13 @@
 //! One service in one environment, while an event about it is answered: what it is to run, and what is said.
 
 use delivery::record::{Asked, Desired, Progress, Record, Stage, Step, place};
-use delivery::{Plan, Purpose, Release, ReleaseRefused, Requested, Target, Verdict, say, types};
+use delivery::{Purpose, Release, ReleaseRefused, Requested, Target, Verdict, say, types};
 use tidegate_sdk::{Event, Failure, info};
 
 use crate::books::Books;
 use crate::rules::{self, Case};
 
 pub struct Place<'a> {
-    plan: &'a Plan,
     books: &'a Books,
     /// The event that is answered.
     cause: &'a Event,
@@ -20,15 +19,9 @@ pub struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    pub fn open(
-        plan: &'a Plan,
-        books: &'a Books,
-        cause: &'a Event,
-        service: &'a str,
-        environment: &'a str,
-    ) -> Result<Self, Failure> {
+    pub fn open(books: &'a Books, cause: &'a Event, service: &'a str, environment: &'a str) -> Result<Self, Failure> {
         let desired = books.desired(service, environment)?;
-        Ok(Place { plan, books, cause, service, environment, desired, said: Vec::new() })
+        Ok(Place { books, cause, service, environment, desired, said: Vec::new() })
     }
 
     /// Keeps what the service is to run, and answers what is said.
@@ -81,7 +74,7 @@ impl<'a> Place<'a> {
     pub fn judge(&self, asked: &Asked) -> Result<Result<(), Verdict>, Failure> {
         let record = &self.books.record_of(&asked.release)?;
         let quarantined = self.books.quarantined(&asked.release.digest)?;
-        let (plan, environment, desired) = (self.plan, self.environment, &self.desired);
+        let (plan, environment, desired) = (&self.books.plan, self.environment, &self.desired);
         let case = Case { plan, record, environment, desired, quarantined };
         Ok(match asked.purpose {
             Purpose::Redeploy => rules::for_redeploy(&case),

@@ -1,7 +1,7 @@
 //! A person asks for a release of the record.
 
 use delivery::record::Asked;
-use delivery::{Plan, Purpose, ReleaseRequested, is_from};
+use delivery::{Purpose, ReleaseRequested, is_from};
 use tidegate_sdk::{Event, Failure, info};
 
 use crate::books::Books;
@@ -9,11 +9,11 @@ use crate::place::Place;
 use crate::rules;
 
 /// A request that is refused changes nothing about how far the release is.
-pub fn answer(event: &Event, request: &ReleaseRequested, plan: &Plan, books: &Books) -> Result<Vec<Event>, Failure> {
+pub fn answer(event: &Event, request: &ReleaseRequested, books: &Books) -> Result<Vec<Event>, Failure> {
     let ReleaseRequested { release, environment, by, reason } = request;
     let unknown = || Failure::reject(format!("release {release} is on no record; `tidegate releases` lists them"));
     let record = books.record(release)?.ok_or_else(unknown)?;
-    let mut place = Place::open(plan, books, event, &record.release.service, environment)?;
+    let mut place = Place::open(books, event, &record.release.service, environment)?;
     let is_placed = record.environments.get(environment).is_some_and(|progress| progress.target.is_some());
     let asked = Asked { release: record.release.clone(), purpose: Purpose::Redeploy, event: event.id.clone() };
     let verdict = if !is_from(event, "api") {

@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use delivery::record::{self, Desired, Record, Succeeded};
 use delivery::{
-    Activated, Placed, Purpose, QUARANTINE, Quarantined, Refused, Release, ReleaseRefused, ReleaseRequested, Requested,
-    Running, ServiceChanged, Verification, custom, sha256,
+    Activated, Placed, Plan, Purpose, QUARANTINE, Quarantined, Refused, Release, ReleaseRefused, ReleaseRequested,
+    Requested, Running, ServiceChanged, Verification, custom, is, sha256,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -533,7 +533,7 @@ fn check_rejected(kind: &str, event: Event, reason: &str) {
 
 #[test]
 fn what_cannot_be_answered_is_rejected_with_the_reason() {
-    check_rejected("function", Event::new(types::GATE_PASSED), "deploy does not hear");
+    check_rejected("function", Event::new(types::GATE_PASSED), "is not heard here");
     check_rejected("function", Event::new(types::PLACEMENT_DECIDED), "has no data");
     let (release, environment) = ("a".to_owned(), "staging".to_owned());
     let asked = ReleaseRequested { release, environment, by: "ana".to_owned(), reason: String::new() };

@@ -1,0 +1,65 @@
+//! Takes a release that failed back: quarantines its digest, asks for the last release that succeeded, opens an incident.
+//!
+//! | hears | from | does |
+//! | --- | --- | --- |
+//! | `release.failed` | a function | `digest.quarantined`, `deployment.requested` with purpose `rollback`, `incident.detected` |
+//! | `deployment.activated` | the runtime | `incident.resolved`, once other bytes than those that failed are deployed by request |
+//! | `deployment.refused` | the runtime | goes back to the next one, where it was the way out of an open incident |
+//! | `quarantine.lifted` | a person by the API, or an origin that config `lifters` names | takes the digest out of quarantine |
+//!
+//! What comes from elsewhere, or from nobody who was proved, counts for nothing; the log says so.
+//!
+//! - All that a failure leads to is one settlement: the digest is in quarantine as soon as the request is in the log. From then
+//!   on `deploy` and `drift` ask for it no more, so nothing redeploys it by itself; a person may, once it is lifted.
+//! - The way back is the newest deployment in `succeeded/<service>/<environment>` of `deploy`'s record whose release and digest
+//!   did not fail here and are not in quarantine. It passes no gate, since it did once. Its bytes are checked against the digest
+//!   by whoever deploys it, as ever, and its own configuration comes back with it.
+//! - Nothing to go back to: the incident says so, and how to clear it. What runs is not taken away.
+//! - Another release is under way already: it takes the place of the one that failed, and going back after it would overwrite
+//!   what is newer. Should it be refused, the way back is looked for then.
+//! - Other bytes run already: there is nothing to go back from. The digest is in quarantine all the same.
+//! - A failure of the deployment that was answered last is no news; one of a deployment before it only quarantines.
+//! - A lift says who and why; one that does not is rejected. A lift of what is in no quarantine changes nothing.
+//!
+//! The incident's subject is `<service>/<environment>/<deployment>`, its `customData` a `delivery::Incident`: the release, what
+//! was seen, and when it began (the activation: a release cannot fail before), was detected, and decided. It is told again when
+//! the way out changes. When another release runs, `incident.resolved` has the time of that and both latencies.
+//!
+//! Key space `quarantine` is its own, and so is `rollbacks` (`<service>/<environment>`: the last incident there); `releases` is
+//! read. Config `lifters`: a list of origins as `<kind>:<name>`.
+//!
+//! # Order
+//! `order = { key = "'rollback'" }`: all events one after the other, in the order of the log, since an activation and a lift
+//! concern what a failure under another partition key led to. Nothing waits for long: each is a few reads and writes.
+//!
+//! What is asked for here can race with what `deploy` asks for, and must not come after something newer. It cannot: the
+//! decision reads `desired/<service>/<environment>`, where `deploy` writes what it asks for in the same settlement that asks
+//! for it. If `deploy` settles first, this invocation runs again and sees the newer release. If this one settles first, the
+//! newer release's request stands after it in the log, and requests are answered in the order of the log.
+
+use delivery::{Route, content, hear, types};
+use tidegate_sdk::{Event, Failure};
+
+use crate::books::Books;
+
+mod books;
+mod incident;
+mod lifted;
+mod way;
+
+fn handle(event: Event) -> Result<Vec<Event>, Failure> {
+    hear(&event, &ROUTES, Books::open)
+}
+
+tidegate_sdk::export!(handle);
+
+const ROUTES: [Route<Books>; 4] = [
+    (types::RELEASE_FAILED, Some("function"), |event, books| incident::open(event, content(event)?, books)),
+    (types::DEPLOYMENT_ACTIVATED, Some("runtime"), |event, books| incident::activated(event, &content(event)?, books)),
+    (types::DEPLOYMENT_REFUSED, Some("runtime"), |event, books| incident::refused(event, &content(event)?, books)),
+    // Who may lift is a matter of configuration.
+    (types::QUARANTINE_LIFTED, None, |event, books| lifted::answer(event, &content(event)?, books)),
+];
+
+#[cfg(test)]
+mod tests;

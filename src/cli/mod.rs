@@ -5,7 +5,7 @@
 
 mod bench;
 mod client;
-mod demo;
+pub mod demo;
 mod deploy;
 mod dlq;
 mod emit;

@@ -1,6 +1,7 @@
 //! `tidegate demo`: a git host and an object store drive a running project from outside, over HTTP, and every step must
 //! end as it should.
 
+pub mod registry;
 mod sender;
 mod server;
 

@@ -1,4 +1,4 @@
-//! Commits, digests and package URLs, as texts.
+//! Commits, repositories, digests and package URLs, as texts.
 
 use sha2::{Digest as _, Sha256};
 
@@ -10,6 +10,13 @@ pub fn is_commit(text: &str) -> bool {
 /// `sha256:` and 64 lower-case hex digits; nothing else is a digest.
 pub fn is_digest(text: &str) -> bool {
     text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && is_hex(hex))
+}
+
+/// A repository on a git host, as it stands in the path of a request: two parts or more, none of which leaves the path.
+pub fn is_repository(text: &str) -> bool {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let part = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(safe);
+    text.contains('/') && text.split('/').all(part)
 }
 
 fn is_hex(text: &str) -> bool {
@@ -56,5 +63,13 @@ mod tests {
         assert!(is_commit(&"1a".repeat(20)) && is_commit(&"1a".repeat(32)));
         assert!(!is_commit(&"0".repeat(40)) && !is_commit(&"1A".repeat(20)) && !is_commit("1a"));
         assert!(!is_digest(&format!("sha256:{}", "AB".repeat(32))) && !is_digest(&"ab".repeat(32)));
+    }
+
+    #[test]
+    fn a_repository_stays_in_the_path_of_a_request() {
+        assert!(is_repository("acme/shop") && is_repository("acme/team/shop_2.x"));
+        for text in ["shop", "acme/", "/shop", "acme/../shop", "acme/shop?x", "acme/sh op", "acme/%2e%2e"] {
+            assert!(!is_repository(text), "{text}");
+        }
     }
 }

@@ -30,7 +30,7 @@ pub mod types;
 
 pub use artifact::{Artifact, Identified, Packaged, ScanRequested};
 pub use change::{Change, Policy, Verdict, Way};
-pub use digest::{digest_of_purl, is_commit, is_digest, purl, sha256};
+pub use digest::{digest_of_purl, is_commit, is_digest, is_repository, purl, sha256};
 pub use gate::{Blocked, GateAsked, GateVerdict, Spoiled};
 pub use hear::{Answer, Route, hear, is_from, proved_origin};
 pub use incident::{Incident, IncidentContent, Reference, ServiceContent};
@@ -39,7 +39,10 @@ pub use release::{
     Activated, DriftAction, DriftDetected, Placed, Purpose, QUARANTINE, QuarantineLifted, Quarantined, Refused,
     Release, ReleaseRefused, ReleaseRequested, Requested, Running, ServiceChanged, Verification,
 };
-pub use run::{Executor, Outcome, RunFinished, RunQueued, TaskFinished, TaskPlanned, TaskRequested, TaskResult};
+pub use run::{
+    Executor, Outcome, RunDue, RunFinished, RunQueued, RunReference, TaskDue, TaskFinished, TaskPlanned, TaskRequested,
+    TaskResult, TaskRunFinished,
+};
 pub use scan::{Counts, Finding, Kind, Report, ScanCompleted, ScanResult, Severity, Subject, Tool};
 pub use time::{Instant, instant, millis_between, now, period, rfc3339};
 

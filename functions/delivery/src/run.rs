@@ -34,9 +34,40 @@ pub struct TaskRequested {
     pub executor: Executor,
     /// Seconds that it may take.
     pub time_seconds: u64,
-    /// Results of the tasks that it needs, by task and name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub inputs: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl TaskRequested {
+    /// The task run's id.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.run, self.task)
+    }
+
+    /// What `TASKRUN_FINISHED` says of it: the content, and what is added to it.
+    pub fn finished(&self, result: TaskResult) -> (TaskRunFinished, TaskFinished) {
+        let content = TaskRunFinished {
+            task_name: self.task.clone(),
+            pipeline_run: RunReference { id: self.run.clone() },
+            outcome: result.outcome,
+            uri: result.output.clone().filter(|output| output.starts_with("https://")),
+            errors: result.reason.clone(),
+        };
+        (content, TaskFinished { repository: self.repository.clone(), commit: self.commit.clone(), result })
+    }
+}
+
+/// Content of `RUN_DUE`. The subject is the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunDue {
+    pub run: String,
+    pub repository: String,
+    pub commit: String,
+}
+
+/// Content of `TASK_DUE`. The subject is the task run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskDue {
+    pub run: String,
+    pub task: String,
 }
 
 /// Who runs a task, and what.
@@ -71,6 +102,26 @@ pub enum Outcome {
     Error,
 }
 
+/// Content of `TASKRUN_FINISHED` by CDEvents. The subject is the task run's id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskRunFinished {
+    pub task_name: String,
+    pub pipeline_run: RunReference,
+    pub outcome: Outcome,
+    /// Where it can be read, if that is an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+    /// Why it did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunReference {
+    pub id: String,
+}
+
 /// What is added to `TASKRUN_FINISHED`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskFinished {
@@ -90,7 +141,7 @@ pub struct TaskResult {
     /// Digest of its output in the blob store, or an address where it can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// What the task says that it made: `digest` and `repository` of an artifact, and whatever later tasks need.
+    /// What the task says that it made: `digest` and `artifact` (the OCI repository), and whatever later tasks need.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub results: BTreeMap<String, String>,
     pub duration_millis: u64,

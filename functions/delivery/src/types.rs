@@ -14,6 +14,10 @@ pub const CHANGE_ACCEPTED: &str = "dev.cdeventsx.tidegate-change.accepted.0.1.0"
 pub const CHANGE_REFUSED: &str = "dev.cdeventsx.tidegate-change.refused.0.1.0";
 
 // `pipeline`, and executors
+/// A run's own reminder that its time is over.
+pub const RUN_DUE: &str = "dev.cdeventsx.tidegate-run.due.0.1.0";
+/// An executor's own reminder that a task's time is over.
+pub const TASK_DUE: &str = "dev.cdeventsx.tidegate-task.due.0.1.0";
 pub const PIPELINERUN_QUEUED: &str = "dev.cdevents.pipelinerun.queued.0.3.0";
 pub const PIPELINERUN_FINISHED: &str = "dev.cdevents.pipelinerun.finished.0.3.0";
 pub const TASK_REQUESTED: &str = "dev.cdeventsx.tidegate-task.requested.0.1.0";

@@ -1,9 +1,10 @@
-//! `config`: what a function is told, as literals and files that the host reads.
+//! `config`: what a function is told, as literals and files that the host reads. A table or an array is told as JSON.
 
 use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
+use super::json;
 use super::read::Item;
 use crate::deployment::ConfigValue;
 
@@ -34,12 +35,31 @@ fn config_value(item: &Item<'_>) -> Option<ConfigValue> {
                 None
             }
         },
-        DeValue::Table(_) => item.table(|table| table.need("file", |item| config_file(&item))).flatten(),
-        DeValue::Array(_) | DeValue::Datetime(_) => {
-            item.error("is no value of config; write text, a number, true, false or { file = \"PATH\" }");
-            None
+        DeValue::Table(table) if table.contains_key("file") => {
+            item.table(|table| table.need("file", |item| config_file(&item))).flatten()
         }
+        DeValue::Table(_) | DeValue::Array(_) => {
+            let inert = without_variables(item);
+            json::text(item).filter(|_| inert).and_then(literal)
+        }
+        DeValue::Datetime(time) => literal(time.to_string()),
     }
+}
+
+/// Whether no text inside names a variable, which nobody would put in its place; each that does is a problem.
+fn without_variables(item: &Item<'_>) -> bool {
+    let mut inert = true;
+    let mut check = |item: Item<'_>| -> Option<()> {
+        inert &= without_variables(&item);
+        None
+    };
+    match item.value() {
+        DeValue::String(_) => return item.text().is_some(),
+        DeValue::Array(_) => drop(item.list(check)),
+        DeValue::Table(_) => drop(item.entries(|_, item| check(item))),
+        DeValue::Boolean(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => {}
+    }
+    inert
 }
 
 fn config_file(item: &Item<'_>) -> Option<ConfigValue> {

@@ -1,4 +1,4 @@
-//! TOML values as JSON: the data of a schedule's events.
+//! TOML values as JSON: the data of a schedule's events, and what a function is told.
 
 use serde_json::{Map, Number, Value};
 use toml::de::DeValue;

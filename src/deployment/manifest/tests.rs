@@ -87,6 +87,16 @@ fn the_design_s_project_file_passes() {
 }
 
 #[test]
+fn a_function_is_told_tables_and_arrays_as_json() {
+    let manifest = sound(&format!(
+        "{FUNCTION}[function.config]\nprograms = {{ cargo = \"/usr/bin/cargo\" }}\nexecutors = [\"a\", 2]\nday = 2026-11-23\n"
+    ));
+    let config = &manifest.functions[0].0.config;
+    let told = ["programs", "executors", "day"].map(|key| config[key].text.as_str());
+    assert_eq!(told, [r#"{"cargo":"/usr/bin/cargo"}"#, r#"["a",2]"#, "2026-11-23"]);
+}
+
+#[test]
 fn a_project_of_one_name_has_defaults_that_face_no_network() {
     let manifest = sound("name = \"shop\"");
     assert_eq!(manifest.listen.hooks.to_string(), "127.0.0.1:7118");
@@ -391,10 +401,10 @@ fn a_function_is_checked_whole() {
     "#]],
     );
     check_function(
-        "config = { a = { file = \"missing\" }, b = [1], c = \"${env:X}\", d = { file = \"binary.dat\" } }\n",
+        "config = { a = { file = \"missing\" }, b = [1, [\"${env:X}\"]], c = \"${env:X}\", d = { file = \"binary.dat\" } }\n",
         expect![[r#"
         tidegate.toml:6: error: function[0].config.a.file: cannot read missing: no such file
-        tidegate.toml:6: error: function[0].config.b: is no value of config; write text, a number, true, false or { file = "PATH" }
+        tidegate.toml:6: error: function[0].config.b[1][0]: `${env:}` may stand in headers of connections, secrets, tokens and bus settings only
         tidegate.toml:6: error: function[0].config.c: `${env:}` may stand in headers of connections, secrets, tokens and bus settings only
         tidegate.toml:6: error: function[0].config.d.file: cannot read binary.dat: is not UTF-8 text
     "#]],

@@ -140,7 +140,8 @@ async fn answer(
 }
 
 fn refused(status: StatusCode, code: &str) -> Response {
-    (status, axum::Json(json!({ "errors": [{ "code": code, "message": code.to_lowercase() }] }))).into_response()
+    let body = json!({ "errors": [{ "code": code, "message": code.to_lowercase() }] }).to_string();
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 impl Registry {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::blob::{BlobError, Blobs};
 use crate::deployment::{Deployment, Digest};
 use crate::invoke::{Compiled, Engine, EngineError};
@@ -10,7 +12,7 @@ use crate::invoke::{Compiled, Engine, EngineError};
 #[derive(Clone)]
 pub struct Components {
     engine: Arc<Engine>,
-    blobs: Blobs,
+    blobs: Arc<dyn Blobs>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +24,7 @@ pub enum ComponentError {
 }
 
 impl Components {
-    pub fn new(engine: Arc<Engine>, blobs: Blobs) -> Self {
+    pub fn new(engine: Arc<Engine>, blobs: Arc<dyn Blobs>) -> Self {
         Components { engine, blobs }
     }
 
@@ -30,17 +32,21 @@ impl Components {
         &self.engine
     }
 
-    pub fn blobs(&self) -> &Blobs {
-        &self.blobs
+    /// Whether the store has a component.
+    pub async fn has(&self, digest: Digest) -> Result<bool, BlobError> {
+        self.blocking(move |blobs| blobs.has(digest)).await
+    }
+
+    /// Keeps a component in the store.
+    pub async fn put(&self, bytes: Bytes) -> Result<(), BlobError> {
+        self.blocking(move |blobs| blobs.put(&bytes)).await.map(drop)
     }
 
     pub async fn get(&self, digest: Digest) -> Result<Compiled, ComponentError> {
         if let Some(compiled) = self.engine.compiled(digest) {
             return Ok(compiled);
         }
-        let blobs = self.blobs.clone();
-        let bytes =
-            tokio::task::spawn_blocking(move || blobs.get(digest)).await.expect("reading a blob does not panic")?;
+        let bytes = self.blocking(move |blobs| blobs.get(digest)).await?;
         Ok(self.engine.compile(digest, bytes).await?)
     }
 
@@ -50,5 +56,10 @@ impl Components {
             self.get(function.component.digest).await?;
         }
         Ok(())
+    }
+
+    async fn blocking<T: Send + 'static>(&self, call: impl FnOnce(&dyn Blobs) -> T + Send + 'static) -> T {
+        let blobs = self.blobs.clone();
+        tokio::task::spawn_blocking(move || call(&*blobs)).await.expect("a store of blobs does not panic")
     }
 }

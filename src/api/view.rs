@@ -132,7 +132,7 @@ fn trigger_line(trigger: &Trigger) -> String {
         Trigger::Schedule(schedule) => {
             format!("schedule {} {}", schedule.schedule.cron(), schedule.schedule.timezone())
         }
-        Trigger::Bucket(bucket) => format!("bucket {}/{}", bucket.bucket, bucket.prefix),
+        Trigger::Bucket(bucket) => format!("bucket {}/{}", bucket.store.bucket, bucket.store.prefix),
         Trigger::Queue(queue) => format!("queue {} {}", queue.stream, queue.subject),
     }
 }

@@ -85,7 +85,7 @@ impl Deployer {
     /// Keeps a function's component, so that its deployment can run whatever becomes of the folder.
     async fn store(&self, function: &Function, sources: &Files<'_>) -> Result<(), DeployError> {
         let digest = function.component.digest;
-        if self.components.blobs().has(digest) {
+        if self.components.has(digest).await.map_err(fault("look for a component"))? {
             return Ok(());
         }
         let reference = &function.component.reference;
@@ -97,10 +97,7 @@ impl Deployer {
             let key = format!("function {}", function.name);
             return Err(refused(&key, format!("{reference} changed while it was read; deploy again")));
         };
-        let blobs = self.components.blobs().clone();
-        let written = tokio::task::spawn_blocking(move || blobs.put(&bytes)).await.expect("writing does not panic");
-        written.map_err(fault("store a component"))?;
-        Ok(())
+        self.components.put(bytes.into()).await.map_err(fault("store a component"))
     }
 }
 

@@ -15,16 +15,16 @@ use active::Following;
 pub use deployer::{Deployed, Deployer};
 
 use crate::api::{self, Access, AccessError, ApiState, Bodies, DeployError, Doors};
-use crate::blob::Blobs;
+use crate::blob::{self, Blobs, FolderBlobs, S3Blobs};
 use crate::bus::embedded::{Embedded, OpenError, Settings};
 use crate::bus::{Bus, BusError, Cause};
 use crate::clock::Clock;
 use crate::components::{ComponentError, Components};
-use crate::deployment::{PROJECT_FILE, Sources};
+use crate::deployment::{BlobSettings, PROJECT_FILE, Sources};
 use crate::dispatch::Path;
 use crate::host::{Connections, World};
 use crate::invoke::{Engine, EngineError, EngineSettings};
-use crate::project::{Folder, Project};
+use crate::project::{Folder, Project, blobs_folder};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::trigger::TriggerError;
@@ -57,6 +57,8 @@ pub enum AppError {
         #[source]
         source: std::io::Error,
     },
+    #[error(transparent)]
+    Blobs(#[from] blob::OpenError),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -106,8 +108,7 @@ impl App {
         let (api_listener, api) = listen("the API", manifest.listen.api).await?;
 
         let state = project.state_folder();
-        let blobs =
-            Blobs::open(state.join("blobs")).map_err(|source| AppError::Folder { folder: state.clone(), source })?;
+        let blobs = open_blobs(project).await?;
         let settings = Settings { metrics: metrics.clone(), ..Settings::default() };
         let bus = Arc::new(Embedded::open(&state, blobs.clone(), clock.clone(), settings)?);
         let engine = Arc::new(Engine::new(engine_settings(&state, manifest.limits.invocations_max))?);
@@ -188,6 +189,18 @@ impl App {
         let finished = self.tasks.finished(GRACE).await;
         self.bus.close().await?;
         if finished { Ok(()) } else { Err(AppError::CutOff) }
+    }
+}
+
+/// The store that the project file names; one that cannot be used ends the start.
+async fn open_blobs(project: &Project) -> Result<Arc<dyn Blobs>, AppError> {
+    match &project.manifest.blob {
+        BlobSettings::Folder => {
+            let folder = blobs_folder(&project.folder);
+            let opened = FolderBlobs::open(folder.clone()).map_err(|source| AppError::Folder { folder, source });
+            Ok(Arc::new(opened?))
+        }
+        BlobSettings::S3(store) => Ok(Arc::new(S3Blobs::open(store, &|name| std::env::var(name).ok()).await?)),
     }
 }
 

@@ -1,41 +1,56 @@
-//! Large bytes by their digest: components and payloads. Content-addressed, so that a blob never changes.
+//! Large bytes by their digest: components, payloads, recordings' overflow. Content-addressed, so that a blob never changes.
 //!
-//! A blob is written to a file of its own, synced, renamed to its name and the folder synced, so a name that exists has
-//! all of its bytes, after a power cut too. Whoever names a blob in the log writes it first.
+//! Two stores: a folder, and any S3 endpoint. Both name a blob `ab/cdef...` by its hex digest, so that one can be copied to
+//! the other. Calls block, on the disk or on the network: they are made off the async threads. Whoever names a blob in the
+//! log puts it first.
 
 #[cfg(test)]
-mod tests;
+mod conformance;
+mod folder;
+mod s3;
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::error::Error;
+use std::io;
 
 use bytes::Bytes;
-use uuid::Uuid;
+
+pub use folder::FolderBlobs;
+pub use s3::{OpenError, S3Blobs};
 
 use crate::deployment::Digest;
 
-/// Where blobs are written before they have all of their bytes.
-const UNFINISHED: &str = "unfinished";
+/// A store of blobs.
+pub trait Blobs: Send + Sync {
+    /// Writes. When it returns, the blob is durable: synced, or acknowledged by the store. Safe to repeat.
+    fn put(&self, bytes: &Bytes) -> Result<Digest, BlobError>;
 
-/// A folder of blobs, `ab/cdef...` by hex digest.
-#[derive(Debug, Clone)]
-pub struct Blobs {
-    folder: PathBuf,
+    /// Reads, and checks against the digest.
+    fn get(&self, digest: Digest) -> Result<Bytes, BlobError>;
+
+    fn has(&self, digest: Digest) -> Result<bool, BlobError>;
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
-    #[error("blob {digest} is not in the store")]
-    Missing { digest: Digest },
-    #[error("blob {digest} has other bytes than its digest says; restore it from a backup or deploy again")]
-    Corrupt { digest: Digest },
-    #[error("cannot {what} blob {digest}")]
-    Io {
+    #[error("blob {digest} is not in {place}")]
+    Missing { digest: Digest, place: String },
+    #[error("blob {digest} in {place} has other bytes than its digest says; restore it from a backup or deploy again")]
+    Corrupt { digest: Digest, place: String },
+    #[error("cannot {what} blob {digest} in {place}")]
+    Disk {
         what: &'static str,
         digest: Digest,
+        place: String,
         #[source]
         source: io::Error,
+    },
+    #[error("cannot {what} blob {digest} in {place}")]
+    Remote {
+        what: &'static str,
+        digest: Digest,
+        place: String,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
     },
 }
 
@@ -43,90 +58,24 @@ impl BlobError {
     /// Whether there was no room for it.
     pub fn is_full(&self) -> bool {
         match self {
-            BlobError::Io { source, .. } => {
+            BlobError::Disk { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
-            BlobError::Missing { .. } | BlobError::Corrupt { .. } => false,
+            BlobError::Missing { .. } | BlobError::Corrupt { .. } | BlobError::Remote { .. } => false,
+        }
+    }
+
+    /// Whether the same call may succeed later, with nobody mending the store's contents.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            BlobError::Remote { .. } => true,
+            BlobError::Missing { .. } | BlobError::Corrupt { .. } | BlobError::Disk { .. } => false,
         }
     }
 }
 
-impl Blobs {
-    /// Opens or makes the folder, and removes what a process that died left unfinished. One process at a time writes to
-    /// a folder: the project's lock sees to it.
-    pub fn open(folder: PathBuf) -> io::Result<Self> {
-        let unfinished = folder.join(UNFINISHED);
-        if unfinished.exists() {
-            fs::remove_dir_all(&unfinished)?;
-        }
-        fs::create_dir_all(&unfinished)?;
-        sync(&folder)?;
-        Ok(Blobs { folder })
-    }
-
-    /// The blobs of a folder that another process may be writing to, for reading.
-    pub fn open_read_only(folder: PathBuf) -> Self {
-        Blobs { folder }
-    }
-
-    /// Writes and syncs, folder too; when it returns, the blob survives a power cut. Safe to repeat.
-    pub fn put(&self, bytes: &[u8]) -> Result<Digest, BlobError> {
-        let digest = Digest::of(bytes);
-        let path = self.path(digest);
-        let written = match path.exists() {
-            // Somebody else may have placed it a moment ago, and not synced its folder yet.
-            true => sync(path.parent().expect("a blob lies in a folder by its first two digits")),
-            false => self.write(&path, bytes),
-        };
-        written.map_err(|source| BlobError::Io { what: "write", digest, source })?;
-        Ok(digest)
-    }
-
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let unfinished = self.folder.join(UNFINISHED).join(Uuid::now_v7().to_string());
-        let written = File::create_new(&unfinished)
-            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-            .and_then(|()| place(&self.folder, &unfinished, path));
-        if written.is_err() {
-            // What is left behind is removed at the next start; a full disk should not wait for that.
-            let _ = fs::remove_file(&unfinished);
-        }
-        written
-    }
-
-    /// Reads and checks against the digest.
-    pub fn get(&self, digest: Digest) -> Result<Bytes, BlobError> {
-        let bytes = fs::read(self.path(digest)).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => BlobError::Missing { digest },
-            _ => BlobError::Io { what: "read", digest, source },
-        })?;
-        if Digest::of(&bytes) != digest {
-            return Err(BlobError::Corrupt { digest });
-        }
-        Ok(bytes.into())
-    }
-
-    pub fn has(&self, digest: Digest) -> bool {
-        self.path(digest).exists()
-    }
-
-    fn path(&self, digest: Digest) -> PathBuf {
-        let hex = digest.hex();
-        self.folder.join(&hex[..2]).join(&hex[2..])
-    }
-}
-
-/// Gives a finished file its name, so that the name survives a power cut.
-fn place(folder: &Path, unfinished: &Path, path: &Path) -> io::Result<()> {
-    let parent = path.parent().expect("a blob lies in a folder by its first two digits");
-    if !parent.exists() {
-        fs::create_dir_all(parent)?;
-        sync(folder)?;
-    }
-    fs::rename(unfinished, path)?;
-    sync(parent)
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+/// The name of a blob in its store.
+fn name(digest: Digest) -> String {
+    let hex = digest.hex();
+    format!("{}/{}", &hex[..2], &hex[2..])
 }

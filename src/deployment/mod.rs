@@ -27,14 +27,15 @@ pub use function::{
     NameError, Order, Start,
 };
 pub use functions::Functions;
-pub use manifest::{BusSettings, Listen, Manifest, ProjectLimits, Scope, Sources, Token};
+pub use manifest::{BlobSettings, BusSettings, Listen, Manifest, ProjectLimits, Scope, Sources, Token};
 pub use plan::{PlanError, plan};
 pub use problem::{PROJECT_FILE, Problem, Severity};
 pub use routes::{Judgement, Routes};
 pub use schedule::{Schedule, ScheduleError, time_zone};
 pub use secret::{Secret, SecretError};
 pub use trigger::{
-    BucketTrigger, MissedTicks, Proof, QueueKind, QueueTrigger, ScheduleTrigger, Sender, Trigger, WebhookTrigger,
+    BucketTrigger, MissedTicks, ObjectStore, Proof, QueueKind, QueueTrigger, ScheduleTrigger, Sender, Trigger,
+    WebhookTrigger,
 };
 
 /// A set of functions and triggers that is, was or may become active. Numbered from 1, append-only.

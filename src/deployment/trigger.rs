@@ -70,15 +70,29 @@ pub enum MissedTicks {
 /// Watches a bucket by listing it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BucketTrigger {
+    #[serde(flatten)]
+    pub store: ObjectStore,
+    pub poll: Duration,
+}
+
+/// A bucket, or what begins with a prefix in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectStore {
     /// Any S3 endpoint; none: AWS.
     pub endpoint: Option<String>,
     pub region: String,
     pub bucket: String,
+    /// Beginning of the keys.
     pub prefix: String,
-    pub poll: Duration,
     /// None: from the standard `AWS_*` variables; without these, unsigned requests.
     pub access_key: Option<Secret>,
     pub secret_key: Option<Secret>,
+}
+
+impl ObjectStore {
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.access_key.iter().chain(&self.secret_key)
+    }
 }
 
 /// Takes messages off a queue.

@@ -1,6 +1,5 @@
 //! A real bus for the loops to publish to.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Intake, TriggerError};
-use crate::blob::Blobs;
+use crate::blob::FolderBlobs;
 use crate::bus::embedded::{Embedded, Settings};
 use crate::bus::{Bus, EventQuery, History};
 use crate::clock::Clock;
@@ -29,14 +28,13 @@ pub struct Door {
 impl Door {
     pub fn open(clock: Clock) -> Door {
         let folder = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(folder.path().join("blobs")).unwrap();
+        let blobs = Arc::new(FolderBlobs::open(folder.path().join("blobs")).unwrap());
         let bus = Embedded::open(&folder.path().join("bus"), blobs, clock.clone(), Settings::default()).unwrap();
-        let environment = HashMap::from([("KEY", "access"), ("SECRET", "hidden")]);
         let intake = Intake {
             bus: Arc::new(bus.clone()),
             clock,
             metrics: Metrics::new(),
-            env: Arc::new(move |name| environment.get(name).map(|value| (*value).to_owned())),
+            env: Arc::new(crate::s3::testing::keys),
             stop: CancellationToken::new(),
         };
         Door { intake, history: Arc::new(bus.history()), bus, _folder: folder }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The floors of `src/lib.rs`, from the ground up; within a floor, later modules may import earlier ones.
 const FLOORS: [&[&str]; 8] = [
     &["clock", "event", "outcome", "filter", "deployment"],
-    &["blob", "bus"],
+    &["s3", "blob", "bus"],
     &["host"],
     &["invoke"],
     &["components", "record"],

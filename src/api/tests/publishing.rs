@@ -14,7 +14,7 @@ use tower::ServiceExt;
 use super::log::{event, function, id};
 use super::{Answer, ask};
 use crate::api::{Access, ApiState, Doors, Webhooks, api, hooks};
-use crate::blob::Blobs;
+use crate::blob::FolderBlobs;
 use crate::bus::embedded::{Embedded, Settings};
 use crate::bus::{Bus, Cause, Settlement, Subscription};
 use crate::clock::Clock;
@@ -34,7 +34,7 @@ struct Shop {
 impl Shop {
     async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(folder.path().join("blobs")).unwrap();
+        let blobs = Arc::new(FolderBlobs::open(folder.path().join("blobs")).unwrap());
         let settings = Settings { poll: Duration::from_millis(2), ..Settings::default() };
         let bus = Arc::new(Embedded::open(folder.path(), blobs, Clock::system(), settings).unwrap());
         bus.activate(deployment(), 0, Cause::ProjectFile).await.unwrap();

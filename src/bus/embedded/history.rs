@@ -53,7 +53,7 @@ impl EmbeddedHistory {
     }
 
     /// Opens a project's folder for reading alone, whether or not a process serves it.
-    pub fn open(path: &Path, blobs: Blobs) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, blobs: Arc<dyn Blobs>) -> Result<Self, OpenError> {
         let folder = Folder::new(path);
         folder.check_readable()?;
         Ok(EmbeddedHistory { source: Arc::new(Source::Folder(Box::new(Log::new(folder, blobs)))) })

@@ -39,14 +39,21 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// An event from outside, completed by what every event in the log has.
-    pub fn accept(event: Event, now: Timestamp, blobs: &Blobs) -> Result<Self, BusError> {
+    pub fn accept(event: Event, now: Timestamp, blobs: &dyn Blobs) -> Result<Self, BusError> {
         let has_own_time = event.time.is_some();
         let event = event::accept(event, now, Uuid::now_v7().as_u128());
         Ok(Prepared { has_own_time, ..Prepared::stamped(event, blobs)? })
     }
 
+    /// The bus's own event, whole in the log whatever its size: the writer makes it, and waits for no store.
+    pub fn whole(event: Event, now: Timestamp) -> Self {
+        let event = event::accept(event, now, Uuid::now_v7().as_u128());
+        let (body, due, aliases) = (event.encode(), event.deliver_at(), event::aliases(&event));
+        Prepared { event, body, data: None, due, aliases, has_own_time: false }
+    }
+
     /// An event that has all it needs.
-    pub fn stamped(event: Event, blobs: &Blobs) -> Result<Self, BusError> {
+    pub fn stamped(event: Event, blobs: &dyn Blobs) -> Result<Self, BusError> {
         let due = event.deliver_at();
         let aliases = event::aliases(&event);
         let large = event.data.as_ref().filter(|_| is_large(&event));
@@ -214,7 +221,7 @@ impl Publish {
     pub fn prepare(
         batch: Vec<Incoming>,
         now: Timestamp,
-        blobs: &Blobs,
+        blobs: &dyn Blobs,
         answer: oneshot::Sender<Result<Vec<Receipt>, PublishError>>,
     ) -> Result<Box<Self>, PublishError> {
         for (index, incoming) in batch.iter().enumerate() {

@@ -21,7 +21,7 @@ const IDLE_CONNECTIONS_MAX: usize = 8;
 
 pub(super) struct Log {
     folder: Folder,
-    pub blobs: Blobs,
+    pub blobs: Arc<dyn Blobs>,
     idle: Mutex<Vec<Connection>>,
     recent: Mutex<Recent>,
     /// By number: one that is stored never changes.
@@ -29,7 +29,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub fn new(folder: Folder, blobs: Blobs) -> Self {
+    pub fn new(folder: Folder, blobs: Arc<dyn Blobs>) -> Self {
         Log { folder, blobs, idle: Mutex::default(), recent: Mutex::default(), deployments: Mutex::default() }
     }
 
@@ -102,6 +102,14 @@ impl Log {
 
 pub(super) fn blob_failed(what: &'static str, error: BlobError) -> BusError {
     if error.is_full() { BusError::Full } else { BusError::Store { what, source: Box::new(error) } }
+}
+
+/// Whether what failed on a blob may succeed later, with nobody mending anything here.
+pub(super) fn may_pass(error: &BusError) -> bool {
+    match error {
+        BusError::Store { source, .. } => source.downcast_ref::<BlobError>().is_some_and(BlobError::may_pass),
+        BusError::Full | BusError::Closed => false,
+    }
 }
 
 /// Locks. A thread that panicked with the lock left a value that is still whole: every change is one step.

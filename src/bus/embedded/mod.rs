@@ -99,7 +99,7 @@ struct Inner {
 
 impl Embedded {
     /// Opens a project's folder, makes it at first, and starts to deliver. `blobs` holds large data and recordings.
-    pub fn open(path: &Path, blobs: Blobs, clock: Clock, settings: Settings) -> Result<Embedded, OpenError> {
+    pub fn open(path: &Path, blobs: Arc<dyn Blobs>, clock: Clock, settings: Settings) -> Result<Embedded, OpenError> {
         let folder = Folder::new(path);
         let lock = folder.lock()?;
         let mut db = folder.open_writer()?;
@@ -268,9 +268,9 @@ impl Bus for Embedded {
         let has_blobs = batch.iter().any(|incoming| intake::is_large(&incoming.event));
         let request = if has_blobs {
             let blobs = shared.log.blobs.clone();
-            blocking(move || Publish::prepare(batch, now, &blobs, answer)).await??
+            blocking(move || Publish::prepare(batch, now, &*blobs, answer)).await??
         } else {
-            Publish::prepare(batch, now, &shared.log.blobs, answer)?
+            Publish::prepare(batch, now, &*shared.log.blobs, answer)?
         };
         self.submit(request, answered).await?
     }
@@ -284,9 +284,9 @@ impl Bus for Embedded {
         let (answer, answered) = oneshot::channel();
         let request = if settle::has_blobs(&settlement) {
             let blobs = shared.log.blobs.clone();
-            blocking(move || Settle::prepare(delivery, settlement, &blobs, answer)).await??
+            blocking(move || Settle::prepare(delivery, settlement, &*blobs, answer)).await??
         } else {
-            Settle::prepare(delivery, settlement, &shared.log.blobs, answer)?
+            Settle::prepare(delivery, settlement, &*shared.log.blobs, answer)?
         };
         self.submit(request, answered).await?
     }

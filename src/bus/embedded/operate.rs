@@ -125,8 +125,7 @@ impl Write for Activate {
         self.deployment.number = running + 1;
         let event = self.record(group)?;
         let source = event.source.clone();
-        let prepared = Prepared::accept(event, group.now, &group.shared.log.blobs)
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        let prepared = Prepared::whole(event, group.now);
         let origin = Origin { kind: OriginKind::Runtime, name: source, verified: true };
         let record = group.insert(&prepared, &origin, 0)?.unwrap_or_default();
         self.write_ranges(group, record)?;

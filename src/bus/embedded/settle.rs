@@ -55,7 +55,7 @@ impl Settle {
     pub fn prepare(
         delivery: Delivery,
         mut settlement: Settlement,
-        blobs: &Blobs,
+        blobs: &dyn Blobs,
         answer: oneshot::Sender<Result<Settled, SettleError>>,
     ) -> Result<Box<Self>, BusError> {
         let emitted: Vec<Event> = std::mem::take(&mut settlement.emitted);

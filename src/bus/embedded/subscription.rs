@@ -1,15 +1,21 @@
 //! The deliveries of one function, pulled one by one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::log::may_pass;
 use super::queue::{Item, Token};
 use super::shared::{FunctionQueue, Shared, Taken};
 use crate::bus::{BusError, Delivery, Subscription};
 use crate::clock::Timestamp;
 use crate::deployment::FunctionId;
 use crate::event::{Accepted, Position};
+use crate::telemetry::Causes;
+
+/// How long a store of blobs that is away holds back a function whose next event lies there.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct FunctionSubscription {
     shared: Arc<Shared>,
@@ -27,8 +33,13 @@ impl FunctionSubscription {
         let event = match self.event(item.position).await {
             Ok(event) => event,
             Err(error) => {
-                tracing::error!(function = %self.function, position = item.position, %error, "an event cannot be read");
-                guard.stay_out();
+                self.told(item.position, &error);
+                if may_pass(&error) {
+                    // Given up while it waits, the item goes back all the same.
+                    tokio::time::sleep(STORE_PAUSE).await;
+                } else {
+                    guard.stay_out();
+                }
                 return None;
             }
         };
@@ -45,6 +56,10 @@ impl FunctionSubscription {
             lost: item.lost,
             guard: Box::new(guard),
         })
+    }
+
+    fn told(&self, position: Position, error: &BusError) {
+        tracing::error!(function = %self.function, position, error = %Causes(error), "an event cannot be read");
     }
 
     async fn event(&self, position: Position) -> Result<Arc<Accepted>, BusError> {

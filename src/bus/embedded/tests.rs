@@ -1,5 +1,6 @@
 //! What the conformance suite cannot ask for: faults of the disk, the folder, and what an event costs.
 
+mod blobs;
 mod fault;
 mod folder;
 mod model;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
+use crate::blob::FolderBlobs;
 use crate::bus::History;
 use crate::bus::conformance::{Storage, conformance};
 
@@ -25,8 +27,8 @@ impl OnDisk {
         self.0.path()
     }
 
-    fn blobs(&self) -> Blobs {
-        Blobs::open(self.path().join("blobs")).unwrap()
+    fn blobs(&self) -> Arc<dyn Blobs> {
+        Arc::new(FolderBlobs::open(self.path().join("blobs")).unwrap())
     }
 
     fn try_open(&self, clock: Clock) -> Result<Embedded, OpenError> {

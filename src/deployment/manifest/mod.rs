@@ -17,7 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::de::DeTable;
 
 use self::read::{Report, Table};
-use super::{Component, Connection, Digest, Function, FunctionName, Problem, Proof, Secret, Severity, Trigger};
+use super::{
+    Component, Connection, Digest, Function, FunctionName, ObjectStore, Problem, Proof, Secret, Severity, Trigger,
+};
 
 /// A project file that was read whole.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +28,7 @@ pub struct Manifest {
     pub environments: Vec<String>,
     pub listen: Listen,
     pub bus: BusSettings,
+    pub blob: BlobSettings,
     pub limits: ProjectLimits,
     pub connections: BTreeMap<String, Connection>,
     pub triggers: Vec<Trigger>,
@@ -66,6 +69,14 @@ pub enum Scope {
 pub enum BusSettings {
     Embedded,
     Nats { url: Secret, stream: Option<String>, replicas: u32, credentials: Option<Secret> },
+}
+
+/// Where components and large data are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobSettings {
+    /// In the project's folder, beside the log.
+    Folder,
+    S3(ObjectStore),
 }
 
 /// Limits of the project as a whole; each function has its own beside.
@@ -123,13 +134,17 @@ impl Manifest {
                     Proof::Unsigned => {}
                 },
                 Trigger::Schedule(_) => {}
-                Trigger::Bucket(bucket) => secrets.extend(bucket.access_key.iter().chain(&bucket.secret_key)),
+                Trigger::Bucket(bucket) => secrets.extend(bucket.store.secrets()),
                 Trigger::Queue(queue) => secrets.push(&queue.url),
             }
         }
         match &self.bus {
             BusSettings::Embedded => {}
             BusSettings::Nats { url, credentials, .. } => secrets.extend(std::iter::once(url).chain(credentials)),
+        }
+        match &self.blob {
+            BlobSettings::Folder => {}
+            BlobSettings::S3(store) => secrets.extend(store.secrets()),
         }
         secrets
     }
@@ -140,6 +155,7 @@ fn read_manifest(table: &mut Table<'_>, text: &str) -> Option<Manifest> {
     let environments = settings::environments(table);
     let listen = settings::listen(table);
     let bus = settings::bus(table);
+    let blob = settings::blob(table);
     let limits = settings::limits(table);
     let connections = settings::connections(table);
     let triggers = trigger::triggers(table);
@@ -149,6 +165,7 @@ fn read_manifest(table: &mut Table<'_>, text: &str) -> Option<Manifest> {
         environments,
         listen,
         bus: bus?,
+        blob: blob?,
         limits,
         connections: connections.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect(),
         triggers,

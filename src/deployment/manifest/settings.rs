@@ -5,11 +5,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::read::{Item, Table};
-use super::{BusSettings, Listen, ProjectLimits, Scope, Token, name, units};
+use super::{BlobSettings, BusSettings, Listen, ProjectLimits, Scope, Token, name, units};
 use crate::deployment::catalogue::type_pattern;
-use crate::deployment::{Connection, Secret};
+use crate::deployment::{Connection, ObjectStore, Secret};
 
 const HOOKS_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7118);
+/// The region that S3 servers other than AWS take for granted.
+const REGION_DEFAULT: &str = "us-east-1";
 const API_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7117);
 
 /// Headers of the connection itself, which HTTP sets (RFC 9110, 7.6.1).
@@ -117,6 +119,30 @@ pub(super) fn bus(table: &mut Table<'_>) -> Option<BusSettings> {
         let credentials = table.maybe("credentials", |item| item.secret());
         Some(BusSettings::Nats { url: url?, stream, replicas, credentials })
     })?
+}
+
+pub(super) fn blob(table: &mut Table<'_>) -> Option<BlobSettings> {
+    let Some(item) = table.take("blob") else { return Some(BlobSettings::Folder) };
+    item.table(|table| {
+        let kind = table.take("kind");
+        let s3 = kind.map_or(Some(false), |item| item.choice(&[("folder", false), ("s3", true)]))?;
+        if s3 { object_store(table).map(BlobSettings::S3) } else { Some(BlobSettings::Folder) }
+    })?
+}
+
+/// A bucket of any S3 endpoint, and how to get at it.
+pub(super) fn object_store(table: &mut Table<'_>) -> Option<ObjectStore> {
+    let endpoint = table.maybe("endpoint", |item| item.checked(base_url));
+    let region = table.maybe("region", |item| item.filled()).unwrap_or(REGION_DEFAULT).to_owned();
+    let bucket = table.need("bucket", |item| item.filled()).map(str::to_owned);
+    let prefix = table.maybe("prefix", |item| item.text()).unwrap_or_default().to_owned();
+    let (access_key, secret_key) = (table.take("access_key"), table.take("secret_key"));
+    if access_key.is_some() != secret_key.is_some() {
+        table.error("`access_key` and `secret_key` go together; give both, or neither to use the AWS_* variables");
+    }
+    let access_key = access_key.and_then(|item| item.secret());
+    let secret_key = secret_key.and_then(|item| item.secret());
+    Some(ObjectStore { endpoint, region, bucket: bucket?, prefix, access_key, secret_key })
 }
 
 pub(super) fn limits(table: &mut Table<'_>) -> ProjectLimits {

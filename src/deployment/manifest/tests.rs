@@ -208,6 +208,27 @@ fn a_project_is_checked_whole() {
     "#]],
     );
     check_project(
+        "[blob]\nkind = \"folder\"\nbucket = \"b\"\n",
+        expect![[r#"
+        tidegate.toml:4: error: blob.bucket: unknown key `bucket`; known here: kind
+    "#]],
+    );
+    check_project(
+        "[blob]\nkind = \"s3\"\nendpoint = \"minio:9000\"\nprefix = 3\naccess_key = \"${env:NEW}\"\n",
+        expect![[r#"
+            tidegate.toml:2: error: blob: `access_key` and `secret_key` go together; give both, or neither to use the AWS_* variables
+            tidegate.toml:2: error: blob.bucket: is missing
+            tidegate.toml:4: error: blob.endpoint: "minio:9000" is no base address; write one like https://api.example.com/v2, without user, query or fragment
+            tidegate.toml:5: error: blob.prefix: is a whole number; write text in quotes
+        "#]],
+    );
+    check_project(
+        "[blob]\nkind = \"disk\"\n",
+        expect![[r#"
+        tidegate.toml:3: error: blob.kind: "disk" is not known; write "folder" or "s3"
+    "#]],
+    );
+    check_project(
         "[limits]\ninvocations_max = 0\n",
         expect![[r#"
         tidegate.toml:3: error: limits.invocations_max: 0 is out of range; write a whole number from 1 to 100000
@@ -309,6 +330,7 @@ fn a_trigger_is_checked_whole() {
             tidegate.toml:2: error: trigger.bucket[0].bucket: is missing
             tidegate.toml:3: error: trigger.bucket[0].endpoint: "127.0.0.1" is no base address; write one like https://api.example.com/v2, without user, query or fragment
             tidegate.toml:4: error: trigger.bucket[0].poll: is out of range; write 100ms to 1d
+            tidegate.toml:5: warning: trigger.bucket[0].access_key: the environment variable UNSET is not set; `up` refuses to start without it
         "#]],
     );
     check_project(
@@ -599,7 +621,8 @@ fn the_reference_has_every_key_that_is_known_and_no_other() {
                   [[trigger.schedule]]\n[trigger.schedule.emit]\n[[trigger.bucket]]\n[[trigger.queue]]\n[[function]]\n\
                   [function.grants]\n[function.grants.keyvalue]\n[function.limits]\n[function.retry]\n[function.order]\n";
     let probe = "0123456789012345 = 0\n";
-    let text = format!("{probe}{}", tables.lines().map(|table| format!("{table}\n{probe}")).collect::<String>());
+    let tables: String = tables.lines().map(|table| format!("{table}\n{probe}")).collect();
+    let text = format!("{probe}{tables}[blob]\nkind = \"s3\"\n{probe}");
     let (_, problems) = Manifest::parse(&text, &Folder);
     let mut known = BTreeSet::new();
     for problem in problems {
@@ -608,7 +631,7 @@ fn the_reference_has_every_key_that_is_known_and_no_other() {
         known.extend(beside.split(", ").map(|key| format!("{}{key}", table.as_deref().unwrap_or_default())));
     }
     // Those that hold nothing but others need no line of their own.
-    for table in ["listen", "bus", "limits", "connections", "trigger", "function"] {
+    for table in ["listen", "bus", "blob", "limits", "connections", "trigger", "function"] {
         assert!(known.remove(table), "{table}");
     }
     for kind in ["webhook", "schedule", "bucket", "queue"] {

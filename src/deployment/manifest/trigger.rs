@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::json;
 use super::read::{Item, Table};
-use super::settings::{base_url, period, server, unique};
+use super::settings::{object_store, period, server, unique};
 use crate::deployment::catalogue::{Author, event_type, full_type};
 use crate::deployment::{
     BucketTrigger, MissedTicks, Proof, QueueKind, QueueTrigger, Schedule, ScheduleTrigger, Secret, Sender, Trigger,
@@ -15,8 +15,6 @@ use crate::deployment::{
 const POLL_DEFAULT: Duration = Duration::from_secs(15);
 const POLL_MIN: Duration = Duration::from_millis(100);
 const POLL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-/// The region that S3 servers other than AWS take for granted.
-const REGION_DEFAULT: &str = "us-east-1";
 
 pub(super) fn triggers(table: &mut Table<'_>) -> Vec<Trigger> {
     let read = |table: &mut Table<'_>| {
@@ -141,24 +139,9 @@ fn emitted(text: &str) -> Result<String, String> {
 }
 
 fn bucket(table: &mut Table<'_>) -> Option<Trigger> {
-    let endpoint = table.maybe("endpoint", |item| item.checked(base_url));
-    let region = table.maybe("region", |item| item.filled()).unwrap_or(REGION_DEFAULT).to_owned();
-    let bucket = table.need("bucket", |item| item.filled()).map(str::to_owned);
-    let prefix = table.maybe("prefix", |item| item.text()).unwrap_or_default().to_owned();
+    let store = object_store(table);
     let poll = table.maybe("poll", |item| period(&item, POLL_MIN, POLL_MAX)).unwrap_or(POLL_DEFAULT);
-    let (access_key, secret_key) = (table.take("access_key"), table.take("secret_key"));
-    if access_key.is_some() != secret_key.is_some() {
-        table.error("`access_key` and `secret_key` go together; give both, or neither to use the AWS_* variables");
-    }
-    Some(Trigger::Bucket(BucketTrigger {
-        endpoint,
-        region,
-        bucket: bucket?,
-        prefix,
-        poll,
-        access_key: access_key.and_then(|item| item.secret()),
-        secret_key: secret_key.and_then(|item| item.secret()),
-    }))
+    Some(Trigger::Bucket(BucketTrigger { store: store?, poll }))
 }
 
 fn queue(table: &mut Table<'_>) -> Option<Trigger> {

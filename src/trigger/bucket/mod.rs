@@ -8,14 +8,10 @@
 //! Deletions are not seen. `partitionkey` is bucket and key, `sequence` the time of change.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::error::DisplayErrorContext;
 use aws_sdk_s3::types::Object;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use serde_json::{Value, json};
 use tracing::warn;
 use uuid::Uuid;
@@ -26,16 +22,16 @@ use super::payload::{attribute_text, json_bytes, time_sequence, uri_text};
 use crate::clock::Timestamp;
 use crate::deployment::BucketTrigger;
 use crate::event::{Event, derive_uuid};
+use crate::s3::client;
 
 /// Objects whose state is remembered from one pass to the next: 16 B each.
 const REMEMBERED_MAX: usize = 1_000_000;
-/// A store that says nothing for this long is asked again.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Lists the bucket every `poll` and publishes what is new, until it is told to stop.
 pub async fn run(trigger: BucketTrigger, intake: Intake) -> Result<(), TriggerError> {
-    let name = format!("bucket/{}/{}", trigger.bucket, trigger.prefix);
-    let client = connect(&name, &trigger, &intake)?;
+    let name = format!("bucket/{}/{}", trigger.store.bucket, trigger.store.prefix);
+    let client = client(&trigger.store, intake.env.as_ref());
+    let client = client.map_err(|source| TriggerError::Secret { trigger: name.clone(), source })?;
     let mut known = HashSet::new();
     let mut failures = 0;
     loop {
@@ -60,36 +56,6 @@ pub async fn run(trigger: BucketTrigger, intake: Intake) -> Result<(), TriggerEr
     }
 }
 
-/// The trigger's keys, else the standard variables', else unsigned requests.
-fn connect(name: &str, trigger: &BucketTrigger, intake: &Intake) -> Result<Client, TriggerError> {
-    let env = |name: &str| (intake.env)(name).filter(|value| !value.is_empty());
-    let keys = match (&trigger.access_key, &trigger.secret_key) {
-        (Some(access), Some(secret)) => Some((intake.resolve(name, access)?, intake.resolve(name, secret)?, None)),
-        _ => env("AWS_ACCESS_KEY_ID")
-            .zip(env("AWS_SECRET_ACCESS_KEY"))
-            .map(|(access, secret)| (access, secret, env("AWS_SESSION_TOKEN"))),
-    };
-    let timeouts =
-        TimeoutConfig::builder().connect_timeout(ANSWER_WITHIN).operation_attempt_timeout(ANSWER_WITHIN).build();
-    let tls = Provider::Rustls(CryptoMode::Ring);
-    let mut config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .http_client(aws_smithy_http_client::Builder::new().tls_provider(tls).build_https())
-        .timeout_config(timeouts)
-        .region(Region::new(trigger.region.clone()));
-    if let Some(endpoint) = &trigger.endpoint {
-        // Stores other than AWS seldom have a host name for each bucket.
-        config = config.endpoint_url(endpoint).force_path_style(true);
-    }
-    let config = match keys {
-        Some((access, secret, session)) => {
-            config.credentials_provider(Credentials::new(access, secret, session, None, "tidegate"))
-        }
-        None => config.allow_no_auth(),
-    };
-    Ok(Client::from_conf(config.build()))
-}
-
 /// What came of listing a bucket once.
 enum Pass {
     /// The states that are there, at most `REMEMBERED_MAX` of them.
@@ -106,7 +72,8 @@ async fn pass(
     known: &HashSet<Uuid>,
 ) -> Result<Pass, TriggerError> {
     let mut listed = HashSet::new();
-    let mut pages = client.list_objects_v2().bucket(&trigger.bucket).prefix(&trigger.prefix).into_paginator().send();
+    let mut pages =
+        client.list_objects_v2().bucket(&trigger.store.bucket).prefix(&trigger.store.prefix).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = match page {
             Ok(page) => page,
@@ -126,9 +93,9 @@ async fn pass(
 
 /// The id of an object as it is now; none for an entry without a key.
 fn state_id(trigger: &BucketTrigger, object: &Object) -> Option<Uuid> {
-    let endpoint = trigger.endpoint.as_deref().unwrap_or_default();
+    let endpoint = trigger.store.endpoint.as_deref().unwrap_or_default();
     let changed = changed(object).unwrap_or_default();
-    let texts = ["bucket", endpoint, &trigger.bucket, object.key()?, object.e_tag().unwrap_or_default()];
+    let texts = ["bucket", endpoint, &trigger.store.bucket, object.key()?, object.e_tag().unwrap_or_default()];
     let size = object.size().unwrap_or_default().to_be_bytes();
     let changed = changed.as_micros().to_be_bytes();
     Some(derive_uuid(&[&texts.map(str::as_bytes)[..], &[&size, &changed]].concat()))
@@ -148,18 +115,18 @@ fn event(trigger: &BucketTrigger, id: Uuid, object: &Object) -> Event {
         "StorageClass": object.storage_class().map(|class| class.as_str()),
     });
     let facts = json!({
-        "event_name": "ObjectCreated:Poll", "kind": "created", "source": "tidegate:bucket", "bucket": trigger.bucket,
+        "event_name": "ObjectCreated:Poll", "kind": "created", "source": "tidegate:bucket", "bucket": trigger.store.bucket,
         "key_raw": key, "key": key, "size": object.size(), "etag": etag, "version_id": Value::Null, "sequencer": Value::Null,
-        "time": time, "region": trigger.region,
+        "time": time, "region": trigger.store.region,
     });
-    let source = format!("s3://{}", trigger.bucket);
+    let source = format!("s3://{}", trigger.store.bucket);
     Event {
         id: id.to_string(),
         source: uri_text(&source).unwrap_or("s3").to_owned(),
         ty: "com.s3.ObjectCreated.Poll".to_owned(),
         subject: attribute_text(key).map(str::to_owned),
         extensions: attributes::ordering(
-            Some(format!("{}/{key}", trigger.bucket)),
+            Some(format!("{}/{key}", trigger.store.bucket)),
             time.as_deref().and_then(time_sequence),
         ),
         time,

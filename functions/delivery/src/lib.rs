@@ -36,15 +36,15 @@ pub use hear::{Answer, Route, hear, is_from, proved_origin};
 pub use incident::{Incident, IncidentContent, Reference, ServiceContent};
 pub use plan::{Plan, PlanError, Service, Target};
 pub use release::{
-    Activated, DriftAction, DriftDetected, Placed, Purpose, QUARANTINE, QuarantineLifted, Quarantined, Refused,
-    Release, ReleaseRefused, ReleaseRequested, Requested, Running, ServiceChanged, Verification,
+    Activated, DEPLOYMENT_REFUSED, DriftAction, DriftDetected, Placed, Purpose, QUARANTINE, QuarantineLifted,
+    Quarantined, Refused, Release, ReleaseRefused, ReleaseRequested, Requested, Running, ServiceChanged, Verification,
 };
 pub use run::{
     Executor, Outcome, RunDue, RunFinished, RunQueued, RunReference, TaskDue, TaskFinished, TaskPlanned, TaskRequested,
     TaskResult, TaskRunFinished,
 };
 pub use scan::{Counts, Finding, Kind, Report, ScanCompleted, ScanResult, Severity, Subject, Tool};
-pub use time::{Instant, instant, millis_between, now, period, rfc3339};
+pub use time::{Instant, instant, millis_between, now, period, period_millis, rfc3339};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -4,7 +4,6 @@
 //! | --- | --- |
 //! | `release/<release>` | [`Record`]: what a release is, and how far it came in each environment |
 //! | `desired/<service>/<environment>` | [`Desired`]: what runs there, what is asked for, what waits |
-//! | `succeeded/<service>/<environment>` | a list of [`Succeeded`]: the last verified ones, the newest deployment first |
 
 use std::collections::BTreeMap;
 
@@ -21,10 +20,6 @@ pub fn release_key(release: &str) -> String {
 
 pub fn desired_key(service: &str, environment: &str) -> String {
     format!("desired/{}", place(service, environment))
-}
-
-pub fn succeeded_key(service: &str, environment: &str) -> String {
-    format!("succeeded/{}", place(service, environment))
 }
 
 /// `<service>/<environment>`: the partition key of what is said of a release once it is placed.
@@ -121,16 +116,5 @@ pub struct Asked {
     pub release: Release,
     pub purpose: Purpose,
     /// The event that led to it.
-    pub event: String,
-}
-
-/// A release that did what it should, and all that it takes to have it back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Succeeded {
-    #[serde(flatten)]
-    pub release: Release,
-    pub target: Target,
-    pub deployment: u64,
-    /// The event that verified it.
     pub event: String,
 }

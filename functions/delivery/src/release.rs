@@ -71,6 +71,9 @@ pub struct Placed {
     pub gate: String,
 }
 
+/// The rule of a release whose deployment was refused: the problems are the reason.
+pub const DEPLOYMENT_REFUSED: &str = "deployment-refused";
+
 /// Content of `RELEASE_REFUSED`: a release that goes no further in an environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReleaseRefused {

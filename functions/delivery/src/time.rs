@@ -39,6 +39,14 @@ pub fn period(text: &str) -> Option<u64> {
     number.parse::<u64>().ok().filter(|_| digits)?.checked_mul(seconds)
 }
 
+/// Milliseconds of a length of time, which may be in `ms` too.
+pub fn period_millis(text: &str) -> Option<u64> {
+    match text.strip_suffix("ms") {
+        Some(number) => period(&format!("{number}s")),
+        None => period(text)?.checked_mul(1_000),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,8 +60,13 @@ mod tests {
         for text in
             ["", "s", "10", "1.5h", "+1s", "-1s", "1w", "10 m", "99999999999999999999s", "300000000000000000d", "5µ"]
         {
-            assert_eq!(period(text), None, "{text}");
+            assert_eq!((period(text), period_millis(text)), (None, None), "{text}");
         }
+        assert_eq!(
+            (period_millis("250ms"), period_millis("2s"), period_millis("1m")),
+            (Some(250), Some(2_000), Some(60_000))
+        );
+        assert_eq!((period("250ms"), period_millis("ms"), period_millis("sms")), (None, None, None));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use delivery::record::{self, Desired, Record, Succeeded};
+use delivery::record::{self, Desired, Record};
 use delivery::{Plan, QUARANTINE, Quarantined, Release};
 use tidegate_sdk::Failure;
 use tidegate_sdk::kv::{self, Error, KeySpace};
@@ -38,14 +38,6 @@ impl Books {
 
     pub fn set_desired(&self, service: &str, environment: &str, desired: &Desired) -> Result<(), Error> {
         self.releases.set_json(&record::desired_key(service, environment), desired)
-    }
-
-    pub fn succeeded(&self, service: &str, environment: &str) -> Result<Vec<Succeeded>, Error> {
-        Ok(self.releases.get_json(&record::succeeded_key(service, environment))?.unwrap_or_default())
-    }
-
-    pub fn set_succeeded(&self, service: &str, environment: &str, succeeded: &[Succeeded]) -> Result<(), Error> {
-        self.releases.set_json(&record::succeeded_key(service, environment), &succeeded)
     }
 
     pub fn quarantined(&self, digest: &str) -> Result<Option<Quarantined>, Error> {

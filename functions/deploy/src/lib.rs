@@ -32,8 +32,8 @@
 //! A request says the whole target as the plan had it when the release was placed, so that an old release brings its own
 //! configuration back. What `rollback` and `drift` ask for themselves is recorded when it is activated.
 //!
-//! Config `plan` is the plan (`delivery::Plan`), `keep` how many succeeded releases are kept for each service and
-//! environment (10). Key space `releases` is its own (`delivery::record` says what is where), `quarantine` is read.
+//! Config `plan` is the plan (`delivery::Plan`). Key space `releases` is its own (`delivery::record` says what is where),
+//! `quarantine` is read.
 //!
 //! # Order
 //! `order = { key = "'deploy'" }`: all events one after the other, in the order of the log. That a release was verified in

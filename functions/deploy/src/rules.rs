@@ -1,7 +1,7 @@
 //! What refuses a release, as values: the first rule that does not hold is the verdict.
 
 use delivery::record::{Asked, Desired, Record, Stage};
-use delivery::{Placed, Plan, Quarantined, Release, Target, Verdict, instant};
+use delivery::{DEPLOYMENT_REFUSED, Placed, Plan, Quarantined, Release, Target, Verdict, instant};
 
 /// What is known of a release that wants to go to an environment.
 pub struct Case<'a> {
@@ -120,7 +120,7 @@ pub fn not_placed(release: &str, environment: &str) -> Verdict {
 
 pub fn deployment_refused(problems: &[String], release: &str, environment: &str) -> Verdict {
     let clear = format!("put right what it names, then `tidegate redeploy {release} --in {environment}`");
-    verdict("deployment-refused", problems.join("; "), &clear)
+    verdict(DEPLOYMENT_REFUSED, problems.join("; "), &clear)
 }
 
 fn verdict(rule: &str, reason: String, clear: &str) -> Verdict {

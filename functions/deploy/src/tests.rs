@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
-use delivery::record::{self, Desired, Record, Succeeded};
+use delivery::record::{self, Desired, Record};
 use delivery::{
     Activated, Placed, Plan, Purpose, QUARANTINE, Quarantined, Refused, Release, ReleaseRefused, ReleaseRequested,
     Requested, Running, ServiceChanged, Verification, custom, is, sha256,
@@ -74,7 +74,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        let host = Host::new().config("plan", PLAN).config("keep", "2").key_space("releases");
+        let host = Host::new().config("plan", PLAN).key_space("releases");
         // Granted for reading only.
         let host = Some(host.value(QUARANTINE, "none", b""));
         Story { host, requests: BTreeMap::new(), deployment: 0, heard: 0 }
@@ -190,11 +190,6 @@ impl Story {
         self.read(&record::desired_key("shop", environment)).unwrap_or_default()
     }
 
-    fn succeeded(&self, environment: &str) -> Vec<String> {
-        let kept: Option<Vec<Succeeded>> = self.read(&record::succeeded_key("shop", environment));
-        kept.unwrap_or_default().into_iter().map(|kept| kept.release.release).collect()
-    }
-
     fn record(&self, name: &str) -> Record {
         self.read(&record::release_key(name)).unwrap()
     }
@@ -288,7 +283,6 @@ fn after_a_rollback_what_is_newer_than_its_target_may_go_on() {
         ("redeploy c staging", "c refused in staging: quarantined"),
         ("place b staging", "promotion of b to staging"),
     ]);
-    assert_eq!(story.succeeded("staging"), ["a"]);
     assert_eq!(story.record("c").environments["staging"].steps[&Stage::Failed].deployment, Some(2));
 }
 
@@ -407,28 +401,24 @@ fn a_persons_request_waits_too_and_is_newer_than_what_waited() {
 }
 
 #[test]
-fn only_the_last_succeeded_releases_are_kept_the_newest_first() {
-    let story = check(&[
+fn a_verdict_counts_for_the_deployment_that_it_names() {
+    let mut story = check(&[
         ("place a staging", "promotion of a to staging"),
         ("activate staging", "deployed a in staging"),
         ("place b staging", "promotion of b to staging"),
         ("activate staging", "upgraded b in staging"),
-        ("verify b staging", ""),
-        // Late.
+        // Late: it is told of what ran before.
         ("verify a staging", ""),
         ("verify a staging", ""),
+        ("heal b staging", "upgraded b in staging"),
     ]);
-    assert_eq!(story.succeeded("staging"), ["b", "a"]);
-    let mut story = story;
-    for line in ["place c staging", "activate staging", "verify c staging"] {
-        story.tell(line);
-    }
-    assert_eq!(story.succeeded("staging"), ["c", "b"]);
-    // A verdict about a deployment that is not the release's last one.
-    assert_eq!(story.hear("function", types::RELEASE_FAILED, "c", &verification("c", "staging", 2)), "");
-    assert_eq!(story.succeeded("staging"), ["c", "b"]);
-    story.tell("fail c staging");
-    assert_eq!((story.succeeded("staging"), story.stage("c", "staging")), (vec!["b".to_owned()], Stage::Failed));
+    assert_eq!((story.stage("a", "staging"), story.stage("b", "staging")), (Stage::Verified, Stage::Deployed));
+    assert_eq!(story.hear("function", types::RELEASE_FAILED, "b", &verification("b", "staging", 2)), "");
+    assert_eq!(story.stage("b", "staging"), Stage::Deployed);
+    assert_eq!(story.hear("function", types::RELEASE_INSUFFICIENT, "b", &verification("b", "staging", 3)), "");
+    assert_eq!(story.stage("b", "staging"), Stage::Insufficient);
+    story.tell("fail b staging");
+    assert_eq!(story.stage("b", "staging"), Stage::Failed);
 }
 
 #[test]

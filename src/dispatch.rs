@@ -89,7 +89,7 @@ impl Path {
     /// one, or where what it lost against may be another function's writes.
     async fn take_turn(&self, delivery: Delivery, conflicts: u32, own: &RwLock<()>) -> Result<Settled, Fault> {
         let lost_often = conflicts >= CONFLICTS_BEFORE_ALONE;
-        let reads_others = !delivery.deployed_function().grants.keyvalue_read.is_empty();
+        let reads_others = !delivery.function.grants.keyvalue_read.is_empty();
         let alone = delivery.lost >= LOST_BEFORE_ALONE || (lost_often && reads_others);
         let _process = Turn::take(&self.process, alone).await;
         let _function = Turn::take(own, lost_often).await;
@@ -98,9 +98,7 @@ impl Path {
 
     /// One attempt: invoke, decide, settle.
     async fn attempt(&self, delivery: Delivery) -> Result<Settled, Fault> {
-        let deployment = delivery.deployment.clone();
-        let function =
-            deployment.function_by_id(delivery.function).expect("a bus delivers to functions of the deployment only");
+        let function = delivery.function.clone();
         let component = self.components.get(function.component.digest).await?;
         let _running = self.metrics.running(function.name.as_str());
         let started = self.clock.now();

@@ -1,4 +1,4 @@
-//! What follows from an activation: connections, triggers and a path for each function, as the active deployment has them.
+//! What follows from an activation: webhooks, triggers and a path for each function, as the active deployment has them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,12 +6,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
-use super::AppError;
+use super::{AppError, env};
 use crate::api::Webhooks;
 use crate::bus::History;
 use crate::deployment::{Deployment, FunctionId, Trigger};
 use crate::dispatch::{self, Path};
-use crate::host::Connections;
 use crate::tasks::Tasks;
 use crate::trigger::{Intake, TriggerError, bucket, queue, schedule};
 
@@ -54,7 +53,7 @@ impl Following {
 
     fn take_up(&mut self) {
         let Some(deployment) = self.active.borrow_and_update().clone() else { return };
-        connect(&self.path, &self.webhooks, &deployment);
+        open_webhooks(&self.path, &self.webhooks, &deployment);
         serve_new(&self.path, &deployment, &mut self.served, &self.tasks);
         // A trigger keeps its place in the log, so that its successor goes on where it stopped.
         self.triggers.stop();
@@ -66,17 +65,12 @@ impl Following {
     }
 }
 
-/// Puts a deployment's connections and webhooks in place. Secrets were resolved before the activation; where one vanished
-/// since then, what stood before stays.
-fn connect(path: &Path, webhooks: &watch::Sender<Arc<Webhooks>>, deployment: &Deployment) {
-    let env = |name: &str| std::env::var(name).ok();
-    match Connections::from_deployment(deployment, &env) {
-        Ok(connections) => path.world.replace_connections(connections),
-        Err(error) => path.metrics.kept("connections", deployment.number, &error),
-    }
+/// Puts a deployment's webhooks in place. Secrets were resolved before the activation; where one vanished since then, the
+/// webhooks that stood before stay.
+fn open_webhooks(path: &Path, webhooks: &watch::Sender<Arc<Webhooks>>, deployment: &Deployment) {
     match Webhooks::resolve(&deployment.triggers, &env) {
         Ok(resolved) => drop(webhooks.send_replace(Arc::new(resolved))),
-        Err(error) => path.metrics.kept("webhooks", deployment.number, &error),
+        Err(error) => path.metrics.webhooks_kept(deployment.number, &error),
     }
 }
 
@@ -96,7 +90,7 @@ fn intake(path: &Path, triggers: &Tasks) -> Intake {
         bus: path.bus.clone(),
         clock: path.clock.clone(),
         metrics: path.metrics.clone(),
-        env: Arc::new(|name| std::env::var(name).ok()),
+        env: Arc::new(env),
         stop: triggers.stopping(),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
+use super::env;
 use crate::api::model::DeployedView;
 use crate::api::{self, DeployError, ProjectFiles, Webhooks};
 use crate::bus::{Bus, Cause, History, StoredDeployment};
@@ -152,13 +153,12 @@ impl Sources for Uploaded {
     }
 
     fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
+        env(name)
     }
 }
 
 /// Whether every secret of a deployment can be had from this process's environment.
 pub fn check_secrets(deployment: &Deployment) -> Result<(), DeployError> {
-    let env = |name: &str| std::env::var(name).ok();
     Connections::from_deployment(deployment, &env).map_err(|error| problem("connections", &error))?;
     Webhooks::resolve(&deployment.triggers, &env).map_err(|error| problem("trigger.webhook", &error))?;
     Ok(())

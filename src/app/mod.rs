@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::components::{ComponentError, Components};
 use crate::deployment::{BlobSettings, PROJECT_FILE, Sources};
 use crate::dispatch::Path;
-use crate::host::{Connections, World};
+use crate::host::World;
 use crate::invoke::{Engine, EngineError, EngineSettings};
 use crate::project::{Folder, Project, blobs_folder};
 use crate::tasks::Tasks;
@@ -130,7 +130,7 @@ impl App {
 
         let tasks = Tasks::new();
         let (webhooks, webhooks_seen) = watch::channel(Arc::default());
-        let world = Arc::new(World::new(bus.clone(), clock.clone(), Connections::none()));
+        let world = Arc::new(World::new(bus.clone(), clock.clone(), Arc::new(env)));
         let path = Path {
             bus: bus.clone(),
             components,
@@ -200,8 +200,13 @@ async fn open_blobs(project: &Project) -> Result<Arc<dyn Blobs>, AppError> {
             let opened = FolderBlobs::open(folder.clone()).map_err(|source| AppError::Folder { folder, source });
             Ok(Arc::new(opened?))
         }
-        BlobSettings::S3(store) => Ok(Arc::new(S3Blobs::open(store, &|name| std::env::var(name).ok()).await?)),
+        BlobSettings::S3(store) => Ok(Arc::new(S3Blobs::open(store, &env).await?)),
     }
+}
+
+/// This process's environment, where secrets are.
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 async fn listen(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {

@@ -24,7 +24,7 @@ pub use history::{
 pub use settlement::{KeyRead, KeyWrite, ReadScope, Revision, Settled, Settlement, Versioned};
 
 use crate::clock::Timestamp;
-use crate::deployment::{Deployment, Function, FunctionId};
+use crate::deployment::{DeployedFunction, Deployment, FunctionId};
 use crate::event::{Accepted, Event, Origin, Position};
 
 /// Writes and delivers.
@@ -111,8 +111,7 @@ pub enum Cause {
 /// One event for one function. Dropped without being settled, it is delivered again.
 pub struct Delivery {
     pub event: Arc<Accepted>,
-    pub deployment: Arc<Deployment>,
-    pub function: FunctionId,
+    pub function: DeployedFunction,
     /// 1 for the first.
     pub attempt: u32,
     /// 0, and one more for each redrive.
@@ -125,18 +124,11 @@ pub struct Delivery {
     pub(crate) guard: Box<dyn std::any::Any + Send + Sync>,
 }
 
-impl Delivery {
-    /// The function, as the deployment that this delivery runs under has it.
-    pub fn deployed_function(&self) -> &Function {
-        self.deployment.function_by_id(self.function).expect("a bus delivers to functions of the deployment only")
-    }
-}
-
 impl std::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Delivery")
             .field("position", &self.event.position)
-            .field("function", &self.function)
+            .field("function", &self.function.name)
             .field("attempt", &self.attempt)
             .field("round", &self.round)
             .finish_non_exhaustive()

@@ -1,11 +1,12 @@
-//! The functions of a deployment, found by their ids.
+//! The functions of a deployment, found by their ids, and one of them with the deployment that has it.
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Function, FunctionId};
+use super::{Deployment, Function, FunctionId};
 
 /// Functions in the order of the project file; stored as a plain list.
 ///
@@ -21,6 +22,35 @@ impl Functions {
     /// Every delivery asks, so it costs the same however many there are.
     pub fn by_id(&self, id: FunctionId) -> Option<&Function> {
         self.places.get(&id).map(|place| &self.list[*place])
+    }
+}
+
+/// One function as a deployment has it. Cheap to clone.
+///
+/// Invariant: `place` is one of the deployment's functions.
+#[derive(Debug, Clone)]
+pub struct DeployedFunction {
+    deployment: Arc<Deployment>,
+    place: usize,
+}
+
+impl DeployedFunction {
+    /// None if the deployment is without it.
+    pub fn find(deployment: Arc<Deployment>, id: FunctionId) -> Option<Self> {
+        let place = *deployment.functions.places.get(&id)?;
+        Some(DeployedFunction { deployment, place })
+    }
+
+    pub fn deployment(&self) -> &Arc<Deployment> {
+        &self.deployment
+    }
+}
+
+impl Deref for DeployedFunction {
+    type Target = Function;
+
+    fn deref(&self) -> &Function {
+        &self.deployment.functions[self.place]
     }
 }
 

@@ -26,13 +26,13 @@ pub use function::{
     Component, ComponentRef, ConfigValue, Digest, DigestError, Function, FunctionId, FunctionName, Grants, Limits,
     NameError, Order, Start,
 };
-pub use functions::Functions;
+pub use functions::{DeployedFunction, Functions};
 pub use manifest::{BlobSettings, BusSettings, Listen, Manifest, ProjectLimits, Scope, Sources, Token};
 pub use plan::{PlanError, plan};
 pub use problem::{PROJECT_FILE, Problem, Severity};
 pub use routes::{Judgement, Routes};
 pub use schedule::{Schedule, ScheduleError, time_zone};
-pub use secret::{Secret, SecretError};
+pub use secret::{Env, Secret, SecretError};
 pub use trigger::{
     BucketTrigger, MissedTicks, ObjectStore, Proof, QueueKind, QueueTrigger, ScheduleTrigger, Sender, Trigger,
     WebhookTrigger,

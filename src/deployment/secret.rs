@@ -1,8 +1,12 @@
 //! Text that may name environment variables, kept by name.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+/// Looks a variable of the environment up.
+pub type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// Text with `${env:NAME}` in it, as the operator wrote it. The value is had from `resolve`, and is never stored.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,7 +12,8 @@ mod journal;
 mod live;
 mod log;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use effect::{Answer, Effect, EffectError, HttpRequest, HttpResponse, LogLevel};
 pub use http::{Connections, ConnectionsError, LiveConnection};
@@ -22,31 +23,42 @@ pub use log::{LOG_LINE_BYTES_MAX, LOG_LINES_MAX};
 
 use crate::bus::{Bus, BusError, Delivery, KeyRead, KeyWrite};
 use crate::clock::{Clock, Timestamp};
-use crate::deployment::Function;
+use crate::deployment::{Deployment, Env, Function};
 use crate::event::EventKey;
 use live::Live;
 use log::Lines;
+
+/// Deployments whose connections are kept: the active one, and those whose last invocations still run.
+const DEPLOYMENTS_CONNECTED_MAX: usize = 4;
 
 /// What every live host of a process shares.
 pub struct World {
     pub bus: Arc<dyn Bus>,
     pub clock: Clock,
-    connections: RwLock<Arc<Connections>>,
+    env: Env,
+    /// By the number of their deployment.
+    connections: Mutex<BTreeMap<u64, Arc<Connections>>>,
 }
 
 impl World {
-    pub fn new(bus: Arc<dyn Bus>, clock: Clock, connections: Connections) -> Self {
-        World { bus, clock, connections: RwLock::new(Arc::new(connections)) }
+    /// `env` has the values of the secrets that deployments name.
+    pub fn new(bus: Arc<dyn Bus>, clock: Clock, env: Env) -> Self {
+        World { bus, clock, env, connections: Mutex::default() }
     }
 
-    /// The connections of the active deployment.
-    pub fn connections(&self) -> Arc<Connections> {
-        self.connections.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Another deployment became active: requests from now on go to its connections.
-    pub fn replace_connections(&self, connections: Connections) {
-        *self.connections.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(connections);
+    /// The connections of a deployment, with their secrets: an invocation that began under it ends with them, whatever
+    /// was activated since.
+    pub fn connections(&self, deployment: &Deployment) -> Result<Arc<Connections>, ConnectionsError> {
+        let mut known = lock(&self.connections);
+        if let Some(connections) = known.get(&deployment.number) {
+            return Ok(connections.clone());
+        }
+        let connections = Arc::new(Connections::from_deployment(deployment, &*self.env)?);
+        known.insert(deployment.number, connections.clone());
+        if known.len() > DEPLOYMENTS_CONNECTED_MAX {
+            known.pop_first();
+        }
+        Ok(connections)
     }
 }
 
@@ -66,6 +78,8 @@ struct Shared {
 pub enum HostFault {
     #[error("an effect could not be answered")]
     Bus(#[from] BusError),
+    #[error("the connections of the deployment cannot be had")]
+    Connections(#[from] ConnectionsError),
     #[error("the engine lost an invocation")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

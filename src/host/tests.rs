@@ -1,7 +1,6 @@
 //! Live answers, through guests and without.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::Request;
@@ -10,6 +9,8 @@ use axum::response::IntoResponse;
 
 use super::*;
 use crate::bus::ReadScope;
+use crate::bus::faulty::Faulty;
+use crate::deployment::DeployedFunction;
 use crate::invoke::testing::{PEER_TOKEN, Stage, text};
 use crate::outcome::Outcome;
 use crate::record::{Ran, Recording};
@@ -25,6 +26,17 @@ fn emitted(ran: &Ran) -> String {
     }
 }
 
+fn get(path: &str) -> HttpRequest {
+    HttpRequest {
+        method: "GET".to_owned(),
+        connection: "peer".to_owned(),
+        path: path.to_owned(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        timeout_millis: None,
+    }
+}
+
 fn key(space: &str, key: &str) -> (String, String) {
     (space.to_owned(), key.to_owned())
 }
@@ -34,7 +46,7 @@ async fn a_function_sees_its_own_writes_over_what_is_committed() {
     let stage = Stage::new();
     assert_eq!(emitted(&stage.run("test.own-writes", "").await), "Some([49]) false");
     for key in ["a", "c", "d"] {
-        stage.bus.set("counts", key, b"");
+        stage.set("counts", key, b"").await;
     }
     assert_eq!(emitted(&stage.run("test.list", "").await), "a b-own d");
     assert_eq!(emitted(&stage.run("test.batch", "").await), "[Some((\"x\", [49])), None]");
@@ -45,9 +57,11 @@ async fn a_function_sees_its_own_writes_over_what_is_committed() {
 async fn a_listing_of_many_keys_has_each_once() {
     let stage = Stage::new();
     let names: Vec<String> = (0..700).map(|index| format!("k{index:04}")).collect();
-    for name in &names {
-        stage.bus.set("counts", name, b"");
-    }
+    let write = |name: &String| {
+        let (space, key) = key("counts", name);
+        KeyWrite { space, key, value: Some(bytes::Bytes::new()) }
+    };
+    stage.commit(names.iter().map(write).collect()).await;
     let ran = stage.run("test.list", "").await;
     assert_eq!(emitted(&ran), format!("b-own {}", names.join(" ")));
     assert_eq!(ran.reads.len(), 1);
@@ -63,7 +77,7 @@ async fn a_read_notes_the_first_revision_and_absence_too() {
         host.perform(Effect::KeyGet { space, key })
     };
     assert_eq!(get().await.unwrap(), Answer::Value(None));
-    stage.bus.set("shared", "k", b"later");
+    stage.set("shared", "k", b"later").await;
     assert_eq!(get().await.unwrap(), Answer::Value(Some(b"later".to_vec())));
     let reads = host.into_trail().reads;
     assert_eq!((reads.len(), reads[0].revision), (1, 0), "the settlement must find out that it moved");
@@ -103,14 +117,7 @@ async fn limits_of_keys_are_told_by_name() {
 async fn a_journal_keeps_the_order_in_which_the_guest_asked() {
     let stage = Stage::new();
     let host = host(&stage);
-    let request = HttpRequest {
-        method: "GET".to_owned(),
-        connection: "peer".to_owned(),
-        path: "/".to_owned(),
-        headers: Vec::new(),
-        body: Vec::new(),
-        timeout_millis: None,
-    };
+    let request = get("/");
     let first = host.begin(Effect::Http(request.clone()));
     let _never = host.begin(Effect::Http(request.clone()));
     host.perform(Effect::WallClock).await.unwrap();
@@ -225,6 +232,28 @@ async fn a_retry_sends_the_same_request_byte_for_byte() {
     assert_eq!(seen.into_values().collect::<Vec<_>>(), [2]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_goes_to_the_connection_of_the_deployment_that_its_delivery_runs_under() {
+    let peer = peer().await;
+    let stage = Stage::new();
+    let world = stage.world();
+    let told = async |number: u64, path: &str| {
+        let stage = Stage::new().connect("peer", &format!("{peer}/{path}"), true);
+        let deployment = Deployment { number, ..stage.deployment() };
+        let function = DeployedFunction::find(Arc::new(deployment), stage.function.id).unwrap();
+        let host = Host::live(world.clone(), &Delivery { function, ..stage.delivery("test.any", "") });
+        match host.perform(Effect::Http(get("/x"))).await.unwrap() {
+            Answer::Http(response) => String::from_utf8(response.body).unwrap(),
+            answer => panic!("{answer:?}"),
+        }
+    };
+    // What began under the earlier deployment goes on under it, and those after it are not disturbed.
+    for (number, path) in [(1, "before"), (2, "after"), (1, "before"), (2, "after")] {
+        let told = told(number, path).await;
+        assert!(told.contains(&format!("GET /base/{path}/x")), "deployment {number}: {told}");
+    }
+}
+
 #[test]
 fn every_problem_of_connections_is_told_at_once() {
     let stage = Stage::new().connect("peer", "https://peer.example/api", false);
@@ -249,8 +278,14 @@ fn every_problem_of_connections_is_told_at_once() {
 
 #[tokio::test]
 async fn a_fault_of_the_bus_is_ours() {
-    let stage = Stage::new();
-    stage.bus.broken.store(true, Ordering::Relaxed);
+    let stage = Stage::new().with(|stage| stage.bus = Arc::new(Faulty::new(stage.bus.clone(), 1)));
     let (space, key) = key("counts", "k");
-    assert!(matches!(host(&stage).perform(Effect::KeyGet { space, key }).await, Err(HostFault::Bus(_))));
+    let fault = loop {
+        // A key that was read is known: each invocation asks anew.
+        match host(&stage).perform(Effect::KeyGet { space: space.clone(), key: key.clone() }).await {
+            Ok(answer) => assert_eq!(answer, Answer::Value(None), "the bus answered"),
+            Err(fault) => break fault,
+        }
+    };
+    assert!(matches!(fault, HostFault::Bus(_)), "{fault:?}");
 }

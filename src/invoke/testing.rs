@@ -3,28 +3,27 @@
 #[path = "../../tests/guests/mod.rs"]
 pub mod guests;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
+use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{Compiled, Engine, EngineSettings, Invoked};
-use crate::bus::{
-    ActivateError, Bus, BusError, Cause, Delivery, Incoming, KeyWrite, PublishError, Receipt, Revision, SettleError,
-    Settled, Settlement, Subscription, Versioned,
-};
+use crate::blob::Blobs;
+use crate::bus::embedded::{Embedded, Settings};
+use crate::bus::{Bus, Cause, Delivery, Incoming, KeyWrite, Settled, Settlement};
 use crate::clock::{Clock, Timestamp};
 use crate::deployment::{
-    Component, ComponentRef, ConfigValue, Connection, Deployment, Digest, Function, FunctionId, Grants, Limits, Order,
-    Secret, Start,
+    Component, ComponentRef, ConfigValue, Connection, DeployedFunction, Deployment, Digest, Function, FunctionId,
+    Grants, Limits, Order, Secret, Start,
 };
-use crate::event::{Accepted, Event, Origin, OriginKind, Position};
+use crate::event::{Accepted, Event, Origin, OriginKind};
 use crate::filter::Filter;
-use crate::host::{Connections, Host, World};
-use crate::outcome::RetryPolicy;
+use crate::host::{Host, World};
+use crate::outcome::{Decision, RetryPolicy};
 use crate::record::{self, Ran};
 use crate::scaffold::cargo;
 
@@ -32,30 +31,37 @@ use crate::scaffold::cargo;
 pub const PEER_TOKEN: &str = "t0p-s3cret";
 
 /// One engine for all tests of a process: compiling the guest is what takes time.
-pub fn engine() -> &'static Engine {
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::new(EngineSettings { invocations_max: 32, cache: None, threads: 2 }).unwrap())
+pub fn engine() -> &'static Arc<Engine> {
+    static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
+    let settings = EngineSettings { invocations_max: 32, cache: None, threads: 2 };
+    ENGINE.get_or_init(|| Arc::new(Engine::new(settings).unwrap()))
 }
 
 pub async fn compiled(bytes: &'static [u8]) -> Compiled {
     engine().compile(Digest::of(bytes), Bytes::from_static(bytes)).await.unwrap()
 }
 
-/// A function on a bus of keys, ready to be handed events.
+/// A function beside a bus of its own, ready to be handed events.
 pub struct Stage {
-    pub bus: Arc<KeysOnly>,
+    pub bus: Arc<dyn Bus>,
     pub function: Function,
     pub connections: BTreeMap<String, Connection>,
     pub first_attempt_at: Timestamp,
+    /// Where the bus is.
+    _folder: TempDir,
 }
 
 impl Stage {
     pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(folder.path().join("blobs")).unwrap();
+        let bus = Embedded::open(folder.path(), blobs, Clock::system(), Settings::default()).unwrap();
         Stage {
-            bus: Arc::default(),
+            bus: Arc::new(bus),
             function: function(),
             connections: BTreeMap::new(),
             first_attempt_at: Timestamp::from_micros(1_700_000_000_000_000),
+            _folder: folder,
         }
     }
 
@@ -74,8 +80,7 @@ impl Stage {
 
     pub fn world(&self) -> Arc<World> {
         let env = |name: &str| (name == "PEER_TOKEN").then(|| PEER_TOKEN.to_owned());
-        let connections = Connections::from_deployment(&self.deployment(), &env).unwrap();
-        Arc::new(World::new(self.bus.clone(), Clock::system(), connections))
+        Arc::new(World::new(self.bus.clone(), Clock::system(), Arc::new(env)))
     }
 
     pub fn deployment(&self) -> Deployment {
@@ -99,11 +104,16 @@ impl Stage {
             data: Some(Bytes::copy_from_slice(data.as_bytes())),
             ..Event::default()
         };
-        let origin = Origin { kind: OriginKind::Api, name: "tester".to_owned(), verified: true };
+        let deployment = Arc::new(self.deployment());
         Delivery {
-            event: Arc::new(Accepted { position: 1, accepted_at: self.first_attempt_at, origin, hops: 0, event }),
-            deployment: Arc::new(self.deployment()),
-            function: self.function.id,
+            event: Arc::new(Accepted {
+                position: 1,
+                accepted_at: self.first_attempt_at,
+                origin: origin(),
+                hops: 0,
+                event,
+            }),
+            function: DeployedFunction::find(deployment, self.function.id).unwrap(),
             attempt: 1,
             round: 0,
             first_attempt_at: self.first_attempt_at,
@@ -128,6 +138,39 @@ impl Stage {
         let compiled = compiled(component).await;
         record::run(engine(), &compiled, self.world(), &delivery, self.first_attempt_at).await.unwrap()
     }
+
+    /// Commits keys, as a settlement of the function does.
+    pub async fn commit(&self, writes: Vec<KeyWrite>) {
+        if self.bus.active().borrow().is_none() {
+            self.bus.activate(self.deployment(), 0, Cause::ProjectFile).await.unwrap();
+        }
+        let mut deliveries = self.bus.subscribe(self.function.id);
+        let id = Uuid::now_v7().to_string();
+        let event = Event { id, source: "/tests".to_owned(), ty: "test.commit".to_owned(), ..Event::default() };
+        self.bus.publish(vec![Incoming { event, origin: origin() }]).await.unwrap();
+        let delivery = deliveries.next().await.unwrap();
+        let settlement = Settlement {
+            decision: Decision::Ack,
+            failure: None,
+            emitted: Vec::new(),
+            hops: 0,
+            reads: Vec::new(),
+            writes,
+            recording: Bytes::new(),
+            component: self.function.component.digest,
+            duration: Duration::ZERO,
+        };
+        assert!(matches!(self.bus.settle(delivery, settlement).await, Ok(Settled::Settled)));
+    }
+
+    pub async fn set(&self, space: &str, key: &str, value: &'static [u8]) {
+        let (space, key, value) = (space.to_owned(), key.to_owned(), Some(Bytes::from_static(value)));
+        self.commit(vec![KeyWrite { space, key, value }]).await;
+    }
+}
+
+fn origin() -> Origin {
+    Origin { kind: OriginKind::Api, name: "tester".to_owned(), verified: true }
 }
 
 fn function() -> Function {
@@ -162,91 +205,4 @@ pub fn text(emitted: &[Event]) -> String {
     let texts =
         emitted.iter().map(|event| String::from_utf8_lossy(event.data.as_deref().unwrap_or_default()).into_owned());
     texts.collect::<Vec<_>>().join("\n")
-}
-
-/// A bus that has keys and nothing else.
-#[derive(Default)]
-pub struct KeysOnly {
-    keys: Mutex<HashMap<(String, String), Versioned>>,
-    /// Fails every read, as a lost connection would.
-    pub broken: std::sync::atomic::AtomicBool,
-}
-
-impl KeysOnly {
-    pub fn commit(&self, writes: Vec<KeyWrite>) {
-        let mut keys = self.keys.lock().unwrap();
-        for write in writes {
-            let committed = keys.entry((write.space, write.key)).or_insert(Versioned { revision: 0, value: None });
-            committed.revision += 1;
-            committed.value = write.value;
-        }
-    }
-
-    pub fn set(&self, space: &str, key: &str, value: &'static [u8]) {
-        let (space, key, value) = (space.to_owned(), key.to_owned(), Some(Bytes::from_static(value)));
-        self.commit(vec![KeyWrite { space, key, value }]);
-    }
-}
-
-#[async_trait]
-impl Bus for KeysOnly {
-    async fn read_key(&self, space: &str, key: &str) -> Result<Versioned, BusError> {
-        if self.broken.load(std::sync::atomic::Ordering::Relaxed) {
-            return Err(BusError::Closed);
-        }
-        let keys = self.keys.lock().unwrap();
-        Ok(keys.get(&(space.to_owned(), key.to_owned())).cloned().unwrap_or(Versioned { revision: 0, value: None }))
-    }
-
-    async fn list_keys(
-        &self,
-        space: &str,
-        after: Option<&str>,
-        max: usize,
-    ) -> Result<(Revision, Vec<String>), BusError> {
-        let keys = self.keys.lock().unwrap();
-        let own = keys.iter().filter(|((owner, _), _)| owner == space);
-        let revision = own.clone().map(|(_, value)| value.revision).sum();
-        let present = own.filter(|(_, value)| value.value.is_some()).map(|((_, key), _)| key.clone());
-        let mut listed: Vec<String> = present.filter(|key| after.is_none_or(|after| key.as_str() > after)).collect();
-        listed.sort();
-        listed.truncate(max);
-        Ok((revision, listed))
-    }
-
-    async fn publish(&self, _: Vec<Incoming>) -> Result<Vec<Receipt>, PublishError> {
-        unimplemented!()
-    }
-
-    fn subscribe(&self, _: FunctionId) -> Box<dyn Subscription> {
-        unimplemented!()
-    }
-
-    async fn settle(&self, _: Delivery, _: Settlement) -> Result<Settled, SettleError> {
-        unimplemented!()
-    }
-
-    async fn activate(&self, _: Deployment, _: u64, _: Cause) -> Result<u64, ActivateError> {
-        unimplemented!()
-    }
-
-    fn active(&self) -> tokio::sync::watch::Receiver<Option<Arc<Deployment>>> {
-        unimplemented!()
-    }
-
-    async fn redrive(&self, _: Vec<(FunctionId, Position)>) -> Result<u64, BusError> {
-        unimplemented!()
-    }
-
-    async fn drop_letters(&self, _: Vec<(FunctionId, Position)>, _: &str) -> Result<u64, BusError> {
-        unimplemented!()
-    }
-
-    fn commits(&self) -> tokio::sync::watch::Receiver<u64> {
-        unimplemented!()
-    }
-
-    async fn close(&self) -> Result<(), BusError> {
-        unimplemented!()
-    }
 }

@@ -39,16 +39,16 @@ pub async fn run(
     delivery: &Delivery,
     now: Timestamp,
 ) -> Result<Ran, HostFault> {
-    let function = delivery.deployed_function();
+    let function = &delivery.function;
     let parent = &*delivery.event;
     let invoked = engine.invoke(compiled, function, parent, Host::live(world, delivery)).await?;
     let stamped =
-        invoked.result.and_then(|returned| derive(parent, &delivery.deployment.project, function, returned, now));
+        invoked.result.and_then(|returned| derive(parent, &function.deployment().project, function, returned, now));
 
     let truncated = invoked.trail.journal.is_truncated();
     let recording = Recording {
         component: compiled.digest,
-        deployment: delivery.deployment.number,
+        deployment: function.deployment().number,
         function: function.id,
         attempt: delivery.attempt,
         round: delivery.round,

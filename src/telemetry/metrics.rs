@@ -139,7 +139,7 @@ impl Metrics {
 
     /// One attempt that ran, on the span of its invocation. Whether it counts is seen when it is settled.
     pub fn attempt(&self, delivery: &Delivery, ran: &Ran, decision: Decision) {
-        let name = delivery.deployed_function().name.as_str();
+        let name = delivery.function.name.as_str();
         let label = FunctionLabel { function: name.to_owned() };
         let start = if ran.cold { Start::Cold } else { Start::Warm };
         self.0.invoke.get_or_create(&label).observe(ran.duration.as_secs_f64());
@@ -199,10 +199,10 @@ impl Metrics {
         error!(error = %Causes(fault), "a fault of the runtime; the event will be tried again");
     }
 
-    /// What followed from an activation failed, and what stood before it is kept.
-    pub fn kept(&self, what: &'static str, deployment: u64, error: &(dyn Error + 'static)) {
+    /// A deployment's webhooks could not be had, and those that stood before it are kept.
+    pub fn webhooks_kept(&self, deployment: u64, error: &(dyn Error + 'static)) {
         self.0.faults.inc();
-        error!(what, deployment, error = %Causes(error), "kept as before the deployment");
+        error!(deployment, error = %Causes(error), "webhooks kept as before the deployment");
     }
 
     /// A door is open.

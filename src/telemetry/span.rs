@@ -20,7 +20,7 @@ use crate::event::{Event, Extension, attribute};
 /// The span of one invocation, in its event's trace. `Metrics::attempt` records how it ended.
 pub fn span_for(delivery: &Delivery) -> Span {
     let event = &delivery.event.event;
-    let function = delivery.deployed_function();
+    let function = &delivery.function;
     let span = info_span!(
         "invoke",
         otel.kind = "consumer",
@@ -35,7 +35,7 @@ pub fn span_for(delivery: &Delivery) -> Span {
         messaging.system = "tidegate",
         messaging.operation.type = "process",
         messaging.operation.name = "invoke",
-        messaging.destination.name = %delivery.deployment.project,
+        messaging.destination.name = %function.deployment().project,
         messaging.message.id = %event.id,
         cloudevents.event_id = %event.id,
         cloudevents.event_source = %event.source,
@@ -44,7 +44,7 @@ pub fn span_for(delivery: &Delivery) -> Span {
         cloudevents.event_subject = event.subject.as_deref(),
         tidegate.position = delivery.event.position,
         tidegate.attempt = delivery.attempt,
-        tidegate.deployment = delivery.deployment.number,
+        tidegate.deployment = function.deployment().number,
     );
     set_parent(&span, || remote(event.traceparent(), event.text(attribute::TRACESTATE)));
     span

@@ -7,7 +7,7 @@ use super::*;
 use crate::bus::{Delivery, Receipt};
 use crate::clock::Timestamp;
 use crate::deployment::{
-    Component, ComponentRef, Deployment, Digest, Function, FunctionId, Grants, Limits, Order, Start,
+    Component, ComponentRef, DeployedFunction, Deployment, Digest, Function, FunctionId, Grants, Limits, Order, Start,
 };
 use crate::event::{Accepted, Event, Origin, OriginKind};
 use crate::filter::Filter;
@@ -210,8 +210,7 @@ fn delivery(event: Event) -> Delivery {
     let origin = Origin { kind: OriginKind::Trigger, name: "/hooks/github".to_owned(), verified: true };
     Delivery {
         event: Arc::new(Accepted { position: 1, accepted_at: Timestamp::EPOCH, origin, hops: 0, event }),
-        deployment: Arc::new(deployment),
-        function: id,
+        function: DeployedFunction::find(Arc::new(deployment), id).unwrap(),
         attempt: 1,
         round: 0,
         first_attempt_at: Timestamp::EPOCH,

@@ -8,16 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::{Bus, BusError, Incoming, PublishError};
 use crate::clock::Clock;
-use crate::deployment::{Secret, SecretError};
+use crate::deployment::{Env, Secret, SecretError};
 use crate::event::{Event, Origin, OriginKind};
 use crate::telemetry::Metrics;
 
 /// Waits between tries of what failed: doubled from the first to the last.
 const WAIT_FIRST: Duration = Duration::from_millis(500);
 const WAIT_LAST: Duration = Duration::from_secs(60);
-
-/// Looks a variable of the environment up.
-pub type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// What the loops share. Cheap to clone.
 #[derive(Clone)]

@@ -21,7 +21,7 @@ mod signature;
 use bytes::Bytes;
 
 pub use cloudevents::handshake;
-pub use intake::{Env, Intake, TriggerError};
+pub use intake::{Intake, TriggerError};
 pub use signature::{Credentials, CredentialsError, prove};
 
 use crate::deployment::Sender;

@@ -9,7 +9,7 @@ pub async fn an_activation_is_an_event_and_switches_who_gets_what(bench: Bench) 
     let mut old_events = bench.bus.subscribe(old.id);
     let first = bench.publish_one(event("a", "t")).await;
     let delivery = next(&mut old_events).await;
-    assert_eq!(delivery.deployment.number, 1);
+    assert_eq!(delivery.function.deployment().number, 1);
     bench.ack(delivery).await;
     let latest = Function { start: Start::Latest, ..new.clone() };
     assert_eq!(bench.activate(vec![latest]).await, 2);

@@ -73,7 +73,7 @@ impl Settle {
     fn check(&self, group: &mut Group<'_>) -> rusqlite::Result<Verdict> {
         let delivery = &self.delivery;
         let position = delivery.event.position;
-        if rows::is_settled(group.db, delivery.function, position, delivery.round, delivery.attempt)? {
+        if rows::is_settled(group.db, delivery.function.id, position, delivery.round, delivery.attempt)? {
             return Ok(Verdict::AlreadySettled);
         }
         for read in &self.settlement.reads {
@@ -108,12 +108,8 @@ impl Settle {
             return Ok(());
         }
         let delivery = &self.delivery;
-        let name = delivery.deployment.function_by_id(delivery.function).map(|function| function.name.to_string());
-        let origin = Origin {
-            kind: OriginKind::Function,
-            name: name.unwrap_or_else(|| delivery.function.to_string()),
-            verified: true,
-        };
+        let name = delivery.function.name.to_string();
+        let origin = Origin { kind: OriginKind::Function, name, verified: true };
         for prepared in &self.emitted {
             let (id, source) = prepared.identity();
             // Ids are derived: what is there already is this very event.
@@ -139,7 +135,7 @@ impl Settle {
                  duration_micros, deployment, component, emitted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
-                delivery.function.as_bytes(),
+                delivery.function.id.as_bytes(),
                 sql(delivery.event.position),
                 delivery.round,
                 delivery.attempt,
@@ -148,7 +144,7 @@ impl Settle {
                 failure,
                 group.now.as_micros(),
                 i64::try_from(settlement.duration.as_micros()).unwrap_or(i64::MAX),
-                sql(delivery.deployment.number),
+                sql(delivery.function.deployment().number),
                 settlement.component.as_bytes(),
                 sql(self.emitted.len() as u64),
             ])?;
@@ -167,8 +163,8 @@ impl Settle {
     /// Retries get a row that the cursor may pass; what is final loses it. The cursor goes with the group's tallies.
     fn write_progress(&self, group: &mut Group<'_>, sequence: i64) -> rusqlite::Result<()> {
         let delivery = &self.delivery;
-        let tally = group.tallies.entry(delivery.function).or_default();
-        let (function, position) = (delivery.function.as_bytes(), sql(delivery.event.position));
+        let tally = group.tallies.entry(delivery.function.id).or_default();
+        let (function, position) = (delivery.function.id.as_bytes(), sql(delivery.event.position));
         match self.settlement.decision {
             Decision::RetryAt(at) => {
                 tally.failed += 1;
@@ -194,7 +190,7 @@ impl Settle {
                 tally.failed += 1;
                 rows::write_dead_letter(
                     group.db,
-                    delivery.function,
+                    delivery.function.id,
                     delivery.event.position,
                     delivery.round,
                     sequence,

@@ -10,7 +10,7 @@ use super::queue::{Item, Token};
 use super::shared::{FunctionQueue, Shared, Taken};
 use crate::bus::{BusError, Delivery, Subscription};
 use crate::clock::Timestamp;
-use crate::deployment::FunctionId;
+use crate::deployment::{DeployedFunction, FunctionId};
 use crate::event::{Accepted, Position};
 use crate::telemetry::Causes;
 
@@ -44,12 +44,11 @@ impl FunctionSubscription {
             }
         };
         let deployment = self.shared.active.borrow().clone()?;
-        // It may have left the deployment since the item was taken: then the item goes back, and its queue ends.
-        deployment.function_by_id(self.function)?;
+        // It may have left the deployment since the item was taken: then the item goes back.
+        let function = DeployedFunction::find(deployment, self.function)?;
         Some(Delivery {
             event,
-            deployment,
-            function: self.function,
+            function,
             attempt: item.attempt,
             round: item.round,
             first_attempt_at: item.first_attempt_at.unwrap_or_default(),

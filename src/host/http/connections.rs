@@ -1,4 +1,4 @@
-//! Connections with their secrets, as the active deployment names them.
+//! Connections with their secrets, as a deployment names them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -72,20 +72,12 @@ impl Connections {
         if !problems.is_empty() {
             return Err(ConnectionsError { problems });
         }
-        Ok(Connections { by_name, ..Connections::none() })
-    }
-
-    /// No connections at all.
-    pub fn none() -> Self {
         static PROVIDER: Once = Once::new();
         // Whoever was first may have installed the same one.
         PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
         let client = |builder: reqwest::ClientBuilder| builder.build().expect("the TLS provider is installed");
-        Connections {
-            by_name: BTreeMap::new(),
-            public: client(builder().dns_resolver(Arc::new(PublicOnly))),
-            private: client(builder()),
-        }
+        let (public, private) = (client(builder().dns_resolver(Arc::new(PublicOnly))), client(builder()));
+        Ok(Connections { by_name, public, private })
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&LiveConnection> {

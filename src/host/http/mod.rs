@@ -82,7 +82,7 @@ pub(super) async fn answer(
 }
 
 async fn send(connections: &Connections, request: &HttpRequest) -> Result<HttpResponse, String> {
-    let connection = connections.get(&request.connection).ok_or("the active deployment has no such connection")?;
+    let connection = connections.get(&request.connection).ok_or("the deployment has no such connection")?;
     let client = connections.client(connection)?;
     let method =
         Method::from_bytes(request.method.as_bytes()).map_err(|_| "the method is no HTTP method".to_owned())?;

@@ -13,7 +13,7 @@ pub use keys::{KEY_BYTES_MAX, KEYS_READ_MAX, VALUE_BYTES_MAX, WRITES_MAX};
 use super::{Answer, Effect, HostFault, World, http, lock};
 use crate::bus::{Delivery, KeyRead, KeyWrite};
 use crate::clock::Timestamp;
-use crate::deployment::{Deployment, Function, FunctionId};
+use crate::deployment::{DeployedFunction, Function};
 use crate::event::EventKey;
 use chance::Chance;
 use keys::Keys;
@@ -24,8 +24,7 @@ pub(super) struct Live {
     pub(super) event_key: EventKey,
     pub(super) wall_start: Timestamp,
     world: Arc<World>,
-    deployment: Arc<Deployment>,
-    function: FunctionId,
+    function: DeployedFunction,
     elapsed: Elapsed,
     chance: Mutex<Chance>,
     keys: Mutex<Keys>,
@@ -40,17 +39,16 @@ impl Live {
             event_key,
             wall_start: delivery.first_attempt_at,
             world,
-            deployment: delivery.deployment.clone(),
-            function: delivery.function,
+            function: delivery.function.clone(),
             elapsed: Elapsed::default(),
-            chance: Mutex::new(Chance::new(event_key, delivery.function)),
+            chance: Mutex::new(Chance::new(event_key, delivery.function.id)),
             keys: Mutex::default(),
             received: AtomicUsize::new(0),
         }
     }
 
     pub(super) fn function(&self) -> &Function {
-        self.deployment.function_by_id(self.function).expect("a bus delivers to functions of the deployment only")
+        &self.function
     }
 
     pub(super) async fn answer(&self, effect: &Effect) -> Result<Answer, HostFault> {
@@ -75,7 +73,8 @@ impl Live {
             }
             Effect::Log { level, context, message } => log::write(self.function(), *level, context, message),
             Effect::Http(request) => {
-                http::answer(&self.world.connections(), self.function(), &self.received, request).await
+                let connections = self.world.connections(self.function.deployment())?;
+                http::answer(&connections, self.function(), &self.received, request).await
             }
         };
         Ok(answer)

@@ -22,6 +22,7 @@ pub struct Following {
     ended: mpsc::Sender<AppError>,
     tasks: Tasks,
     active: watch::Receiver<Option<Arc<Deployment>>>,
+    /// Every function that was ever active here: its path waits while no deployment has it.
     served: HashSet<FunctionId>,
     /// Of the active deployment.
     triggers: Tasks,
@@ -74,9 +75,8 @@ fn open_webhooks(path: &Path, webhooks: &watch::Sender<Arc<Webhooks>>, deploymen
     }
 }
 
-/// A path for each function that had none; those of functions that are gone end by themselves.
+/// A path for each function that had none.
 fn serve_new(path: &Arc<Path>, deployment: &Deployment, served: &mut HashSet<FunctionId>, tasks: &Tasks) {
-    served.retain(|id| deployment.function_by_id(*id).is_some());
     for function in &deployment.functions {
         if served.insert(function.id) {
             let subscription = path.bus.subscribe(function.id);
@@ -117,3 +117,6 @@ fn spawn(
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

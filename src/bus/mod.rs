@@ -33,8 +33,8 @@ pub trait Bus: Send + Sync {
     /// Accepts a batch in one commit, all or none. When it returns, the events are durable.
     async fn publish(&self, batch: Vec<Incoming>) -> Result<Vec<Receipt>, PublishError>;
 
-    /// The deliveries of one function of the active deployment. One subscription a function; it follows the function
-    /// through deployments and ends when the bus closes or the function is gone.
+    /// The deliveries of one function. One subscription a function: it follows the function through all deployments, also
+    /// those that are without it, and ends when the bus closes.
     fn subscribe(&self, function: FunctionId) -> Box<dyn Subscription>;
 
     /// Commits all that an invocation did. `Settled::Conflict` gives the delivery back to run again at once.
@@ -73,7 +73,8 @@ pub trait Bus: Send + Sync {
 /// Pulls the deliveries of one function.
 #[async_trait]
 pub trait Subscription: Send {
-    /// The next delivery; `None` when the bus closes or no active deployment has the function. Cancel-safe.
+    /// The next delivery; while the active deployment is without the function, it waits. `None` when the bus closes.
+    /// Cancel-safe.
     async fn next(&mut self) -> Option<Delivery>;
 }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{Compiled, Engine, EngineSettings, Invoked};
-use crate::blob::Blobs;
+use crate::blob::FolderBlobs;
 use crate::bus::embedded::{Embedded, Settings};
 use crate::bus::{Bus, Cause, Delivery, Incoming, KeyWrite, Settled, Settlement};
 use crate::clock::{Clock, Timestamp};
@@ -54,7 +54,7 @@ pub struct Stage {
 impl Stage {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(folder.path().join("blobs")).unwrap();
+        let blobs = Arc::new(FolderBlobs::open(folder.path().join("blobs")).unwrap());
         let bus = Embedded::open(folder.path(), blobs, Clock::system(), Settings::default()).unwrap();
         Stage {
             bus: Arc::new(bus),

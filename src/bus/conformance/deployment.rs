@@ -13,7 +13,7 @@ pub async fn an_activation_is_an_event_and_switches_who_gets_what(bench: Bench) 
     bench.ack(delivery).await;
     let latest = Function { start: Start::Latest, ..new.clone() };
     assert_eq!(bench.activate(vec![latest]).await, 2);
-    assert!(old_events.next().await.is_none());
+    nothing(&mut old_events).await;
     assert_eq!(bench.bus.active().borrow().as_ref().unwrap().number, 2);
     let mut new_events = bench.bus.subscribe(new.id);
     bench.publish_one(event("b", "t")).await;
@@ -56,18 +56,17 @@ pub async fn a_new_function_starts_where_it_says(bench: Bench) {
     }
 }
 
-pub async fn a_function_that_went_and_came_back_has_its_cursor(bench: Bench) {
+pub async fn a_function_that_went_and_came_back_goes_on_where_it_was(bench: Bench) {
     let handler = function("f", "t");
     bench.activate(vec![handler.clone()]).await;
     bench.publish(vec![event("done", "t"), event("waiting", "t")]).await;
     let mut subscription = bench.bus.subscribe(handler.id);
     bench.ack(next(&mut subscription).await).await;
     bench.activate(vec![]).await;
-    assert!(subscription.next().await.is_none());
     bench.publish(vec![event("nobody", "t")]).await;
+    nothing(&mut subscription).await;
     bench.activate(vec![handler.clone()]).await;
     bench.publish(vec![event("after", "t")]).await;
-    let mut subscription = bench.bus.subscribe(handler.id);
     for expected in ["waiting", "after"] {
         let delivery = next(&mut subscription).await;
         assert_eq!(delivery.event.event.id, expected);

@@ -220,7 +220,7 @@ macro_rules! conformance {
             deployment: an_activation_is_an_event_and_switches_who_gets_what,
             deployment: an_activation_on_another_number_is_refused,
             deployment: a_new_function_starts_where_it_says,
-            deployment: a_function_that_went_and_came_back_has_its_cursor,
+            deployment: a_function_that_went_and_came_back_goes_on_where_it_was,
             deployment: a_redriven_dead_letter_comes_one_round_higher,
             deployment: a_dropped_dead_letter_stays_dropped,
             deployment: what_is_pending_is_told,

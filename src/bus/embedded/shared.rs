@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::log::{Log, lock, weight};
 use super::queue::{Item, Queue, Token};
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     pub reader: ReaderSignal,
     pub active: watch::Sender<Option<Arc<Deployment>>>,
     pub commits: watch::Sender<u64>,
+    /// Cancelled when nothing more is delivered.
+    pub closing: CancellationToken,
     /// How the disk failed, if it did: then the writer has stopped.
     pub failed: watch::Sender<Option<String>>,
     /// The last position that is durable.
@@ -55,6 +58,7 @@ impl Shared {
             reader: ReaderSignal::default(),
             active: watch::Sender::new(None),
             commits: watch::Sender::new(0),
+            closing: CancellationToken::new(),
             failed: watch::Sender::new(None),
             tail: AtomicU64::new(0),
             read: AtomicU64::new(0),
@@ -85,6 +89,7 @@ impl Shared {
 
     /// Ends every subscription.
     pub fn stop_deliveries(&self) {
+        self.closing.cancel();
         for (_, queue) in self.queues() {
             queue.close();
         }

@@ -61,6 +61,19 @@ impl FunctionSubscription {
         tracing::error!(function = %self.function, position, error = %Causes(error), "an event cannot be read");
     }
 
+    /// The function's queue; waits for it while no active deployment has the function. Cancel-safe.
+    async fn queue(&self) -> Arc<FunctionQueue> {
+        let mut active = self.shared.active.subscribe();
+        loop {
+            // Marked as seen before looking: a deployment's queues stand before it is told.
+            active.borrow_and_update();
+            if let Some(queue) = self.shared.queue(self.function) {
+                return queue;
+            }
+            active.changed().await.expect("the sender is shared");
+        }
+    }
+
     async fn event(&self, position: Position) -> Result<Arc<Accepted>, BusError> {
         if let Some(event) = self.shared.log.recent(position) {
             return Ok(event);
@@ -75,11 +88,11 @@ impl FunctionSubscription {
 #[async_trait]
 impl Subscription for FunctionSubscription {
     async fn next(&mut self) -> Option<Delivery> {
-        // Looked up each time: a function that went and came back has a new queue.
-        let queue = self.shared.queue(self.function)?;
         loop {
+            // Looked up each time: a function that went and came back has a new queue.
+            let queue = self.shared.closing.run_until_cancelled(self.queue()).await?;
             match queue.take(&self.shared) {
-                Taken::Closed => return None,
+                Taken::Closed => {}
                 Taken::Nothing => queue.arrived().await,
                 Taken::Item(item, token) => {
                     if let Some(delivery) = self.delivery(&queue, item, token).await {

@@ -1,6 +1,6 @@
 //! How a function of the path takes an event: by its type, and by whose word it is.
 
-use tidegate_sdk::{Event, Failure, warn};
+use tidegate_sdk::{Event, Failure, config, warn};
 
 use crate::is;
 
@@ -29,6 +29,16 @@ pub fn hear<K>(
 /// Whether an event comes from a proved origin of a kind: `function`, `runtime`, `api` or `trigger`.
 pub fn is_from(event: &Event, kind: &str) -> bool {
     event.origin.as_ref().is_some_and(|origin| origin.verified && origin.kind == kind)
+}
+
+/// Whether an event comes from a proved origin that a list of the function's config names; the log says where it does not.
+pub fn is_named(event: &Event, key: &str) -> Result<bool, Failure> {
+    let named: Vec<String> = config::get(key)?;
+    let counts = proved_origin(event).is_some_and(|origin| named.contains(&origin));
+    if !counts {
+        warn!("{} counts only from config {key}; this one comes from {}", event.ty, origin_of(event));
+    }
+    Ok(counts)
 }
 
 /// `<kind>:<name>` of an origin that was proved: how policies name whose word counts. None: nobody proved it.

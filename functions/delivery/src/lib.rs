@@ -32,7 +32,7 @@ pub use artifact::{Artifact, Identified, Packaged, ScanRequested};
 pub use change::{Change, Policy, Verdict, Way};
 pub use digest::{digest_of_purl, is_commit, is_digest, is_repository, purl, sha256};
 pub use gate::{Blocked, GateAsked, GateVerdict, Spoiled};
-pub use hear::{Answer, Route, hear, is_from, proved_origin};
+pub use hear::{Answer, Route, hear, is_from, is_named, proved_origin};
 pub use incident::{Incident, IncidentContent, Reference, ServiceContent};
 pub use plan::{Plan, PlanError, Service, Target};
 pub use release::{
@@ -53,8 +53,15 @@ use tidegate_sdk::{Event, Failure};
 
 /// Whether an event has the type of `ty`, whatever its version.
 pub fn is(event: &Event, ty: &str) -> bool {
-    let stem = |ty: &str| ty.rmatch_indices('.').nth(2).map_or(ty.len(), |(dot, _)| dot);
-    event.ty.get(..stem(ty)) == ty.get(..stem(ty)) && stem(&event.ty) == stem(ty)
+    event.ty == ty || unversioned(ty).is_some_and(|stem| unversioned(&event.ty) == Some(stem))
+}
+
+/// A type up to its version: three numbers. None: it has none, as those of senders.
+fn unversioned(ty: &str) -> Option<&str> {
+    let (dot, _) = ty.rmatch_indices('.').nth(2)?;
+    let (stem, version) = ty.split_at(dot);
+    let number = |part: &str| part.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
+    version[1..].split('.').all(number).then_some(stem)
 }
 
 /// The content of one of our types.
@@ -96,5 +103,7 @@ mod tests {
         assert!(is(&Event::new("dev.cdevents.taskrun.finished.0.2.0"), types::TASKRUN_FINISHED));
         assert!(!is(&Event::new("dev.cdevents.taskrun.started.0.3.0"), types::TASKRUN_FINISHED));
         assert!(!is(&Event::new("dev.cdevents.taskrun.finished"), types::TASKRUN_FINISHED));
+        assert!(is(&Event::new("com.github.push"), "com.github.push"));
+        assert!(!is(&Event::new("com.github.workflow_run.completed"), "com.github.check_suite.completed"));
     }
 }

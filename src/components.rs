@@ -52,8 +52,10 @@ impl Components {
 
     /// Makes every component of a deployment ready, so that its first events need not wait.
     pub async fn prepare(&self, deployment: &Deployment) -> Result<(), ComponentError> {
-        for function in &deployment.functions {
-            self.get(function.component.digest).await?;
+        for component in deployment.functions.iter().map(|function| &function.component) {
+            if component.native().is_none() {
+                self.get(component.digest).await?;
+            }
         }
         Ok(())
     }

@@ -3,7 +3,6 @@
 //! The filter stands before it, in `deployment::Routes`: the bus asks it what to deliver. Nothing here decides; values
 //! do, and these loops carry out what they say.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +12,10 @@ use tracing::Instrument;
 use crate::bus::{Bus, Delivery, SettleError, Settled, Settlement, Subscription};
 use crate::clock::Clock;
 use crate::components::Components;
-use crate::deployment::{Digest, FunctionId};
+use crate::deployment::{Digest, Function, FunctionId};
 use crate::event::EventKey;
 use crate::host::World;
+use crate::native::{Fault, Natives};
 use crate::outcome::{Attempt, Decision, Failure, FailureKind, Outcome, decide};
 use crate::record::{self, Ran};
 use crate::tasks::Tasks;
@@ -28,13 +28,11 @@ const LOST_BEFORE_ALONE: u32 = 2;
 /// How long a fault of ours (a full disk, a lost connection) holds back the place that met it.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
 
-/// A fault of ours: no outcome, no attempt.
-type Fault = Box<dyn Error + Send + Sync>;
-
 /// What the path needs of the process.
 pub struct Path {
     pub bus: Arc<dyn Bus>,
     pub components: Components,
+    pub natives: Natives,
     pub world: Arc<World>,
     pub clock: Clock,
     pub metrics: Metrics,
@@ -88,6 +86,10 @@ impl Path {
     /// One attempt among others; alone in its function after conflicts, and alone in the process where it may have ended
     /// one, or where what it lost against may be another function's writes.
     async fn take_turn(&self, delivery: Delivery, conflicts: u32, own: &RwLock<()>) -> Result<Settled, Fault> {
+        if delivery.function.component.native().is_some() {
+            // It has no keys to conflict over and no guest that could end the process, and it may take hours: nothing waits for it.
+            return self.attempt(delivery).await;
+        }
         let lost_often = conflicts >= CONFLICTS_BEFORE_ALONE;
         let reads_others = !delivery.function.grants.keyvalue_read.is_empty();
         let alone = delivery.lost >= LOST_BEFORE_ALONE || (lost_often && reads_others);
@@ -99,10 +101,7 @@ impl Path {
     /// One attempt: invoke, decide, settle.
     async fn attempt(&self, delivery: Delivery) -> Result<Settled, Fault> {
         let function = delivery.function.clone();
-        let component = self.components.get(function.component.digest).await?;
-        let _running = self.metrics.running(function.name.as_str());
-        let started = self.clock.now();
-        let ran = record::run(self.components.engine(), &component, self.world.clone(), &delivery, started).await?;
+        let ran = self.run(&delivery, &function).await?;
 
         let key = EventKey::of(&delivery.event.event);
         let key = key.uuid();
@@ -119,6 +118,16 @@ impl Path {
             self.metrics.settled(function.name.as_str(), decision, now.since(ended), accepted_at, now);
         }
         Ok(settled)
+    }
+
+    async fn run(&self, delivery: &Delivery, function: &Function) -> Result<Ran, Fault> {
+        if let Some(kind) = function.component.native() {
+            let _running = self.metrics.running(function.name.as_str());
+            return record::run_native(self.natives.get(kind)?, delivery, self.clock.now()).await;
+        }
+        let component = self.components.get(function.component.digest).await?;
+        let _running = self.metrics.running(function.name.as_str());
+        Ok(record::run(self.components.engine(), &component, self.world.clone(), delivery, self.clock.now()).await?)
     }
 
     /// Answers what became of the settlement, and the decision that it was: a chain that is too long fails the outcome that
@@ -198,3 +207,6 @@ impl Places {
         self.free.clone().acquire_owned().await.expect("the semaphore is never closed")
     }
 }
+
+#[cfg(test)]
+mod tests;

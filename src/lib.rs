@@ -13,7 +13,7 @@
 //! | 1 | `s3` `blob` `bus` | what is kept: the log, the cursors, `settle`; large bytes by digest, in a folder or in S3 |
 //! | 2 | `host` | what a function can ask, and its journal |
 //! | 3 | `invoke` | component + event + host -> result |
-//! | 4 | `record` | run, and what is kept of it |
+//! | 4 | `components` `native` `record` | components ready to run; functions of the runtime's own; run, and what is kept of it |
 //! | 5 | `trigger` `dispatch` | the world -> events; the path itself: READ `dispatch` FIRST |
 //! | 6 | `api` | HTTP routes, JSON, server-sent events |
 //! | 7 | `project` `app` `bench` `cli` | a project's folder; putting it together; measuring it |
@@ -35,6 +35,7 @@ pub mod host;
 pub mod invoke;
 
 pub mod components;
+pub mod native;
 pub mod record;
 
 pub mod dispatch;

@@ -85,6 +85,11 @@ impl Failure {
     pub fn new(kind: FailureKind, reason: impl Into<String>) -> Self {
         Failure { kind, reason: reason.into(), backtrace: Vec::new(), after_millis: None }
     }
+
+    /// Of an attempt that ran into its function's time limit.
+    pub fn timed_out(limit: Duration) -> Self {
+        Failure::new(FailureKind::TimedOut, format!("ran longer than its limit of {limit:?} (limits.time)"))
+    }
 }
 
 /// How often, and how long apart, a failed event is tried again.

@@ -72,7 +72,7 @@ impl Deployer {
         cause: Cause,
     ) -> Result<Deployed, DeployError> {
         check_secrets(&deployment)?;
-        for function in &deployment.functions {
+        for function in deployment.functions.iter().filter(|function| function.component.native().is_none()) {
             let key = format!("function {}", function.name);
             let ready = self.components.get(function.component.digest).await;
             let ready = ready.map_err(|error| problem(&key, &error))?;
@@ -92,6 +92,7 @@ impl Deployer {
         let reference = &function.component.reference;
         let bytes = match reference {
             ComponentRef::Builtin(name) => sources.builtin(name).map(<[u8]>::to_vec),
+            ComponentRef::Native(_) => return Ok(()),
             ComponentRef::Path(path) => sources.file(path).ok(),
         };
         let Some(bytes) = bytes.filter(|bytes| Digest::of(bytes) == digest) else {

@@ -24,6 +24,7 @@ use crate::deployment::{BlobSettings, PROJECT_FILE, Sources};
 use crate::dispatch::Path;
 use crate::host::World;
 use crate::invoke::{Engine, EngineError, EngineSettings};
+use crate::native::Natives;
 use crate::project::{Folder, Project, blobs_folder};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
@@ -134,6 +135,7 @@ impl App {
         let path = Path {
             bus: bus.clone(),
             components,
+            natives: Natives::default(),
             world,
             clock: clock.clone(),
             metrics: metrics.clone(),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use super::NativeKind;
 use crate::clock::Timestamp;
 use crate::event::Position;
 use crate::filter::Filter;
@@ -123,11 +124,22 @@ pub struct Component {
     pub digest: Digest,
 }
 
-/// Where a component is taken from: `builtin:NAME`, or a path from the project's folder.
+impl Component {
+    /// What the runtime implements itself: there are no bytes to fetch, compile or link.
+    pub fn native(&self) -> Option<NativeKind> {
+        match self.reference {
+            ComponentRef::Native(kind) => Some(kind),
+            ComponentRef::Builtin(_) | ComponentRef::Path(_) => None,
+        }
+    }
+}
+
+/// Where a component is taken from: `builtin:NAME`, `native:NAME`, or a path from the project's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ComponentRef {
     Builtin(String),
+    Native(NativeKind),
     Path(String),
 }
 
@@ -135,6 +147,7 @@ impl fmt::Display for ComponentRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ComponentRef::Builtin(name) => write!(f, "builtin:{name}"),
+            ComponentRef::Native(kind) => kind.fmt(f),
             ComponentRef::Path(path) => f.write_str(path),
         }
     }

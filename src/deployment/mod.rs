@@ -9,6 +9,7 @@ mod check;
 mod function;
 mod functions;
 mod manifest;
+mod native;
 mod plan;
 mod problem;
 mod routes;
@@ -28,6 +29,7 @@ pub use function::{
 };
 pub use functions::{DeployedFunction, Functions};
 pub use manifest::{BlobSettings, BusSettings, Listen, Manifest, ProjectLimits, Scope, Sources, Token};
+pub use native::{NativeKind, UnknownNative};
 pub use plan::{PlanError, plan};
 pub use problem::{PROJECT_FILE, Problem, Severity};
 pub use routes::{Judgement, Routes};

@@ -85,6 +85,7 @@ pub enum HostFault {
 }
 
 /// What an invocation leaves behind.
+#[derive(Default)]
 pub struct Trail {
     pub journal: Journal,
     pub reads: Vec<KeyRead>,

@@ -28,17 +28,11 @@ pub(super) fn of(error: &Error, guest: &Guest, limits: &Limits) -> Failure {
         Failure::new(FailureKind::BadOutput, format!("returned, or passed in one call, more than {limit}"))
     } else {
         match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => timed_out(limits),
+            Some(Trap::Interrupt) => Failure::timed_out(limits.time_max),
             trap => Failure::new(FailureKind::Trapped, trapped(error, trap.copied(), guest)),
         }
     };
     Failure { backtrace: backtrace(error), ..failure }
-}
-
-/// The failure of a guest that ran into its time limit.
-pub(super) fn timed_out(limits: &Limits) -> Failure {
-    let reason = format!("ran longer than its limit of {:?} (limits.time)", limits.time_max);
-    Failure::new(FailureKind::TimedOut, reason)
 }
 
 fn trapped(error: &Error, trap: Option<Trap>, guest: &Guest) -> String {

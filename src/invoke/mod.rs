@@ -284,7 +284,7 @@ async fn run(
     let result = match (guest.take_stop(), returned) {
         (Some(Stop::Fault(fault)), _) => return Err(fault),
         (Some(Stop::NotPermitted(reason)), _) => Err(Failure::new(FailureKind::NotPermitted, reason)),
-        (None, Err(_)) => Err(failure::timed_out(limits)),
+        (None, Err(_)) => Err(Failure::timed_out(limits.time_max)),
         (None, Ok(Ok(returned))) => convert::from_guest(returned),
         (None, Ok(Err(error))) if error.is::<wasmtime::PoolConcurrencyLimitError>() || error.is::<std::io::Error>() => {
             return Err(HostFault::Engine(error.into()));

@@ -3,7 +3,7 @@
 mod recording;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -11,10 +11,12 @@ pub use recording::{DecodeError, RECORDING_BYTES_MAX, RECORDING_VERSION, Recorde
 
 use crate::bus::{Delivery, KeyRead, KeyWrite};
 use crate::clock::Timestamp;
+use crate::deployment::Digest;
 use crate::event::{derive, hops_after};
-use crate::host::{Host, HostFault, World};
-use crate::invoke::{Compiled, Engine};
-use crate::outcome::Outcome;
+use crate::host::{Host, HostFault, Trail, World};
+use crate::invoke::{Compiled, Engine, Invoked};
+use crate::native::{Fault, Native};
+use crate::outcome::{Failure, Outcome};
 
 /// One attempt, run.
 pub struct Ran {
@@ -40,14 +42,32 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Ran, HostFault> {
     let function = &delivery.function;
+    let invoked = engine.invoke(compiled, function, &delivery.event, Host::live(world, delivery)).await?;
+    Ok(record(delivery, compiled.digest, invoked, now))
+}
+
+/// Has a function of the runtime's own handle the delivery, and records it: there is no effect that a replay could answer,
+/// so the journal is empty. What it emits says when it ended, since a native may take hours.
+pub async fn run_native(native: &dyn Native, delivery: &Delivery, now: Timestamp) -> Result<Ran, Fault> {
+    let function = &delivery.function;
+    let started = Instant::now();
+    let handled = tokio::time::timeout(function.limits.time_max, native.handle(delivery)).await;
+    let duration = started.elapsed();
+    let result = handled.unwrap_or_else(|_| Ok(Err(Failure::timed_out(function.limits.time_max))))?;
+    let invoked = Invoked { result, trail: Trail::default(), duration, memory_peak_bytes: 0, cold: false };
+    Ok(record(delivery, function.component.digest, invoked, now.plus(duration)))
+}
+
+/// Stamps what an invocation returned, and makes its recording.
+fn record(delivery: &Delivery, component: Digest, invoked: Invoked, now: Timestamp) -> Ran {
+    let function = &delivery.function;
     let parent = &*delivery.event;
-    let invoked = engine.invoke(compiled, function, parent, Host::live(world, delivery)).await?;
     let stamped =
         invoked.result.and_then(|returned| derive(parent, &function.deployment().project, function, returned, now));
 
     let truncated = invoked.trail.journal.is_truncated();
     let recording = Recording {
-        component: compiled.digest,
+        component,
         deployment: function.deployment().number,
         function: function.id,
         attempt: delivery.attempt,
@@ -63,7 +83,7 @@ pub async fn run(
         Ok(_) => (invoked.trail.reads, invoked.trail.writes),
         Err(_) => Default::default(),
     };
-    Ok(Ran {
+    Ran {
         outcome: match stamped {
             Ok(emitted) => Outcome::Completed { emitted },
             Err(failure) => Outcome::Failed(failure),
@@ -74,7 +94,7 @@ pub async fn run(
         recording: recording.encode(),
         duration: invoked.duration,
         cold: invoked.cold,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ const FLOORS: [&[&str]; 8] = [
     &["s3", "blob", "bus"],
     &["host"],
     &["invoke"],
-    &["components", "record"],
+    &["components", "native", "record"],
     &["trigger", "dispatch"],
     &["api"],
     &["builtin", "scaffold", "project", "app", "bench", "cli"],

@@ -17,6 +17,7 @@ use crate::deployment::{Connection, Function};
 use crate::event::{Event, Origin, OriginKind};
 use crate::host::World;
 use crate::invoke::testing::{Stage, engine, guests};
+use crate::native::Natives;
 use crate::telemetry::Metrics;
 
 /// Long enough for a second path to show itself.
@@ -79,6 +80,7 @@ impl Project {
         let path = Path {
             bus: bus.clone(),
             components: Components::new(engine().clone(), blobs),
+            natives: Natives::default(),
             world: Arc::new(World::new(bus.clone(), clock.clone(), Arc::new(|_: &str| None))),
             clock,
             metrics: Metrics::new(),

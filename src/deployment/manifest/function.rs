@@ -12,8 +12,8 @@ use super::{emits, name, units};
 use crate::deployment::catalogue::type_pattern;
 use crate::deployment::check::refused_imports;
 use crate::deployment::{
-    Component, ComponentRef, Connection, Digest, Function, FunctionId, FunctionName, Grants, Limits, Order, Start,
-    Trigger,
+    Component, ComponentRef, Connection, Digest, Function, FunctionId, FunctionName, Grants, Limits, NativeKind, Order,
+    Start, Trigger, UnknownNative,
 };
 use crate::filter::{Filter, KeyExpression, TypePattern};
 use crate::outcome::RetryPolicy;
@@ -25,6 +25,8 @@ const MEMORY_BYTES_MIN: u64 = 1024 * 1024;
 const MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 const TIME_MIN: Duration = Duration::from_millis(1);
 const TIME_MAX: Duration = Duration::from_secs(15 * 60);
+/// What the runtime does itself holds no instance while it waits.
+const NATIVE_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 const ATTEMPTS_MAX: u32 = 1_000;
 const DELAY_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -75,7 +77,11 @@ fn function<'a>(table: &mut Table<'a>, context: &mut Context<'a, '_>) -> Option<
     let grants = grants.unwrap_or_default();
     let component = table.need("component", |item| component(&item, &grants, !config.is_empty()));
     let filter = filter(table);
-    let limits = table.maybe("limits", |item| item.table(limits)).unwrap_or_default();
+    let native = component.as_ref().and_then(Component::native);
+    let limits = table.maybe("limits", |item| item.table(|table| limits(table, native))).unwrap_or_default();
+    if let Some(kind) = native {
+        refuse_guest_grants(table, kind, &grants);
+    }
     let retry = table.maybe("retry", |item| item.table(retry)).unwrap_or_default();
     let concurrency = table.maybe("concurrency", |item| item.integer_u32(1..=CONCURRENCY_MAX));
     let order = table.maybe("order", |item| order(&item)).unwrap_or(Order::None);
@@ -106,6 +112,11 @@ fn component(item: &Item<'_>, grants: &Grants, configured: bool) -> Option<Compo
                 return None;
             }
         },
+        Some(("native", name)) => {
+            let kind: NativeKind =
+                item.checked_text(name, |name| name.parse().map_err(|error: UnknownNative| error.to_string()))?;
+            return Some(Component { reference: ComponentRef::Native(kind), digest: kind.digest() });
+        }
         Some(("oci" | "s3", _)) => {
             item.error(
                 "components from registries and buckets come with a later version; write a path or builtin:NAME",
@@ -206,12 +217,29 @@ fn grants(table: &mut Table<'_>, function: Option<&FunctionName>, context: &mut 
     Grants { keyvalue_write, keyvalue_read, emits, http, logging }
 }
 
-fn limits(table: &mut Table<'_>) -> Limits {
+/// What is linked for a guest means nothing to a function that has none.
+fn refuse_guest_grants(table: &Table<'_>, kind: NativeKind, grants: &Grants) {
+    let Grants { keyvalue_write, keyvalue_read, emits: _, http, logging } = grants;
+    let keyvalue = !keyvalue_write.is_empty() || !keyvalue_read.is_empty();
+    for (grant, is_held) in [("keyvalue", keyvalue), ("http", !http.is_empty()), ("logging", *logging)] {
+        if is_held {
+            table.error(format!("{kind} is no component and uses no grant `{grant}`; leave it out"));
+        }
+    }
+}
+
+fn limits(table: &mut Table<'_>, native: Option<NativeKind>) -> Limits {
     let default = Limits::default();
-    let memory = |item: Item<'_>| bytes(&item, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX, "1MiB to 4GiB");
+    let memory = |item: Item<'_>| {
+        if let Some(kind) = native {
+            item.error(format!("{kind} has no instance whose memory could be limited; leave it out"));
+        }
+        bytes(&item, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX, "1MiB to 4GiB")
+    };
+    let time_max = native.map_or(TIME_MAX, |_| NATIVE_TIME_MAX);
     Limits {
         memory_bytes_max: table.maybe("memory", memory).unwrap_or(default.memory_bytes_max),
-        time_max: table.maybe("time", |item| period(&item, TIME_MIN, TIME_MAX)).unwrap_or(default.time_max),
+        time_max: table.maybe("time", |item| period(&item, TIME_MIN, time_max)).unwrap_or(default.time_max),
     }
 }
 

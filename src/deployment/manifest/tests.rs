@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::deployment::{Order, PlanError, Start, plan};
+use crate::deployment::{NativeKind, Order, PlanError, Start, plan};
 
 const STOREFRONT: &str = include_str!("../../../tests/fixtures/storefront/tidegate.toml");
 const POLICY: &[u8] = include_bytes!("../../../tests/fixtures/storefront/policy.toml");
@@ -113,6 +113,40 @@ fn a_start_is_a_word_a_time_or_a_position() {
     let at = Start::At("2026-11-23T04:45:00Z".parse().unwrap());
     assert_eq!(start("\"2026-11-23T04:45:00Z\""), at);
     assert_eq!(start("2026-11-23T05:45:00+01:00"), at);
+}
+
+#[test]
+fn a_native_has_no_bytes_and_may_take_a_day() {
+    let native =
+        "name = \"shop\"\n[[function]]\nname = \"runner\"\ncomponent = \"native:process\"\non = [\"com.shop.task\"]\n";
+    let manifest = sound(&format!("{native}limits = {{ time = \"24h\" }}\n"));
+    let runner = &manifest.functions[0].0;
+    assert_eq!(runner.component.native(), Some(NativeKind::Process));
+    assert_eq!(runner.component.reference.to_string(), "native:process");
+    check(
+        &format!(
+            "{native}grants = {{ http = [\"git\"], logging = true }}\nlimits = {{ memory = \"64MiB\", time = \"2d\" }}\n\
+             [connections.git]\nurl = \"https://git.example.com\"\n"
+        ),
+        expect![[r#"
+            tidegate.toml:2: error: function[0]: native:process is no component and uses no grant `http`; leave it out
+            tidegate.toml:2: error: function[0]: native:process is no component and uses no grant `logging`; leave it out
+            tidegate.toml:7: error: function[0].limits.memory: native:process has no instance whose memory could be limited; leave it out
+            tidegate.toml:7: error: function[0].limits.time: is out of range; write 1ms to 1d
+        "#]],
+    );
+    check_function(
+        "limits = { time = \"16m\" }",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].limits.time: is out of range; write 1ms to 15m
+    "#]],
+    );
+    check(
+        &native.replace("native:process", "native:shell"),
+        expect![[r#"
+        tidegate.toml:4: error: function[0].component: no native function "shell" is part of this version; there is native:process
+    "#]],
+    );
 }
 
 #[test]

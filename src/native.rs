@@ -1,0 +1,45 @@
+//! The seam for functions that the runtime implements itself: `component = "native:NAME"`.
+//!
+//! A native is a function like any other: it is delivered to, filtered, retried, settled and explained. Only what handles
+//! the event differs. It has no instance, no keys and no journal; what it returns is stamped and held against its
+//! function's grants as if a guest had returned it.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::bus::Delivery;
+use crate::deployment::NativeKind;
+use crate::event::Event;
+use crate::outcome::Failure;
+
+/// A fault of ours: no outcome, no attempt.
+pub type Fault = Box<dyn Error + Send + Sync>;
+
+#[async_trait]
+pub trait Native: Send + Sync {
+    /// Handles one delivery: the events to emit, or why the attempt failed. It may run again for the same delivery, after a
+    /// crash too, and is dropped at its function's time limit.
+    async fn handle(&self, delivery: &Delivery) -> Result<Result<Vec<Event>, Failure>, Fault>;
+}
+
+/// The natives of a process, by what the project file calls them.
+#[derive(Default)]
+pub struct Natives(BTreeMap<NativeKind, Arc<dyn Native>>);
+
+#[derive(Debug, thiserror::Error)]
+#[error("this process does not run {0} functions")]
+pub struct NotHere(NativeKind);
+
+impl Natives {
+    pub fn with(mut self, kind: NativeKind, native: Arc<dyn Native>) -> Self {
+        self.0.insert(kind, native);
+        self
+    }
+
+    pub fn get(&self, kind: NativeKind) -> Result<&dyn Native, NotHere> {
+        self.0.get(&kind).map(|native| &**native).ok_or(NotHere(kind))
+    }
+}

@@ -36,8 +36,8 @@ pub use routes::{Judgement, Routes};
 pub use schedule::{Schedule, ScheduleError, time_zone};
 pub use secret::{Env, Secret, SecretError};
 pub use trigger::{
-    BucketTrigger, MissedTicks, ObjectStore, Proof, QueueKind, QueueTrigger, ScheduleTrigger, Sender, Trigger,
-    WebhookTrigger,
+    BucketTrigger, MissedTicks, ObjectStore, Proof, QueueKind, QueueTrigger, ReportFormat, ScheduleTrigger, Sender,
+    Trigger, WebhookTrigger,
 };
 
 /// A set of functions and triggers that is, was or may become active. Numbered from 1, append-only.

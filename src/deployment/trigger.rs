@@ -31,6 +31,23 @@ pub enum Sender {
     /// S3 event notifications: AWS, MinIO, RustFS, Ceph.
     S3,
     Cloudevents,
+    /// Docker Distribution, and registries that notify as it does.
+    Distribution,
+    Trivy,
+    Sarif,
+    /// A scanner's report, whichever of those known it is.
+    Report,
+}
+
+/// Forms of scanners' reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReportFormat {
+    Trivy,
+    Sarif,
+    /// Whichever of these it is.
+    #[serde(rename = "report")]
+    Any,
 }
 
 /// How a sender proves that it is the one.

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 const SPEC_VERSION: &str = "0.5.0";
 
+pub const ARTIFACT_DELETED: &str = "dev.cdevents.artifact.deleted.0.2.0";
+pub const ARTIFACT_DOWNLOADED: &str = "dev.cdevents.artifact.downloaded.0.2.0";
 pub const ARTIFACT_PUBLISHED: &str = "dev.cdevents.artifact.published.0.3.0";
 pub const BRANCH_CREATED: &str = "dev.cdevents.branch.created.0.3.0";
 pub const BRANCH_DELETED: &str = "dev.cdevents.branch.deleted.0.3.0";

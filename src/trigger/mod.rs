@@ -5,15 +5,18 @@
 //!
 //! Invariant: what `parse` returns is valid (`Event::validate`), and is the same for the same headers and body.
 
+mod artifact;
 mod attributes;
 pub mod bucket;
 mod cdevents;
 mod cloudevents;
+mod distribution;
 mod git;
 mod github;
 mod intake;
 mod payload;
 pub mod queue;
+mod report;
 mod s3;
 pub mod schedule;
 mod signature;
@@ -24,7 +27,7 @@ pub use cloudevents::handshake;
 pub use intake::{Intake, TriggerError};
 pub use signature::{Credentials, CredentialsError, prove};
 
-use crate::deployment::Sender;
+use crate::deployment::{ReportFormat, Sender};
 use crate::event::{DATA_BYTES_MAX, Event};
 
 /// Bodies above this are answered 413.
@@ -54,13 +57,22 @@ pub fn parse(sender: Sender, headers: &http::HeaderMap, body: &Bytes) -> Result<
         Sender::Github => github::parse(headers, body),
         Sender::S3 => s3::parse(body),
         Sender::Cloudevents => cloudevents::parse(headers, body),
+        Sender::Distribution => distribution::parse(body),
+        Sender::Trivy => report::parse(ReportFormat::Trivy, headers, body),
+        Sender::Sarif => report::parse(ReportFormat::Sarif, headers, body),
+        Sender::Report => report::parse(ReportFormat::Any, headers, body),
     }?;
-    match events.iter().find(|event| event.data_bytes() > DATA_BYTES_MAX) {
-        Some(event) => {
-            let (ty, bytes) = (&event.ty, event.data_bytes());
-            Err(Rejection::TooLarge(format!("{ty} has {bytes} B of data; at most {DATA_BYTES_MAX} B are taken")))
+    events.iter().try_for_each(check_size).map_err(Rejection::TooLarge)?;
+    Ok(events)
+}
+
+/// With its facts beside it, what a sender sent may be more than an event holds.
+fn check_size(event: &Event) -> Result<(), String> {
+    match event.data_bytes() {
+        bytes if bytes > DATA_BYTES_MAX => {
+            Err(format!("{} has {bytes} B of data; at most {DATA_BYTES_MAX} B are taken", event.ty))
         }
-        None => Ok(events),
+        _ => Ok(()),
     }
 }
 

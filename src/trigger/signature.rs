@@ -66,7 +66,10 @@ pub fn prove(credentials: &Credentials, sender: Sender, headers: &HeaderMap, bod
     match (credentials, sender) {
         (Credentials::Unsigned, _) => Ok(false),
         (Credentials::Secrets(secrets), Sender::Github) => github(secrets, headers, body).map(|()| true),
-        (Credentials::Secrets(_), Sender::S3 | Sender::Cloudevents) => Err(unproven(
+        (
+            Credentials::Secrets(_),
+            Sender::S3 | Sender::Cloudevents | Sender::Distribution | Sender::Trivy | Sender::Sarif | Sender::Report,
+        ) => Err(unproven(
             "this sender cannot sign, but the webhook has a secret; give the webhook a token in the project file",
         )),
         (Credentials::Tokens(tokens), _) => token(tokens, headers).map(|()| true),

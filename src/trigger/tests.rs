@@ -162,7 +162,10 @@ fn any_payload() -> impl Strategy<Value = Value> {
     ];
     let names = prop::sample::select(vec![
         "action",
+        "actor",
         "after",
+        "ArtifactName",
+        "ArtifactType",
         "base",
         "before",
         "branches",
@@ -171,15 +174,24 @@ fn any_payload() -> impl Strategy<Value = Value> {
         "commits",
         "conclusion",
         "create",
+        "CreatedAt",
         "detail",
         "detail-type",
+        "digest",
+        "driver",
+        "events",
         "eventName",
         "full_name",
         "head",
         "html_url",
         "id",
+        "invocations",
         "key",
+        "level",
+        "locations",
         "login",
+        "mediaType",
+        "Metadata",
         "merged",
         "name",
         "number",
@@ -194,17 +206,36 @@ fn any_payload() -> impl Strategy<Value = Value> {
         "ref",
         "ref_type",
         "repo",
+        "RepoDigests",
         "repository",
+        "request",
+        "results",
+        "Results",
+        "rule",
+        "ruleId",
+        "ruleIndex",
+        "rules",
+        "runs",
         "s3",
+        "SchemaVersion",
         "sender",
         "sequencer",
         "sha",
         "size",
+        "Severity",
         "slug",
         "app",
         "status",
+        "suppressions",
+        "tag",
+        "target",
+        "Target",
+        "timestamp",
+        "tool",
         "updated_at",
+        "url",
         "version",
+        "Vulnerabilities",
     ]);
     leaf.prop_recursive(5, 64, 8, move |inner| {
         prop_oneof![
@@ -240,12 +271,22 @@ const EVENTS: [&str; 20] = [
     "never_heard_of",
 ];
 
+const SENDERS: [Sender; 7] = [
+    Sender::Github,
+    Sender::S3,
+    Sender::Cloudevents,
+    Sender::Distribution,
+    Sender::Trivy,
+    Sender::Sarif,
+    Sender::Report,
+];
+
 proptest! {
     #[test]
     fn any_json_under_any_known_header_becomes_valid_events(
         payload in any_payload(),
         event in prop::sample::select(EVENTS.to_vec()),
-        sender in prop::sample::select(vec![Sender::Github, Sender::S3, Sender::Cloudevents]),
+        sender in prop::sample::select(SENDERS.to_vec()),
         structured in any::<bool>(),
     ) {
         let mut headers = HeaderMap::new();
@@ -268,7 +309,7 @@ proptest! {
         headers.insert("x-github-event", "push".parse().unwrap());
         headers.insert(http::header::CONTENT_TYPE, content_type.parse().unwrap());
         let body = Bytes::from(body);
-        for sender in [Sender::Github, Sender::S3, Sender::Cloudevents] {
+        for sender in SENDERS {
             for event in parse(sender, &headers, &body).unwrap_or_default() {
                 event.validate(Timestamp::EPOCH).unwrap();
             }

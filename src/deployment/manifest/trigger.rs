@@ -16,6 +16,17 @@ const POLL_DEFAULT: Duration = Duration::from_secs(15);
 const POLL_MIN: Duration = Duration::from_millis(100);
 const POLL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What may send to a webhook.
+const SENDERS: [(&str, Sender); 7] = [
+    ("github", Sender::Github),
+    ("s3", Sender::S3),
+    ("cloudevents", Sender::Cloudevents),
+    ("distribution", Sender::Distribution),
+    ("trivy", Sender::Trivy),
+    ("sarif", Sender::Sarif),
+    ("report", Sender::Report),
+];
+
 pub(super) fn triggers(table: &mut Table<'_>) -> Vec<Trigger> {
     let read = |table: &mut Table<'_>| {
         let mut paths = BTreeSet::new();
@@ -42,8 +53,7 @@ pub(super) fn triggers(table: &mut Table<'_>) -> Vec<Trigger> {
 
 fn webhook(table: &mut Table<'_>, paths: &mut BTreeSet<String>) -> Option<Trigger> {
     let path = table.need("path", |item| item.checked(path).and_then(|path| unique(paths, &item, path)));
-    let senders = [("github", Sender::Github), ("s3", Sender::S3), ("cloudevents", Sender::Cloudevents)];
-    let sender = table.need("sender", |item| item.choice(&senders));
+    let sender = table.need("sender", |item| item.choice(&SENDERS));
     let secret = table.take("secret");
     let token = table.take("token");
     let unsigned = table.maybe("unsigned", |item| item.boolean()).unwrap_or(false);
@@ -79,7 +89,9 @@ fn webhook(table: &mut Table<'_>, paths: &mut BTreeSet<String>) -> Option<Trigge
 fn signs(sender: Sender) -> bool {
     match sender {
         Sender::Github => true,
-        Sender::S3 | Sender::Cloudevents => false,
+        Sender::S3 | Sender::Cloudevents | Sender::Distribution | Sender::Trivy | Sender::Sarif | Sender::Report => {
+            false
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::facts::{Facts, is_digest};
+use super::facts::Facts;
+use crate::trigger::artifact::{is_digest, purl};
 use crate::trigger::cdevents::{self, CdEvent};
-use crate::trigger::payload::attribute_text;
 
 /// What CDEvents says of an event, and its subject's id; none where CDEvents has no word for it.
 /// `subject` is what the event is about in GitHub's words.
@@ -88,8 +88,5 @@ fn artifact(facts: &Facts) -> Option<(CdEvent, String)> {
     let digest = facts["version"].as_str().filter(|version| is_digest(version))?;
     let address = facts["package_url"].as_str().unwrap_or_default();
     let repository = address.rsplit_once(':').map_or(address, |(repository, _)| repository).to_ascii_lowercase();
-    let name = repository.rsplit('/').next().filter(|name| !name.is_empty())?;
-    let purl = format!("pkg:oci/{name}@{}?repository_url={repository}", digest.replace(':', "%3A"));
-    attribute_text(&purl)?;
-    Some((CdEvent { ty: cdevents::ARTIFACT_PUBLISHED, content: json!({}) }, purl))
+    Some((CdEvent { ty: cdevents::ARTIFACT_PUBLISHED, content: json!({}) }, purl(&repository, digest)?))
 }

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::trigger::artifact::is_digest;
 use crate::trigger::git;
 use crate::trigger::payload::Payload;
 
@@ -217,10 +218,4 @@ fn package(facts: &mut Facts, payload: &Payload, root: &str) {
     }
     let valid = facts["tag_digest"].as_str().map(is_digest);
     facts.insert("tag_digest_valid".into(), valid.into());
-}
-
-/// Whether a text is `sha256:` and 64 lower-case hex digits.
-pub fn is_digest(text: &str) -> bool {
-    text.strip_prefix("sha256:")
-        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }

@@ -310,9 +310,9 @@ fn a_trigger_is_checked_whole() {
     check_project(
         "[[trigger.webhook]]\npath = \"a\"\nsender = \"gitea\"\nsecret = []\n",
         expect![[r#"
-        tidegate.toml:3: error: trigger.webhook[0].path: "a" is no path; write one like /hooks/github, of letters, digits and -._~
-        tidegate.toml:4: error: trigger.webhook[0].sender: "gitea" is not known; write "github" or "s3" or "cloudevents"
-    "#]],
+            tidegate.toml:3: error: trigger.webhook[0].path: "a" is no path; write one like /hooks/github, of letters, digits and -._~
+            tidegate.toml:4: error: trigger.webhook[0].sender: "gitea" is not known; write "github" or "s3" or "cloudevents" or "distribution" or "trivy" or "sarif" or "report"
+        "#]],
     );
     check_project(
         "[[trigger.webhook]]\npath = \"/a\"\nsender = \"cloudevents\"\nunsigned = true\n[[trigger.webhook]]\npath = \"/a\"\nsender = \"github\"\nsecret = [\"${env:OLD}\", \"${env:EMPTY}\", \"\"]\n",

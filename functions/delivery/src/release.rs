@@ -182,9 +182,8 @@ pub struct Verification {
     pub look: u32,
     /// RFC 3339: when the release was activated.
     pub since: String,
-    /// The log's position of the activation: what ran from there on is what counts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<u64>,
+    /// The log's position from which on what ran counts: that of the activation.
+    pub from: u64,
     /// Milliseconds from the activation to the last look, by the policy: a fault is found no later.
     pub detection_millis_max: u64,
     /// What was seen; none before the first look.

@@ -208,7 +208,7 @@ fn verification(name: &str, environment: &str, deployment: u64) -> Verification 
         deployment,
         look: 1,
         since: "2026-11-25T09:00:00Z".to_owned(),
-        from: None,
+        from: 40,
         detection_millis_max: 1_000,
         samples: Some(100),
         failed: Some(0),

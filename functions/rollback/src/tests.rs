@@ -25,7 +25,7 @@ fn seen(name: &str, deployment: u64) -> Verification {
         deployment,
         look: 2,
         since: "2026-11-25T10:00:00.000Z".to_owned(),
-        from: Some(40),
+        from: 40,
         detection_millis_max: 30_000,
         samples: Some(400),
         failed: Some(80),

@@ -10,7 +10,7 @@
 //! | floor | module | what it is |
 //! | --- | --- | --- |
 //! | 0 | `clock` `event` `outcome` `filter` `deployment` | values and decisions: no IO, no waiting |
-//! | 1 | `s3` `blob` `bus` | what is kept: the log, the cursors, `settle`; large bytes by digest, in a folder or in S3 |
+//! | 1 | `s3` `blob` `registry` `bus` | what is kept: the log, the cursors, `settle`; large bytes by digest, in a folder or in S3 |
 //! | 2 | `host` | what a function can ask, and its journal |
 //! | 3 | `invoke` | component + event + host -> result |
 //! | 4 | `components` `native` `record` | components ready to run; functions of the runtime's own; run, and what is kept of it |
@@ -28,6 +28,7 @@ pub mod deployment;
 
 pub mod blob;
 pub mod bus;
+pub mod registry;
 pub mod s3;
 
 pub mod host;

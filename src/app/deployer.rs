@@ -94,6 +94,8 @@ impl Deployer {
             ComponentRef::Builtin(name) => sources.builtin(name).map(<[u8]>::to_vec),
             ComponentRef::Native(_) => return Ok(()),
             ComponentRef::Path(path) => sources.file(path).ok(),
+            // What a request deployed is in the store since then; a project file names none.
+            ComponentRef::Oci(_) => None,
         };
         let Some(bytes) = bytes.filter(|bytes| Digest::of(bytes) == digest) else {
             let key = format!("function {}", function.name);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::NativeKind;
+use super::{NativeKind, OciReference};
 use crate::clock::Timestamp;
 use crate::event::Position;
 use crate::filter::Filter;
@@ -129,18 +129,20 @@ impl Component {
     pub fn native(&self) -> Option<NativeKind> {
         match self.reference {
             ComponentRef::Native(kind) => Some(kind),
-            ComponentRef::Builtin(_) | ComponentRef::Path(_) => None,
+            ComponentRef::Builtin(_) | ComponentRef::Path(_) | ComponentRef::Oci(_) => None,
         }
     }
 }
 
-/// Where a component is taken from: `builtin:NAME`, `native:NAME`, or a path from the project's folder.
+/// Where a component is taken from: `builtin:NAME`, `native:NAME`, a path from the project's folder, or an artifact in a
+/// registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ComponentRef {
     Builtin(String),
     Native(NativeKind),
     Path(String),
+    Oci(OciReference),
 }
 
 impl fmt::Display for ComponentRef {
@@ -149,6 +151,7 @@ impl fmt::Display for ComponentRef {
             ComponentRef::Builtin(name) => write!(f, "builtin:{name}"),
             ComponentRef::Native(kind) => kind.fmt(f),
             ComponentRef::Path(path) => f.write_str(path),
+            ComponentRef::Oci(reference) => write!(f, "oci:{reference}"),
         }
     }
 }

@@ -12,6 +12,7 @@ mod manifest;
 mod native;
 mod plan;
 mod problem;
+mod registry;
 mod routes;
 mod schedule;
 mod secret;
@@ -32,6 +33,7 @@ pub use manifest::{BlobSettings, BusSettings, Listen, Manifest, ProjectLimits, S
 pub use native::{NativeKind, UnknownNative};
 pub use plan::{PlanError, plan};
 pub use problem::{PROJECT_FILE, Problem, Severity};
+pub use registry::{OciReference, OciReferenceError, Registry};
 pub use routes::{Judgement, Routes};
 pub use schedule::{Schedule, ScheduleError, time_zone};
 pub use secret::{Env, Secret, SecretError};
@@ -50,6 +52,9 @@ pub struct Deployment {
     pub functions: Functions,
     pub triggers: Vec<Trigger>,
     pub connections: BTreeMap<String, Connection>,
+    /// Registries that components may be pulled from, by host.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub registries: BTreeMap<String, Registry>,
     /// Version of the filter language that judged under this deployment.
     pub filter_language: u32,
     /// Digest of all above but the number: two deployments with the same digest do the same.

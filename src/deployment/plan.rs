@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Connection, Deployment, Digest, Function, FunctionId, FunctionName, Manifest, Trigger};
+use super::{Connection, Deployment, Digest, Function, FunctionId, FunctionName, Manifest, Registry, Trigger};
 use crate::filter::LANGUAGE_VERSION;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +42,7 @@ pub fn plan(known: &BTreeMap<FunctionName, FunctionId>, manifest: &Manifest) -> 
         functions: functions.into(),
         triggers: manifest.triggers.clone(),
         connections: manifest.connections.clone(),
+        registries: manifest.registries.clone(),
         filter_language: LANGUAGE_VERSION,
         digest: Digest::of(b""),
     };
@@ -57,6 +58,7 @@ struct Digested<'a> {
     functions: &'a [Function],
     triggers: &'a [Trigger],
     connections: &'a BTreeMap<String, Connection>,
+    registries: &'a BTreeMap<String, Registry>,
     filter_language: u32,
 }
 
@@ -69,6 +71,7 @@ impl Deployment {
             functions: &self.functions,
             triggers: &self.triggers,
             connections: &self.connections,
+            registries: &self.registries,
             filter_language: self.filter_language,
         };
         Digest::of(&serde_json::to_vec(&digested).expect("a deployment has text keys and finite numbers only"))

@@ -91,6 +91,7 @@ impl Stage {
             functions: vec![self.function.clone()].into(),
             triggers: Vec::new(),
             connections: self.connections.clone(),
+            registries: BTreeMap::new(),
             filter_language: 1,
             digest: Digest::of(b"deployment"),
         }

@@ -204,6 +204,7 @@ fn delivery(event: Event) -> Delivery {
         functions: vec![function].into(),
         triggers: Vec::new(),
         connections: BTreeMap::new(),
+        registries: BTreeMap::new(),
         filter_language: 1,
         digest: Digest::of(b"deployment"),
     };

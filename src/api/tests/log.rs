@@ -88,6 +88,7 @@ impl Log {
             functions: functions.into(),
             triggers: Vec::new(),
             connections: BTreeMap::new(),
+            registries: BTreeMap::new(),
             filter_language: crate::filter::LANGUAGE_VERSION,
             digest: Digest::of(&number.to_be_bytes()),
         };

@@ -92,6 +92,7 @@ fn deployment() -> Deployment {
         functions: vec![function(1, "gate", "com.shop.*", None)].into(),
         triggers: Vec::new(),
         connections: Default::default(),
+        registries: Default::default(),
         filter_language: crate::filter::LANGUAGE_VERSION,
         digest: Digest::of(b"deployment"),
     }

@@ -120,6 +120,7 @@ pub(super) fn deployment(functions: Vec<Function>) -> Deployment {
         functions: functions.into(),
         triggers: Vec::new(),
         connections: BTreeMap::new(),
+        registries: BTreeMap::new(),
         filter_language: LANGUAGE_VERSION,
         digest: Digest::of(b"test"),
     }

@@ -119,7 +119,8 @@ fn component(item: &Item<'_>, grants: &Grants, configured: bool) -> Option<Compo
         }
         Some(("oci" | "s3", _)) => {
             item.error(
-                "components from registries and buckets come with a later version; write a path or builtin:NAME",
+                "a component of the project file is a path or builtin:NAME; one of a registry comes by a deployment request, \
+                 one of a bucket as a file",
             );
             return None;
         }

@@ -18,7 +18,8 @@ use toml::de::DeTable;
 
 use self::read::{Report, Table};
 use super::{
-    Component, Connection, Digest, Function, FunctionName, ObjectStore, Problem, Proof, Secret, Severity, Trigger,
+    Component, Connection, Digest, Function, FunctionName, ObjectStore, Problem, Proof, Registry, Secret, Severity,
+    Trigger,
 };
 
 /// A project file that was read whole.
@@ -31,6 +32,8 @@ pub struct Manifest {
     pub blob: BlobSettings,
     pub limits: ProjectLimits,
     pub connections: BTreeMap<String, Connection>,
+    /// By host.
+    pub registries: BTreeMap<String, Registry>,
     pub triggers: Vec<Trigger>,
     /// With new ids; `plan` gives each the one it keeps. Beside it the name it had before (`was`).
     pub functions: Vec<(Function, Option<FunctionName>)>,
@@ -127,6 +130,8 @@ impl Manifest {
     fn secrets(&self) -> Vec<&Secret> {
         let mut secrets: Vec<&Secret> = self.listen.tokens.iter().map(|token| &token.secret).collect();
         secrets.extend(self.connections.values().flat_map(|connection| connection.headers.values()));
+        secrets
+            .extend(self.registries.values().flat_map(|registry| registry.username.iter().chain(&registry.password)));
         for trigger in &self.triggers {
             match trigger {
                 Trigger::Webhook(webhook) => match &webhook.proof {
@@ -158,6 +163,7 @@ fn read_manifest(table: &mut Table<'_>, text: &str) -> Option<Manifest> {
     let blob = settings::blob(table);
     let limits = settings::limits(table);
     let connections = settings::connections(table);
+    let registries = settings::registries(table);
     let triggers = trigger::triggers(table);
     let functions = function::functions(table, &connections, &triggers);
     Some(Manifest {
@@ -167,6 +173,7 @@ fn read_manifest(table: &mut Table<'_>, text: &str) -> Option<Manifest> {
         bus: bus?,
         blob: blob?,
         limits,
+        registries,
         connections: connections.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect(),
         triggers,
         digest: digest(text, &functions),

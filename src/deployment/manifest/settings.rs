@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::read::{Item, Table};
 use super::{BlobSettings, BusSettings, Listen, ProjectLimits, Scope, Token, name, units};
 use crate::deployment::catalogue::type_pattern;
-use crate::deployment::{Connection, ObjectStore, Secret};
+use crate::deployment::{Connection, ObjectStore, Registry, Secret};
 
 const HOOKS_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7118);
 /// The region that S3 servers other than AWS take for granted.
@@ -173,6 +173,28 @@ pub(super) fn period(item: &Item<'_>, min: Duration, max: Duration) -> Option<Du
 }
 
 /// Every connection by name; `None` for one with a problem, so that a grant of it is not a second problem.
+/// `[registries."HOST"]`: where components may be pulled from.
+pub(super) fn registries(table: &mut Table<'_>) -> BTreeMap<String, Registry> {
+    let read = |host: &str, item: Item<'_>| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+        if host.is_empty() || !host.bytes().all(plain) {
+            item.error(format!("{host:?} is no host; write HOST or HOST:PORT, as it stands in references"));
+        }
+        Some((host.to_owned(), item.table(registry)?))
+    };
+    table.maybe("registries", |item| item.entries(read)).unwrap_or_default().into_iter().collect()
+}
+
+fn registry(table: &mut Table<'_>) -> Registry {
+    let insecure = table.maybe("insecure", |item| item.boolean()).unwrap_or(false);
+    let username = table.maybe("username", |item| item.secret());
+    let password = table.maybe("password", |item| item.secret());
+    if username.is_some() && password.is_none() {
+        table.error("has a `username` and no `password`; give both, or `password` alone for a token");
+    }
+    Registry { insecure, username, password }
+}
+
 pub(super) fn connections(table: &mut Table<'_>) -> BTreeMap<String, Option<Connection>> {
     let read = |key: &str, item: Item<'_>| {
         if let Err(problem) = name(key) {

@@ -15,16 +15,19 @@ use super::model::{DeadLetterView, LettersRequest, LettersView, Listing};
 use super::route::By;
 use super::view::{Names, letter_view};
 use super::{ApiState, find};
-use crate::bus::{BusError, DeadLetterState, History};
+use crate::bus::{BusError, History};
 use crate::deployment::FunctionId;
 use crate::event::Position;
 
 /// Of a request that names dead letters.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// Dead letters that one request changes; a second one changes the rest.
-const CHANGED_MAX: usize = 10_000;
+/// Dead letters that one request names.
+const NAMED_MAX: usize = 10_000;
+/// Dead letters that are changed in one commit.
+const PAGE_LETTERS_MAX: usize = 1_000;
 
 type Shared = State<Arc<ApiState>>;
+type Letter = (FunctionId, Position);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,9 +60,7 @@ pub(super) async fn show(State(state): Shared, Path(id): Path<String>) -> Result
 /// `POST /dlq/redrive`
 pub(super) async fn redrive(State(state): Shared, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
     let bus = state.bus()?;
-    let letters = chosen(&state, &headers, body).await?;
-    let changed = bus.redrive(letters).await?;
-    Ok(json(StatusCode::OK, &LettersView { changed }))
+    change(&state, &headers, body, |letters| bus.redrive(letters)).await
 }
 
 /// `POST /dlq/drop`
@@ -70,42 +71,45 @@ pub(super) async fn drop_letters(
     body: Body,
 ) -> Result<Response, ApiError> {
     let bus = state.bus()?;
-    let letters = chosen(&state, &headers, body).await?;
-    let changed = bus.drop_letters(letters, &caller.name).await?;
-    Ok(json(StatusCode::OK, &LettersView { changed }))
+    change(&state, &headers, body, |letters| bus.drop_letters(letters, &caller.name)).await
 }
 
-/// The dead letters that a request names, in log order.
-async fn chosen(state: &ApiState, headers: &HeaderMap, body: Body) -> Result<Vec<(FunctionId, Position)>, ApiError> {
+/// Changes the dead letters that a request names, those of a function in log order, and answers how many it changed. Of all
+/// that are open there may be any number: they are changed page by page, and when that breaks off, doing it again changes
+/// the rest.
+async fn change<F: Future<Output = Result<u64, BusError>>>(
+    state: &ApiState,
+    headers: &HeaderMap,
+    body: Body,
+    change: impl Fn(Vec<Letter>) -> F,
+) -> Result<Response, ApiError> {
     let body = state.bodies.read(headers, body, BODY_BYTES_MAX).await?;
     let request: LettersRequest = parse_json(&body.bytes)?;
     let names = Names::of(&state.history.deployments().await?);
     let function = request.function.as_deref().map(|name| find::function_id(name, &names)).transpose()?;
-    let mut letters = match (request.ids.is_empty(), request.all) {
-        (true, true) => open_letters(&*state.history, function).await?,
-        (false, false) if function.is_none() => named(&*state.history, &request.ids, &names).await?,
-        _ => {
-            return Err(ApiError::invalid("name dead letters by `ids`, or say `all`, perhaps of one `function`"));
+    let mut changed = 0;
+    match (request.ids.is_empty(), request.all) {
+        (true, true) => {
+            let mut after = None;
+            loop {
+                let page = state.history.open_letters(function, after, PAGE_LETTERS_MAX).await?;
+                let Some(last) = page.last().copied() else { break };
+                after = Some(last);
+                changed += change(page).await?;
+            }
         }
-    };
-    letters.sort_by_key(|(_, position)| *position);
-    letters.dedup();
-    Ok(letters)
-}
-
-async fn open_letters(
-    history: &dyn History,
-    function: Option<FunctionId>,
-) -> Result<Vec<(FunctionId, Position)>, BusError> {
-    let letters = history.dead_letters(function, CHANGED_MAX).await?;
-    let open = letters.into_iter().filter(|letter| letter.state == DeadLetterState::Open);
-    Ok(open.map(|letter| (letter.invocation.id.function, letter.event.position)).collect())
+        (false, false) if function.is_none() => {
+            changed = change(named(&*state.history, &request.ids, &names).await?).await?;
+        }
+        _ => return Err(ApiError::invalid("name dead letters by `ids`, or say `all`, perhaps of one `function`")),
+    }
+    Ok(json(StatusCode::OK, &LettersView { changed }))
 }
 
 /// All of them are there, or none is changed.
-async fn named(history: &dyn History, ids: &[String], names: &Names) -> Result<Vec<(FunctionId, Position)>, ApiError> {
-    if ids.len() > CHANGED_MAX {
-        return Err(ApiError::invalid(format!("{} dead letters are named; at most {CHANGED_MAX} at once", ids.len())));
+async fn named(history: &dyn History, ids: &[String], names: &Names) -> Result<Vec<Letter>, ApiError> {
+    if ids.len() > NAMED_MAX {
+        return Err(ApiError::invalid(format!("{} dead letters are named; at most {NAMED_MAX} at once", ids.len())));
     }
     let mut letters = Vec::with_capacity(ids.len());
     for id in ids {
@@ -116,5 +120,7 @@ async fn named(history: &dyn History, ids: &[String], names: &Names) -> Result<V
         }
         letters.push((function, position));
     }
+    letters.sort();
+    letters.dedup();
     Ok(letters)
 }

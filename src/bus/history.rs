@@ -49,6 +49,15 @@ pub trait History: Send + Sync {
 
     async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError>;
 
+    /// Open dead letters that follow `after`, of one function or of all: function by function, each in log order; at most
+    /// `max`. Their events are not read.
+    async fn open_letters(
+        &self,
+        function: Option<FunctionId>,
+        after: Option<(FunctionId, Position)>,
+        max: usize,
+    ) -> Result<Vec<(FunctionId, Position)>, BusError>;
+
     /// The dead letter of one event for one function, of the highest round that has one. A log with an index over them
     /// answers it by that.
     async fn dead_letter(&self, function: FunctionId, position: Position) -> Result<Option<DeadLetter>, BusError> {
@@ -178,6 +187,10 @@ pub enum PendingState {
     },
     Retrying {
         attempt: u32,
+        at: Timestamp,
+    },
+    /// Its data cannot be read, which is no fault of the function: it is read again at `at`, and no attempt is counted.
+    Unreadable {
         at: Timestamp,
     },
 }

@@ -199,6 +199,21 @@ impl History for Log {
         Ok(self.letters.iter().filter(of_function).take(max).cloned().collect())
     }
 
+    async fn open_letters(
+        &self,
+        function: Option<FunctionId>,
+        after: Option<(FunctionId, Position)>,
+        max: usize,
+    ) -> Result<Vec<(FunctionId, Position)>, BusError> {
+        let open = self.letters.iter().filter(|letter| letter.state == DeadLetterState::Open);
+        let names = open.map(|letter| (letter.invocation.id.function, letter.event.position));
+        let of_function = names.filter(|(own, _)| function.is_none_or(|function| *own == function));
+        let mut found: Vec<_> = of_function.filter(|name| after.is_none_or(|after| *name > after)).collect();
+        found.sort();
+        found.truncate(max);
+        Ok(found)
+    }
+
     async fn deployments(&self) -> Result<Vec<StoredDeployment>, BusError> {
         Ok(self.deployments.clone())
     }

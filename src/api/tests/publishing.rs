@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use super::log::{event, function, id};
@@ -16,10 +17,10 @@ use super::{Answer, ask};
 use crate::api::{Access, ApiState, Doors, Webhooks, api, hooks};
 use crate::blob::FolderBlobs;
 use crate::bus::embedded::{Embedded, Settings};
-use crate::bus::{Bus, Cause, Settlement, Subscription};
+use crate::bus::{Bus, Cause, Incoming, Settlement, Subscription};
 use crate::clock::Clock;
 use crate::deployment::{Deployment, Digest, Proof, Secret, Sender, Trigger, WebhookTrigger};
-use crate::event::{Event, derived_id};
+use crate::event::{Event, Origin, OriginKind, derived_id};
 use crate::outcome::{Decision, Failure, FailureKind};
 
 /// A running project: both doors over a log in a folder of its own, with one function, `gate`, on `com.shop.*`.
@@ -68,19 +69,22 @@ impl Shop {
     /// Settles the next delivery of `gate`.
     async fn settle(&mut self, decision: Decision, emitted: Vec<Event>) {
         let delivery = self.gate.next().await.unwrap();
-        let failed = Failure::new(FailureKind::Rejected, "no such thing");
-        let settlement = Settlement {
-            decision,
-            failure: (decision != Decision::Ack).then_some(failed),
-            emitted,
-            hops: 1,
-            reads: Vec::new(),
-            writes: Vec::new(),
-            recording: Bytes::new(),
-            component: Digest::of(b"gate"),
-            duration: Duration::from_millis(1),
-        };
-        self.bus.settle(delivery, settlement).await.unwrap();
+        self.bus.settle(delivery, settlement(decision, emitted)).await.unwrap();
+    }
+}
+
+fn settlement(decision: Decision, emitted: Vec<Event>) -> Settlement {
+    let failed = Failure::new(FailureKind::Rejected, "no such thing");
+    Settlement {
+        decision,
+        failure: (decision != Decision::Ack).then_some(failed),
+        emitted,
+        hops: 1,
+        reads: Vec::new(),
+        writes: Vec::new(),
+        recording: Bytes::new(),
+        component: Digest::of(b"gate"),
+        duration: Duration::from_millis(1),
     }
 }
 
@@ -236,6 +240,43 @@ fn a_dead_letter_is_redriven_and_dropped_by_its_id() {
         assert_eq!(change(&shop, "drop", json!({"all": true, "function": "gate"})).await, json!({"changed": 1}));
         let verdict = shop.get("/events/s-1/explain").await["functions"][0]["verdict"].clone();
         assert_eq!((verdict["kind"].as_str(), verdict["by"].as_str()), (Some("dropped"), Some("local")), "{verdict}");
+    });
+}
+
+#[test]
+fn all_dead_letters_are_redriven_in_log_order_however_many_there_are() {
+    const LETTERS: u64 = 10_500;
+    run(async |mut shop| {
+        let incoming = |number: u64| Incoming {
+            event: event(&number.to_string(), "com.shop.sold"),
+            origin: Origin { kind: OriginKind::Api, name: "local".to_owned(), verified: false },
+        };
+        let mut failing = JoinSet::new();
+        for first in (0..LETTERS).step_by(500) {
+            shop.bus.publish((first..first + 500).map(incoming).collect()).await.unwrap();
+            for _ in 0..500 {
+                let (bus, delivery) = (shop.bus.clone(), shop.gate.next().await.unwrap());
+                failing.spawn(async move {
+                    bus.settle(delivery, settlement(Decision::DeadLetter, Vec::new())).await.unwrap();
+                });
+            }
+        }
+        failing.join_all().await;
+        let redrive = async |body: Value| {
+            let headers = "content-type: application/json";
+            ask(&shop.api, "POST", "/dlq/redrive", headers, body.to_string().as_bytes()).await.json()
+        };
+        assert_eq!(redrive(json!({"all": true, "function": "gate"})).await, json!({"changed": LETTERS}));
+        assert_eq!(redrive(json!({"all": true})).await, json!({"changed": 0}), "it is safe to repeat");
+        let mut settling = JoinSet::new();
+        for expected in 0..LETTERS {
+            let delivery = shop.gate.next().await.unwrap();
+            assert_eq!((delivery.event.event.id.as_str(), delivery.round), (expected.to_string().as_str(), 1));
+            let bus = shop.bus.clone();
+            settling.spawn(async move {
+                bus.settle(delivery, settlement(Decision::Ack, Vec::new())).await.unwrap();
+            });
+        }
     });
 }
 

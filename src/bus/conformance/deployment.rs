@@ -107,6 +107,58 @@ pub async fn a_redriven_dead_letter_comes_one_round_higher(bench: Bench) {
     assert!(bench.history.pending(position).await.unwrap().is_empty());
 }
 
+pub async fn a_dead_letter_put_back_while_its_function_is_deployed_is_delivered(bench: Bench) {
+    let (handler, mut subscription, position) = dead_letter(&bench).await;
+    for round in 1..=20 {
+        bench.activate(vec![]).await;
+        assert!(subscription.next().await.is_none());
+        let deployed = bench.activate(vec![handler.clone()]);
+        let (_, put_back) = tokio::join!(deployed, bench.bus.redrive(vec![(handler.id, position)]));
+        assert_eq!(put_back.unwrap(), 1);
+        subscription = bench.bus.subscribe(handler.id);
+        let delivery = next(&mut subscription).await;
+        assert_eq!((delivery.event.position, delivery.round), (position, round));
+        bench.bus.settle(delivery, failed(Decision::DeadLetter)).await.unwrap();
+        nothing(&mut subscription).await;
+    }
+}
+
+pub async fn open_dead_letters_are_told_page_by_page_in_log_order(bench: Bench) {
+    let (one, two) = (function("one", "t"), function("two", "t"));
+    bench.activate(vec![one.clone(), two.clone()]).await;
+    let first = bench.publish((0..5).map(|index| event(&index.to_string(), "t")).collect()).await[0].position.unwrap();
+    for function in [&one, &two] {
+        let mut subscription = bench.bus.subscribe(function.id);
+        let mut taken = Vec::new();
+        for _ in 0..5 {
+            taken.push(next(&mut subscription).await);
+        }
+        for delivery in taken.into_iter().rev() {
+            bench.bus.settle(delivery, failed(Decision::DeadLetter)).await.unwrap();
+        }
+    }
+    bench.bus.drop_letters(vec![(one.id, first + 1)], "ann").await.unwrap();
+    let listed = async |function: Option<FunctionId>| {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = bench.history.open_letters(function, after, 2).await.unwrap();
+            assert!(page.len() <= 2);
+            let Some(last) = page.last().copied() else { return all };
+            after = Some(last);
+            all.extend(page);
+        }
+    };
+    let of_one: Vec<_> = [0, 2, 3, 4].iter().map(|offset| (one.id, first + offset)).collect();
+    let of_two: Vec<_> = (0..5).map(|offset| (two.id, first + offset)).collect();
+    assert_eq!(listed(Some(one.id)).await, of_one);
+    assert_eq!(listed(Some(two.id)).await, of_two);
+    let of_both = match one.id < two.id {
+        true => [of_one, of_two].concat(),
+        false => [of_two, of_one].concat(),
+    };
+    assert_eq!(listed(None).await, of_both);
+}
+
 pub async fn a_dropped_dead_letter_stays_dropped(bench: Bench) {
     let (handler, _subscription, position) = dead_letter(&bench).await;
     let letters = vec![(handler.id, position)];

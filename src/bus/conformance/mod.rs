@@ -223,6 +223,8 @@ macro_rules! conformance {
             deployment: a_new_function_starts_where_it_says,
             deployment: a_function_that_went_and_came_back_goes_on_where_it_was,
             deployment: a_redriven_dead_letter_comes_one_round_higher,
+            deployment: a_dead_letter_put_back_while_its_function_is_deployed_is_delivered,
+            deployment: open_dead_letters_are_told_page_by_page_in_log_order,
             deployment: a_dropped_dead_letter_stays_dropped,
             deployment: what_is_pending_is_told,
             deployment: a_closed_bus_takes_and_gives_nothing,

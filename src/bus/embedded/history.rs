@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
+use uuid::Uuid;
 
 use super::OpenError;
 use super::folder::Folder;
@@ -19,7 +20,6 @@ use crate::bus::{
 use crate::clock::Timestamp;
 use crate::deployment::{Digest, FunctionId};
 use crate::event::{Accepted, Position};
-use crate::filter::TypePattern;
 
 const INVOCATION: &str = "i.sequence, i.function, i.position, i.round, i.attempt, i.verdict, i.retry_at, i.failure,
      i.settled_at, i.duration_micros, i.deployment, i.component, i.emitted";
@@ -92,7 +92,7 @@ impl Source {
         let source = self.clone();
         super::blocking(move || {
             let log = source.log();
-            log.read("read events", read)?.into_iter().map(|stored| log.with_data(stored)).collect()
+            Ok(log.read("read events", read)?.into_iter().map(|stored| listed(log, stored)).collect())
         })
         .await?
     }
@@ -104,9 +104,8 @@ impl Source {
         let source = self.clone();
         super::blocking(move || {
             let log = source.log();
-            let with_data =
-                |(invocation, state, stored)| Ok(DeadLetter { invocation, state, event: log.with_data(stored)? });
-            log.read("read dead letters", read)?.into_iter().map(with_data).collect()
+            let with_data = |(invocation, state, stored)| DeadLetter { invocation, state, event: listed(log, stored) };
+            Ok(log.read("read dead letters", read)?.into_iter().map(with_data).collect())
         })
         .await?
     }
@@ -120,8 +119,15 @@ impl<T: Reads> History for T {
 
     async fn event_at(&self, position: Position) -> Result<Option<Accepted>, BusError> {
         let source = self.source().clone();
-        let event = super::blocking(move || source.log().event(position)).await??;
-        Ok(event.map(Arc::unwrap_or_clone))
+        super::blocking(move || {
+            let log = source.log();
+            if let Some(event) = log.recent(position) {
+                return Ok(Some(Arc::unwrap_or_clone(event)));
+            }
+            let stored = log.read("read an event", |db| rows::event_at(db, position))?;
+            Ok(stored.map(|stored| listed(log, stored)))
+        })
+        .await?
     }
 
     async fn find(&self, text: &str, max: usize) -> Result<Vec<Accepted>, BusError> {
@@ -253,6 +259,29 @@ impl<T: Reads> History for T {
             .await
     }
 
+    async fn open_letters(
+        &self,
+        function: Option<FunctionId>,
+        after: Option<(FunctionId, Position)>,
+        max: usize,
+    ) -> Result<Vec<(FunctionId, Position)>, BusError> {
+        let (id, position) = after.unwrap_or((FunctionId::from_uuid(Uuid::nil()), 0));
+        self.source()
+            .read("read dead letters", move |db| {
+                let only = if function.is_some() { "function = ?4" } else { "?4 IS NULL" };
+                db.prepare_cached(&format!(
+                    "SELECT function, position FROM dead_letters
+                     WHERE (function, position) > (?1, ?2) AND state = 0 AND {only} ORDER BY function, position LIMIT ?3"
+                ))?
+                .query_map(
+                    params![id.as_bytes(), sql(position), sql(max as u64), function.as_ref().map(FunctionId::as_bytes)],
+                    |row| Ok((rows::function(row, 0)?, rows::unsigned(row, 1)?)),
+                )?
+                .collect()
+            })
+            .await
+    }
+
     async fn dead_letter(&self, function: FunctionId, position: Position) -> Result<Option<DeadLetter>, BusError> {
         let which = "d.function = ?2 AND d.position = ?3";
         let found = self
@@ -295,6 +324,11 @@ impl<T: Reads> History for T {
         let source = self.source().clone();
         super::blocking(move || super::status::functions(source.log(), source.shared())).await?
     }
+}
+
+/// An event as it is listed: one whose data cannot be read stands there too.
+fn listed(log: &Log, stored: Stored) -> Accepted {
+    log.with_data(stored).unwrap_or_else(|unread| unread.into_listed())
 }
 
 /// Reads the columns `INVOCATION`.
@@ -379,7 +413,10 @@ fn events(db: &Connection, query: &EventQuery) -> rusqlite::Result<Vec<Stored>> 
     let order = if query.newest_first { "DESC" } else { "ASC" };
     let (condition, types) = match &query.ty {
         None => ("?1 IS NULL", vec![None]),
-        Some(pattern) => ("type = ?1", types_of(db, pattern)?.into_iter().map(Some).collect()),
+        Some(pattern) => {
+            let types = super::types::matching(db, std::slice::from_ref(pattern), usize::MAX)?;
+            ("type = ?1", types.into_iter().map(Some).collect())
+        }
     };
     let mut found: Vec<Stored> = Vec::new();
     for ty in types {
@@ -398,8 +435,4 @@ fn events(db: &Connection, query: &EventQuery) -> rusqlite::Result<Vec<Stored>> 
     }
     found.truncate(query.max);
     Ok(found)
-}
-
-fn types_of(db: &Connection, pattern: &TypePattern) -> rusqlite::Result<Vec<String>> {
-    Ok(super::feed::types(db)?.into_iter().filter(|ty| pattern.matches(ty)).collect())
 }

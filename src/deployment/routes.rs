@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Deployment, Order};
-use crate::event::Accepted;
+use super::{Deployment, Function, Order};
 use crate::filter::{Subject, TypeIndex, Verdict};
 
 /// A deployment with an index over the types that its functions ask for. Made once for each deployment.
@@ -34,26 +33,28 @@ impl Routes {
         &self.deployment
     }
 
-    /// Judges an event for every function whose type pattern matches it, by index in `Deployment::functions`. The
-    /// others never see it. Its data is parsed at most once, and only if a filter or an order key reads it.
-    pub fn judge(&self, event: &Accepted) -> Vec<(usize, Judgement)> {
-        // A subject reads nothing until it is asked, so an event that no function wants costs one look-up.
-        let subject = Subject::new(event);
-        self.index.lookup(&event.event.ty).map(|index| (*index, self.judge_one(*index, &subject))).collect()
+    /// The functions that ask for a type. The others never see its events.
+    pub fn asking_for(&self, ty: &str) -> impl Iterator<Item = &Function> {
+        self.index.lookup(ty).map(|index| &self.deployment.functions[*index])
     }
+}
 
-    fn judge_one(&self, index: usize, subject: &Subject<'_>) -> Judgement {
-        let function = &self.deployment.functions[index];
-        match function.filter.judge(subject) {
+impl Function {
+    /// What the function's filter says of an event. One subject serves all functions: its data is parsed at most once,
+    /// and only if a filter or an order key reads it.
+    pub fn judge(&self, subject: &Subject<'_>) -> Judgement {
+        match self.filter.judge(subject) {
             Verdict::Filtered { clause, saw } => Judgement::Filtered { clause, saw },
             Verdict::Failed { clause, reason } => Judgement::FilterFailed { clause, reason },
-            Verdict::Pass => {
-                let order_key = match &function.order {
-                    Order::None => None,
-                    Order::Key(key) => key.key(subject),
-                };
-                Judgement::Deliver { order_key }
-            }
+            Verdict::Pass => Judgement::Deliver { order_key: self.order_key(subject) },
+        }
+    }
+
+    /// What orders an event for the function; none: nothing does.
+    pub fn order_key(&self, subject: &Subject<'_>) -> Option<String> {
+        match &self.order {
+            Order::None => None,
+            Order::Key(key) => key.key(subject),
         }
     }
 }
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::deployment::{Manifest, Sources, plan};
-    use crate::event::{Event, Origin, OriginKind};
+    use crate::event::{Accepted, Event, Origin, OriginKind};
 
     struct Builtins;
 
@@ -111,14 +112,17 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(routes: &Routes, ty: &str, data: &'static str, expected: &[(usize, &str)]) {
-        let name = |judgement: Judgement| match judgement {
+    fn check(routes: &Routes, ty: &str, data: &'static str, expected: &[(&str, &str)]) {
+        let told = |judgement: Judgement| match judgement {
             Judgement::Deliver { order_key } => format!("deliver {}", order_key.unwrap_or_default()),
             Judgement::Filtered { .. } => "filtered".to_owned(),
             Judgement::FilterFailed { .. } => "filter failed".to_owned(),
         };
-        let judged: Vec<_> = routes.judge(&accepted(ty, data)).into_iter().map(|(at, said)| (at, name(said))).collect();
-        let expected: Vec<_> = expected.iter().map(|(at, said)| (*at, (*said).to_owned())).collect();
+        let event = accepted(ty, data);
+        let subject = Subject::new(&event);
+        let judge = |function: &Function| (function.name.to_string(), told(function.judge(&subject)));
+        let judged: Vec<_> = routes.asking_for(ty).map(judge).collect();
+        let expected: Vec<_> = expected.iter().map(|(name, said)| (name.to_string(), said.to_string())).collect();
         assert_eq!(judged, expected, "{ty} {data}");
     }
 
@@ -129,11 +133,16 @@ mod tests {
             ("paid", "on = [\"com.shop.order.paid\", \"com.shop.order.*\"]\nwhen = \"data.total > 10\""),
             ("gate", "on = [\"artifact.published\"]"),
         ]);
-        check(&routes, "com.shop.order.paid", "{\"total\": 12}", &[(0, "deliver order-7"), (1, "deliver ")]);
-        check(&routes, "com.shop.order.paid", "{\"total\": 2}", &[(0, "deliver order-7"), (1, "filtered")]);
-        check(&routes, "com.shop.order.made", "{}", &[(0, "deliver order-7"), (1, "filter failed")]);
-        check(&routes, "dev.cdevents.artifact.published.0.2.0", "", &[(0, "deliver order-7"), (2, "deliver ")]);
-        check(&routes, "com.shop.refund", "", &[(0, "deliver order-7")]);
+        check(&routes, "com.shop.order.paid", "{\"total\": 12}", &[("all", "deliver order-7"), ("paid", "deliver ")]);
+        check(&routes, "com.shop.order.paid", "{\"total\": 2}", &[("all", "deliver order-7"), ("paid", "filtered")]);
+        check(&routes, "com.shop.order.made", "{}", &[("all", "deliver order-7"), ("paid", "filter failed")]);
+        check(
+            &routes,
+            "dev.cdevents.artifact.published.0.2.0",
+            "",
+            &[("all", "deliver order-7"), ("gate", "deliver ")],
+        );
+        check(&routes, "com.shop.refund", "", &[("all", "deliver order-7")]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl TypePattern {
     }
 
     /// The text before the `*`; none for a full type.
-    fn prefix(&self) -> Option<&str> {
+    pub fn prefix(&self) -> Option<&str> {
         self.0.strip_suffix('*')
     }
 }

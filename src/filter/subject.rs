@@ -29,6 +29,11 @@ impl<'a> Subject<'a> {
         Subject { accepted, event: OnceLock::new(), origin: OnceLock::new(), data: OnceLock::new() }
     }
 
+    /// An event whose data could not be read: what asks for it fails for this reason.
+    pub fn without_data(accepted: &'a Accepted, reason: String) -> Self {
+        Subject { data: OnceLock::from(Err(reason)), ..Subject::new(accepted) }
+    }
+
     pub(super) fn ty(&self) -> &str {
         &self.accepted.event.ty
     }

@@ -1,20 +1,23 @@
 //! How one function reads the log: by whom its events are judged, and pages of them by type.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::operate::order_key_at;
+use super::function_queue::FunctionQueue;
+use super::log::Log;
 use super::queue::Item;
 use super::reader::PAGE_EVENTS_MAX;
-use super::rows::{self, ACCEPTED, Stored, sql};
-use super::shared::{FunctionQueue, Shared};
+use super::rows::{self, ACCEPTED, PENDING, Stored, sql};
+use super::shared::Shared;
+use super::types;
 use crate::bus::BusError;
 use crate::clock::Timestamp;
-use crate::deployment::{Function, FunctionId, Order};
+use crate::deployment::{Function, FunctionId, Judgement, Order};
 use crate::event::Position;
-use crate::filter::{Subject, Verdict};
+use crate::filter::Subject;
+use crate::telemetry::Metrics;
 
 /// A function that asks for more types than this reads the log as it is.
 const TYPES_BY_INDEX_MAX: usize = 16;
@@ -25,6 +28,8 @@ pub(super) struct Feed {
     ranges: Vec<Range>,
     /// Up to here an event may have been settled before: the fence is asked.
     fenced_until: Position,
+    /// Whether the function reads on by itself, from its queue's frontier; else it is offered what is new.
+    pub lags: bool,
     /// Whether it judged anything since its cursor was written.
     pub touched: bool,
     written: Position,
@@ -58,12 +63,31 @@ impl Feed {
             ranges.push(Range { from, function: judging.cloned().map(Arc::new) });
         }
         let queue = Arc::new(FunctionQueue::new(function.id, cursor));
+        let feed = Feed { queue, ranges, fenced_until: read, lags: true, touched: false, written: cursor };
         for (item, due) in pending {
-            let key = order_key_at(&shared.log, function, item.position);
-            queue.offer_at(Item { key, ..item }, due);
-            shared.expect_retry(function.id, due);
+            feed.take_up(shared, function, item, due)?;
         }
-        Ok(Feed { queue, ranges, fenced_until: read, touched: false, written: cursor })
+        Ok(feed)
+    }
+
+    /// Takes in what was put back, if its row is not in the queue yet.
+    pub fn take_up_redriven(&self, shared: &Shared, function: &Function, position: Position) -> Result<(), BusError> {
+        // Asked before the row is read. Items come into the queue on this thread alone, so one that is not there cannot be
+        // settled meanwhile, and its row is not read too late.
+        if self.queue.look(|queue| queue.contains(position)) {
+            return Ok(());
+        }
+        match shared.log.read("read what was put back", |db| pending_at(db, function.id, position))? {
+            Some((item, due)) => self.take_up(shared, function, item, due),
+            None => Ok(()),
+        }
+    }
+
+    fn take_up(&self, shared: &Shared, function: &Function, item: Item, due: Timestamp) -> Result<(), BusError> {
+        let key = order_key_at(&shared.log, function, item.position)?;
+        self.queue.offer_at(Item { key, ..item }, due);
+        shared.expect_waiting(function.id, due);
+        Ok(())
     }
 
     /// From `from` on the function is this one.
@@ -92,11 +116,10 @@ impl Feed {
         &self,
         db: &Connection,
         function: &Function,
-        types: &HashSet<String>,
         after: Position,
         until: Position,
     ) -> rusqlite::Result<Page> {
-        let wanted: Vec<&String> = types.iter().filter(|ty| matches_type(function, ty)).collect();
+        let wanted = types::matching(db, function.filter.types(), TYPES_BY_INDEX_MAX + 1)?;
         let (events, read_to) = if wanted.len() > TYPES_BY_INDEX_MAX {
             let mut events = scan(db, after, until, PAGE_EVENTS_MAX)?;
             let read_to = if events.len() < PAGE_EVENTS_MAX { until } else { last(&events).unwrap_or(until) };
@@ -128,17 +151,21 @@ pub(super) fn matches_type(function: &Function, ty: &str) -> bool {
     patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(ty))
 }
 
-pub(super) fn passes(function: &Function, subject: &Subject<'_>) -> bool {
-    match function.filter.judge(subject) {
-        Verdict::Pass => true,
-        Verdict::Filtered { .. } | Verdict::Failed { .. } => false,
-    }
-}
-
-pub(super) fn order_key(function: &Function, subject: &Subject<'_>) -> Option<Arc<str>> {
-    match &function.order {
-        Order::None => None,
-        Order::Key(expression) => expression.key(subject).map(Arc::from),
+/// What a function's queue takes in of an event of its types; none: its filter does not want it.
+pub(super) fn wanted(
+    function: &Function,
+    position: Position,
+    subject: &Subject<'_>,
+    metrics: &Metrics,
+) -> Option<Item> {
+    match function.judge(subject) {
+        Judgement::Deliver { order_key } => Some(Item::first(position, order_key.map(Arc::from))),
+        // Verdicts of filters are pure: they are computed when someone asks.
+        Judgement::Filtered { .. } => None,
+        Judgement::FilterFailed { clause, reason } => {
+            metrics.filter_failed(function.name.as_str(), position, &clause, &reason);
+            None
+        }
     }
 }
 
@@ -149,7 +176,7 @@ fn last(events: &[Stored]) -> Option<Position> {
 /// Each type by the index, merged in log order.
 fn by_types(
     db: &Connection,
-    types: &[&String],
+    types: &BTreeSet<String>,
     after: Position,
     until: Position,
 ) -> rusqlite::Result<(Vec<Stored>, Position)> {
@@ -194,19 +221,6 @@ fn settled(
     .collect()
 }
 
-/// Every type in the log, by steps through the index.
-pub(super) fn types(db: &Connection) -> rusqlite::Result<HashSet<String>> {
-    db.prepare(
-        "WITH RECURSIVE known (type) AS (
-             SELECT min(type) FROM events
-             UNION ALL
-             SELECT (SELECT min(type) FROM events WHERE type > known.type) FROM known WHERE known.type IS NOT NULL
-         ) SELECT type FROM known WHERE type IS NOT NULL",
-    )?
-    .query_map([], |row| row.get(0))?
-    .collect()
-}
-
 fn cursor(db: &Connection, function: FunctionId) -> rusqlite::Result<Position> {
     db.prepare_cached("SELECT position FROM functions WHERE id = ?")?
         .query_row([function.as_bytes()], |row| rows::unsigned(row, 0))
@@ -223,22 +237,33 @@ fn judged(db: &Connection, function: FunctionId, cursor: Position) -> rusqlite::
     Ok(found)
 }
 
-/// Retries and redrives, in log order, with the time that they wait for.
+/// What waits in a row of its own, in log order.
 fn pending(db: &Connection, function: FunctionId) -> rusqlite::Result<Vec<(Item, Timestamp)>> {
-    db.prepare_cached(
-        "SELECT position, round, attempt, lost, first_attempt_at, due FROM pending WHERE function = ? ORDER BY position",
-    )?
-    .query_map([function.as_bytes()], |row| {
-        let item = Item {
-            position: rows::unsigned(row, 0)?,
-            round: row.get(1)?,
-            attempt: row.get(2)?,
-            lost: row.get(3)?,
-            first_attempt_at: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_micros),
-            key: None,
-            durable: true,
-        };
-        Ok((item, rows::time(row, 5)?))
-    })?
-    .collect()
+    db.prepare_cached(&format!("SELECT {PENDING} FROM pending WHERE function = ? ORDER BY position"))?
+        .query_map([function.as_bytes()], rows::pending)?
+        .collect()
+}
+
+fn pending_at(
+    db: &Connection,
+    function: FunctionId,
+    position: Position,
+) -> rusqlite::Result<Option<(Item, Timestamp)>> {
+    db.prepare_cached(&format!("SELECT {PENDING} FROM pending WHERE function = ? AND position = ?"))?
+        .query_row(params![function.as_bytes(), sql(position)], rows::pending)
+        .optional()
+}
+
+/// The key of an event that is in the log; none too if it cannot be told without data that cannot be read.
+fn order_key_at(log: &Log, function: &Function, position: Position) -> Result<Option<Arc<str>>, BusError> {
+    if function.order == Order::None {
+        return Ok(None);
+    }
+    let stored = log.read("read an event", |db| rows::event_at(db, position))?;
+    Ok(stored
+        .and_then(|stored| match log.with_data(stored) {
+            Ok(event) => function.order_key(&Subject::new(&event)),
+            Err(unread) => function.order_key(&unread.subject()),
+        })
+        .map(Arc::from))
 }

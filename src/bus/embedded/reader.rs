@@ -1,49 +1,56 @@
 //! The reader: one thread that follows the tail of the log and offers each event to the functions that it is for.
 //!
 //! A function that has no room lags: it reads on by type from where it stopped, page by page, without holding up the
-//! others, until it has caught up. Each range of positions is judged by the function as it was deployed then.
+//! others, until it has caught up. Each range of positions is judged by the function as it was deployed then. An event
+//! whose data cannot be read holds nobody up either: its functions read it again by themselves (`unread`).
+//!
+//! Invariant: whatever comes into a queue, this thread alone puts there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::feed::{Feed, Page, order_key, passes};
+use rusqlite::Connection;
+
+use super::feed::{Feed, Page, wanted};
 use super::intake::Promote;
 use super::operate::{ACTIVATED, Cursors};
 use super::queue::Item;
 use super::rows;
 use super::shared::Shared;
 use crate::bus::BusError;
-use crate::deployment::{Deployment, FunctionId, Judgement, Routes};
+use crate::deployment::{Deployment, Function, FunctionId, Routes};
 use crate::event::{Accepted, OriginKind, Position};
 use crate::filter::Subject;
-use crate::telemetry::Metrics;
+use crate::telemetry::Causes;
 
 /// Events that are read from disk in one transaction.
 pub(super) const PAGE_EVENTS_MAX: usize = 256;
 /// How often cursors are written that go with no settlement.
 const CURSORS_EVERY: Duration = Duration::from_secs(3);
+/// Reads of the log that fail in a row, one poll apart, before the bus does: nobody would get anything any more.
+const FAILURES_MAX: u32 = 30;
 
 pub(super) struct Reader {
     shared: Arc<Shared>,
     feeds: HashMap<FunctionId, Feed>,
     /// Of the active deployment.
     routes: Option<Routes>,
-    /// Every type in the log.
-    types: HashSet<String>,
+    /// Functions that lag and may have room. One without room is left alone until its queue tells of some, so that an
+    /// event costs the same however many functions there are.
+    reading_on: HashSet<FunctionId>,
+    /// Dead letters that were put back and are in no queue yet.
+    redriven: VecDeque<(FunctionId, Position)>,
     /// The longest sleep.
     poll: Duration,
     cursors_written: Instant,
-    metrics: Metrics,
 }
 
 impl Reader {
     /// Takes up where the log stands: every function of the active deployment reads on from its cursor.
-    pub fn open(shared: Arc<Shared>, poll: Duration, metrics: Metrics) -> Result<Self, BusError> {
-        let (tail, types, number) = shared
-            .log
-            .read("read the log", |db| Ok((rows::tail(db)?, super::feed::types(db)?, rows::last_deployment(db)?)))?;
+    pub fn open(shared: Arc<Shared>, poll: Duration) -> Result<Self, BusError> {
+        let (tail, number) = shared.log.read("read the log", |db| Ok((rows::tail(db)?, rows::last_deployment(db)?)))?;
         let deployment = shared.log.deployment(number)?;
         shared.tail.store(tail, Ordering::Release);
         shared.read.store(tail, Ordering::Release);
@@ -51,10 +58,10 @@ impl Reader {
             shared,
             feeds: HashMap::new(),
             routes: None,
-            types,
+            reading_on: HashSet::new(),
+            redriven: VecDeque::new(),
             poll,
             cursors_written: Instant::now(),
-            metrics,
         };
         if let Some(deployment) = deployment {
             reader.switch(deployment, tail)?;
@@ -62,9 +69,10 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Runs until it is told to stop.
+    /// Runs until it is told to stop, or the log cannot be read any more.
     pub fn run(mut self) {
         let mut more = true;
+        let mut failures = 0;
         loop {
             let work = self.shared.reader.wait(&self.shared.clock, if more { Duration::ZERO } else { self.poll });
             if work.stop {
@@ -74,70 +82,87 @@ impl Reader {
                 // A closed bus promotes nothing; the next start does.
                 let _ = self.shared.inbox.submit(Promote::new());
             }
-            for function in work.retries {
-                if let Some(queue) = self.shared.queue(function) {
-                    queue.release(self.shared.clock.now());
+            for function in work.due {
+                if let Some(feed) = self.feeds.get(&function) {
+                    feed.queue.release(self.shared.clock.now());
                 }
             }
-            more = self.advance().unwrap_or_else(|error| {
-                tracing::error!(%error, "the log cannot be read; trying again");
-                std::thread::sleep(self.poll);
-                false
-            });
+            self.reading_on.extend(work.room);
+            self.redriven.extend(work.redriven);
+            match self.advance() {
+                Ok(more_to_do) => (more, failures) = (more_to_do, 0),
+                Err(error) => {
+                    failures += 1;
+                    self.shared.metrics.log_unreadable(&error, failures, FAILURES_MAX);
+                    if failures == FAILURES_MAX {
+                        return self.shared.fail(format!("it cannot be read: {}", Causes(&error)));
+                    }
+                    std::thread::sleep(self.poll);
+                }
+            }
             self.write_cursors();
         }
     }
 
-    /// Offers what is new, and reads one page for each function that lags. Answers whether there is more to do.
+    /// Offers what is new and what was put back, and reads one page for each function that lags. Answers whether there is
+    /// more to do.
     fn advance(&mut self) -> Result<bool, BusError> {
+        let shared = self.shared.clone();
         loop {
-            let read = self.shared.read.load(Ordering::Acquire);
-            if read >= self.shared.tail.load(Ordering::Acquire) {
+            let read = shared.read.load(Ordering::Acquire);
+            if read >= shared.tail.load(Ordering::Acquire) {
                 break;
             }
-            let mut fresh = self.shared.take_fresh(read);
-            if fresh.is_empty() {
-                fresh = self.read_page(read)?;
-            }
+            let fresh = shared.take_fresh(read);
             for event in &fresh {
-                self.offer(event)?;
+                self.offer_whole(event)?;
+            }
+            if fresh.is_empty() {
+                self.offer_page(read)?;
             }
         }
-        let lagging: Vec<FunctionId> =
-            self.feeds.iter().filter(|(_, feed)| feed.queue.frontier().is_some()).map(|(id, _)| *id).collect();
-        let mut more = false;
-        for function in lagging {
-            more |= self.catch_up(function)?;
+        while let Some((function, position)) = self.redriven.front().copied() {
+            self.take_up(function, position)?;
+            self.redriven.pop_front();
         }
-        Ok(more)
+        for function in self.reading_on.clone() {
+            if !self.catch_up(function)? {
+                self.reading_on.remove(&function);
+            }
+        }
+        Ok(!self.reading_on.is_empty())
     }
 
-    fn read_page(&self, after: Position) -> Result<Vec<Arc<Accepted>>, BusError> {
-        let log = &self.shared.log;
-        let page = log.read("read the log", |db| super::feed::scan(db, after, Position::MAX, PAGE_EVENTS_MAX))?;
-        page.into_iter().map(|stored| log.with_data(stored).map(Arc::new)).collect()
+    /// Offers a page of what is no longer in memory.
+    fn offer_page(&mut self, after: Position) -> Result<(), BusError> {
+        let shared = self.shared.clone();
+        let scan = |db: &Connection| super::feed::scan(db, after, Position::MAX, PAGE_EVENTS_MAX);
+        for stored in shared.log.read("read the log", scan)? {
+            match shared.log.with_data(stored) {
+                Ok(event) => self.offer_whole(&event)?,
+                Err(unread) => self.offer(&unread.accepted, |function| unread.wanted(function))?,
+            }
+        }
+        Ok(())
     }
 
-    /// Offers an event to every function that it is for and that does not lag.
-    fn offer(&mut self, event: &Arc<Accepted>) -> Result<(), BusError> {
-        if !self.types.contains(&event.event.ty) {
-            self.types.insert(event.event.ty.clone());
-        }
-        let routes = self.routes.as_ref();
-        for (index, judgement) in routes.map(|routes| routes.judge(event)).unwrap_or_default() {
-            let function = routes.and_then(|routes| routes.deployment().functions.get(index));
-            let Some(feed) = function.and_then(|function| self.feeds.get_mut(&function.id)) else { continue };
+    fn offer_whole(&mut self, event: &Accepted) -> Result<(), BusError> {
+        let shared = self.shared.clone();
+        // A subject reads nothing until it is asked, so an event that no function wants costs one look-up.
+        let subject = Subject::new(event);
+        self.offer(event, |function| wanted(function, event.position, &subject, &shared.metrics))
+    }
+
+    /// Offers an event to every function that wants it and that does not lag.
+    fn offer(&mut self, event: &Accepted, wanted: impl Fn(&Function) -> Option<Item>) -> Result<(), BusError> {
+        for function in self.routes.iter().flat_map(|routes| routes.asking_for(&event.event.ty)) {
+            let Some(feed) = self.feeds.get_mut(&function.id) else { continue };
             feed.touched = true;
-            match judgement {
-                Judgement::Deliver { order_key } => {
-                    feed.queue.offer_fresh(Item::first(event.position, order_key.map(Arc::from)));
-                }
-                // Verdicts of filters are pure: they are computed when someone asks.
-                Judgement::Filtered { .. } => {}
-                Judgement::FilterFailed { clause, reason } => {
-                    let name = function.map_or("", |function| function.name.as_str());
-                    self.metrics.filter_failed(name, event.position, &clause, &reason);
-                }
+            if feed.lags {
+                continue;
+            }
+            if let Some(item) = wanted(function) {
+                feed.lags = !feed.queue.offer_fresh(item);
             }
         }
         let activates = event.origin.kind == OriginKind::Runtime && event.event.ty == ACTIVATED;
@@ -172,6 +197,7 @@ impl Reader {
                     let feed = Feed::open(&self.shared, function, record)?;
                     self.shared.add_queue(function.id, feed.queue.clone());
                     self.feeds.insert(function.id, feed);
+                    self.reading_on.insert(function.id);
                 }
             }
         }
@@ -184,6 +210,15 @@ impl Reader {
         Ok(())
     }
 
+    /// Takes in what was put back for a function; one that is not deployed finds it when it is again.
+    fn take_up(&self, function: FunctionId, position: Position) -> Result<(), BusError> {
+        let deployed = self.routes.as_ref().and_then(|routes| routes.deployment().function_by_id(function));
+        match (self.feeds.get(&function), deployed) {
+            (Some(feed), Some(function)) => feed.take_up_redriven(&self.shared, function, position),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads one page for a function that lags. Answers whether it should read on at once.
     fn catch_up(&mut self, function: FunctionId) -> Result<bool, BusError> {
         let Some(feed) = self.feeds.get_mut(&function) else { return Ok(false) };
@@ -191,6 +226,7 @@ impl Reader {
         let read = self.shared.read.load(Ordering::Acquire);
         if after >= read {
             feed.queue.set_frontier(None);
+            feed.lags = false;
             return Ok(false);
         }
         if !feed.queue.has_much_room() {
@@ -203,8 +239,7 @@ impl Reader {
             return Ok(true);
         };
         let log = &self.shared.log;
-        let Page { events, settled, read_to } =
-            log.read("read the log", |db| feed.page(db, &judging, &self.types, after, until))?;
+        let Page { events, settled, read_to } = log.read("read the log", |db| feed.page(db, &judging, after, until))?;
         for stored in events {
             let position = stored.accepted.position;
             feed.touched = true;
@@ -215,12 +250,15 @@ impl Reader {
                 feed.queue.set_frontier(Some(position - 1));
                 return Ok(false);
             }
-            let event = Arc::new(log.with_data(stored)?);
-            let subject = Subject::new(&event);
-            if passes(&judging, &subject) {
-                feed.queue.offer(Item::first(position, order_key(&judging, &subject)));
-                log.remember(&event);
-            }
+            let item = match log.with_data(stored) {
+                Ok(event) => {
+                    let event = Arc::new(event);
+                    let item = wanted(&judging, position, &Subject::new(&event), &self.shared.metrics);
+                    item.inspect(|_| log.remember(&event))
+                }
+                Err(unread) => unread.wanted(&judging),
+            };
+            item.into_iter().for_each(|item| feed.queue.offer(item));
         }
         feed.queue.set_frontier(Some(read_to));
         Ok(true)

@@ -4,13 +4,13 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::feed::{matches_type, passes};
+use super::feed::matches_type;
 use super::log::Log;
-use super::rows::{self, sql};
+use super::rows::{self, PENDING, sql};
 use super::shared::Shared;
+use super::unread::Unread;
 use crate::bus::{BusError, FunctionStatus, PendingState};
-use crate::clock::Timestamp;
-use crate::deployment::{Function, FunctionId};
+use crate::deployment::{Function, FunctionId, Judgement};
 use crate::event::{Accepted, Position};
 use crate::filter::Subject;
 
@@ -20,7 +20,10 @@ pub(super) fn pending(
     shared: Option<&Shared>,
     position: Position,
 ) -> Result<Vec<(FunctionId, PendingState)>, BusError> {
-    let Some(event) = log.event(position)? else { return Ok(Vec::new()) };
+    let Some(stored_event) = log.read("read an event", |db| rows::event_at(db, position))? else {
+        return Ok(Vec::new());
+    };
+    let event = log.with_data(stored_event);
     let judges = log.read("read who judged", |db| judges(db, position))?;
     let mut found = Vec::new();
     for (id, number) in judges {
@@ -33,7 +36,7 @@ pub(super) fn pending(
         let state = match (stored, queued) {
             (Stored::Settled, _) => None,
             (_, Some(state)) => Some(state),
-            (Stored::Pending { attempt, due }, None) => Some(PendingState::Retrying { attempt, at: due }),
+            (Stored::Pending(state), None) => Some(state),
             (Stored::Nothing { cursor }, None) if is_for(function, &event) => {
                 let events_before = log.read("count what waits", |db| count(db, function, cursor, position - 1))?;
                 Some(PendingState::Backlog { events_before })
@@ -45,8 +48,15 @@ pub(super) fn pending(
     Ok(found)
 }
 
-fn is_for(function: &Function, event: &Accepted) -> bool {
-    matches_type(function, &event.event.ty) && passes(function, &Subject::new(event))
+/// Whether a function is to get an event, or may be, where only its data could tell.
+fn is_for(function: &Function, event: &Result<Accepted, Box<Unread>>) -> bool {
+    match event {
+        Ok(event) => {
+            let passes = || matches!(function.judge(&Subject::new(event)), Judgement::Deliver { .. });
+            matches_type(function, &event.event.ty) && passes()
+        }
+        Err(unread) => matches_type(function, &unread.accepted.event.ty) && unread.wanted(function).is_some(),
+    }
 }
 
 /// Each function that ever was, with the deployment that judged it at a position.
@@ -63,19 +73,20 @@ fn judges(db: &Connection, position: Position) -> rusqlite::Result<Vec<(Function
 /// What the log says of an event and a function.
 enum Stored {
     Settled,
-    Pending { attempt: u32, due: Timestamp },
+    Pending(PendingState),
     Nothing { cursor: Position },
 }
 
 fn stored(db: &Connection, function: FunctionId, position: Position) -> rusqlite::Result<Stored> {
     let pending = db
-        .prepare_cached("SELECT attempt, due FROM pending WHERE function = ? AND position = ?")?
-        .query_row(params![function.as_bytes(), sql(position)], |row| {
-            Ok(Stored::Pending { attempt: row.get(0)?, due: rows::time(row, 1)? })
-        })
+        .prepare_cached(&format!("SELECT {PENDING} FROM pending WHERE function = ? AND position = ?"))?
+        .query_row(params![function.as_bytes(), sql(position)], rows::pending)
         .optional()?;
-    if let Some(pending) = pending {
-        return Ok(pending);
+    if let Some((item, at)) = pending {
+        return Ok(Stored::Pending(match item.judged {
+            true => PendingState::Retrying { attempt: item.attempt, at },
+            false => PendingState::Unreadable { at },
+        }));
     }
     let settled = db
         .prepare_cached("SELECT 1 FROM invocations WHERE function = ? AND position = ? AND verdict <> 1")?
@@ -92,7 +103,7 @@ fn stored(db: &Connection, function: FunctionId, position: Position) -> rusqlite
 /// Events of a function's types in (after, until].
 fn count(db: &Connection, function: &Function, after: Position, until: Position) -> rusqlite::Result<u64> {
     let mut sum = 0;
-    for ty in super::feed::types(db)?.iter().filter(|ty| matches_type(function, ty)) {
+    for ty in super::types::matching(db, function.filter.types(), usize::MAX)? {
         sum += db
             .prepare_cached("SELECT count(*) FROM events WHERE type = ? AND position > ? AND position <= ?")?
             .query_row(params![ty, sql(after), sql(until)], |row| rows::unsigned(row, 0))?;

@@ -194,7 +194,7 @@ impl From<BusError> for ApiError {
         match error {
             BusError::Full => ApiError::Full,
             BusError::Closed => ApiError::Unavailable("the server is stopping; send it again later".to_owned()),
-            BusError::Store { .. } => ApiError::Store(error),
+            BusError::Failed { .. } | BusError::Store { .. } => ApiError::Store(error),
         }
     }
 }

@@ -148,6 +148,7 @@ fn waiting(state: &PendingState) -> VerdictView {
         PendingState::Ready => VerdictView::WaitingReady,
         PendingState::Behind { position } => VerdictView::WaitingBehind { position },
         PendingState::Running { attempt } => VerdictView::Running { attempt },
+        PendingState::Unreadable { at } => VerdictView::WaitingUnreadable { at },
         PendingState::Retrying { attempt, at } => VerdictView::Retrying { attempt, at },
     }
 }

@@ -54,6 +54,7 @@ pub(super) fn runs_of(event: &Accepted, ground: &Ground, facts: &Facts) -> Vec<T
                 VerdictView::WaitingBacklog { .. }
                 | VerdictView::WaitingReady
                 | VerdictView::WaitingBehind { .. }
+                | VerdictView::WaitingUnreadable { .. }
                 | VerdictView::FilterFailed { .. }
                 | VerdictView::Running { .. }
                 | VerdictView::Retrying { .. }

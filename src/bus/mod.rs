@@ -142,6 +142,8 @@ pub enum BusError {
     Full,
     #[error("the bus is closed")]
     Closed,
+    #[error("the log failed ({reason}); what was accepted is on disk and is taken up at the next start")]
+    Failed { reason: String },
     #[error("cannot {what}")]
     Store {
         what: &'static str,

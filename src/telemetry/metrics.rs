@@ -69,6 +69,7 @@ struct Counters {
     retries: Family<FunctionLabel, Counter>,
     dead_letters: Family<FunctionLabel, Counter>,
     filter_failures: Family<FunctionLabel, Counter>,
+    unreadable: Family<FunctionLabel, Counter>,
     faults: Counter,
     running: Family<FunctionLabel, Gauge>,
     invoke: Family<FunctionLabel, Histogram>,
@@ -110,6 +111,7 @@ impl Metrics {
             retries: Family::default(),
             dead_letters: Family::default(),
             filter_failures: Family::default(),
+            unreadable: Family::default(),
             faults: Counter::default(),
             running: Family::default(),
             invoke: Family::new_with_constructor(histogram),
@@ -193,6 +195,18 @@ impl Metrics {
         warn!(function, position, clause, reason, "filter failed");
     }
 
+    /// An event whose data cannot be read for a function: it waits, and is read again. Told once, until it could be read.
+    pub fn unreadable(&self, function: &str, position: Position, error: &(dyn Error + 'static)) {
+        self.0.unreadable.get_or_create(&FunctionLabel { function: function.to_owned() }).inc();
+        error!(function, position, error = %Causes(error), "an event cannot be read; it waits and is read again");
+    }
+
+    /// The log cannot be read: nothing is delivered meanwhile, and after `failures_max` times in a row the bus fails.
+    pub fn log_unreadable(&self, error: &(dyn Error + 'static), failures: u32, failures_max: u32) {
+        self.0.faults.inc();
+        error!(error = %Causes(error), failures, failures_max, "the log cannot be read; nothing is delivered");
+    }
+
     /// A fault of ours: no attempt was counted, and the event comes again.
     pub fn fault(&self, fault: &(dyn Error + Send + Sync + 'static)) {
         self.0.faults.inc();
@@ -245,6 +259,8 @@ impl Counters {
         registry.register("retries", "Failed attempts that are tried again", self.retries.clone());
         registry.register("dead_letters", "Events given up for a function", self.dead_letters.clone());
         registry.register("filter_failures", "Filters that could not be evaluated", self.filter_failures.clone());
+        let help = "Events that a function waits for, because their data cannot be read";
+        registry.register("events_unreadable", help, self.unreadable.clone());
         registry.register("faults", "Faults of the runtime, which count as no attempt", self.faults.clone());
         registry.register("invocations_running", "Invocations in flight", self.running.clone());
         let mut seconds = |name: &str, help: &str, histogram: Family<FunctionLabel, Histogram>| {

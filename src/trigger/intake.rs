@@ -74,7 +74,7 @@ impl Intake {
                 }
                 Err(PublishError::Busy { retry_after_seconds }) => Duration::from_secs(retry_after_seconds),
                 Err(PublishError::Bus(BusError::Closed)) if self.stop.is_cancelled() => return Ok(Taken::Stopped),
-                Err(PublishError::Bus(source @ BusError::Closed)) => {
+                Err(PublishError::Bus(source @ (BusError::Closed | BusError::Failed { .. }))) => {
                     return Err(TriggerError::Bus { trigger: name.to_owned(), source });
                 }
                 Err(PublishError::Bus(error @ (BusError::Full | BusError::Store { .. }))) => {

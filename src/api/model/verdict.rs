@@ -27,6 +27,10 @@ pub enum VerdictView {
     WaitingBehind {
         position: Position,
     },
+    /// Its data cannot be read; it is read again at `at`.
+    WaitingUnreadable {
+        at: Timestamp,
+    },
     /// By which clause, and the value that it saw.
     Filtered {
         clause: String,
@@ -72,6 +76,7 @@ impl VerdictView {
             VerdictView::WaitingBacklog { .. }
             | VerdictView::WaitingReady
             | VerdictView::WaitingBehind { .. }
+            | VerdictView::WaitingUnreadable { .. }
             | VerdictView::Running { .. }
             | VerdictView::Retrying { .. }
             | VerdictView::Redriven { .. } => false,
@@ -89,6 +94,9 @@ impl fmt::Display for VerdictView {
             VerdictView::WaitingBacklog { events_before } => write!(f, "waiting: {events_before} events before it"),
             VerdictView::WaitingReady => f.write_str("waiting for a free place"),
             VerdictView::WaitingBehind { position } => write!(f, "waiting behind #{position}"),
+            VerdictView::WaitingUnreadable { at } => {
+                write!(f, "waiting: its data cannot be read; it is read again at {at}")
+            }
             VerdictView::Filtered { clause, value } => write!(f, "filtered by {clause} (saw {value})"),
             VerdictView::FilterFailed { clause, reason } => write!(f, "filter failed at {clause}: {reason}"),
             VerdictView::Running { attempt } => write!(f, "running attempt {attempt}"),

@@ -265,7 +265,7 @@ impl Known<'_> {
             input: None,
             evidence: None,
             again: match &run.verdict {
-                VerdictView::Retrying { at, .. } => Some(at.to_string()),
+                VerdictView::Retrying { at, .. } | VerdictView::WaitingUnreadable { at } => Some(at.to_string()),
                 _ => None,
             },
         };
@@ -295,6 +295,10 @@ fn hangs(run: &TraceRun, position: Position) -> Option<(WhyState, &'static str, 
         VerdictView::Running { .. } => Some((WhyState::Waiting, "running", wait())),
         VerdictView::WaitingBacklog { .. } | VerdictView::WaitingReady | VerdictView::WaitingBehind { .. } => {
             Some((WhyState::Waiting, "waiting", wait()))
+        }
+        VerdictView::WaitingUnreadable { .. } => {
+            let clear = "bring its data back into the blob store; the log names the blob".to_owned();
+            Some((WhyState::Waiting, "unreadable", clear))
         }
         VerdictView::NotDeployed | VerdictView::BeforeStart | VerdictView::Filtered { .. } | VerdictView::Delivered => {
             None

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::folder::Folder;
 use super::rows::{self, Stored};
+use super::unread::Unread;
 use crate::blob::{BlobError, Blobs};
 use crate::bus::BusError;
 use crate::deployment::Deployment;
@@ -60,7 +61,7 @@ impl Log {
             return Ok(Some(event));
         }
         let Some(stored) = self.read("read an event", |db| rows::event_at(db, position))? else { return Ok(None) };
-        let event = Arc::new(self.with_data(stored)?);
+        let event = Arc::new(self.with_data(stored).map_err(|unread| unread.into_error())?);
         self.remember(&event);
         Ok(Some(event))
     }
@@ -91,12 +92,16 @@ impl Log {
     }
 
     /// Adds the data that lies in the blob store.
-    pub fn with_data(&self, stored: Stored) -> Result<Accepted, BusError> {
-        let mut accepted = stored.accepted;
-        if let Some(digest) = stored.data {
-            accepted.event.data = Some(self.blobs.get(digest).map_err(|error| blob_failed("read", error))?);
+    pub fn with_data(&self, stored: Stored) -> Result<Accepted, Box<Unread>> {
+        let Stored { mut accepted, data } = stored;
+        let Some(digest) = data else { return Ok(accepted) };
+        match self.blobs.get(digest) {
+            Ok(data) => {
+                accepted.event.data = Some(data);
+                Ok(accepted)
+            }
+            Err(error) => Err(Box::new(Unread { accepted, data: digest, error })),
         }
-        Ok(accepted)
     }
 }
 

@@ -13,6 +13,7 @@
 pub mod bare;
 mod feed;
 mod folder;
+mod function_queue;
 mod history;
 mod intake;
 mod log;
@@ -24,11 +25,14 @@ mod rows;
 mod schema;
 mod settle;
 mod shared;
+mod signal;
 mod starts;
 mod status;
 mod subscription;
 #[cfg(test)]
 pub(super) mod tests;
+mod types;
+mod unread;
 mod writer;
 
 use std::fs::File;
@@ -52,7 +56,7 @@ use self::log::{Log, lock};
 use self::operate::{Activate, Cursors, DropLetters, Redrive};
 use self::reader::Reader;
 use self::settle::Settle;
-use self::shared::Shared;
+use self::shared::{Shared, State};
 use self::starts::Starts;
 use self::subscription::FunctionSubscription;
 use self::writer::{Fault, Write, Writer};
@@ -71,7 +75,7 @@ const LOG_PAGES_MAX: i64 = 16_384;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where filters that cannot be evaluated are counted.
+    /// Where filters that cannot be evaluated, and what cannot be read, are counted.
     pub metrics: Metrics,
     /// The longest sleep of the reader: a clock that is set, or moved by a test, is noticed within it.
     pub poll: Duration,
@@ -112,12 +116,12 @@ impl Embedded {
             tracing::warn!("there is no room for the reserve; the disk is nearly full");
         }
         let due = intake::next_due(&db).map_err(folder.store("read"))?;
-        let shared = Arc::new(Shared::new(clock, Log::new(folder.clone(), blobs), starts));
+        let shared = Arc::new(Shared::new(clock, Log::new(folder.clone(), blobs), starts, settings.metrics));
         if let Some(due) = due {
             shared.expect_due(due);
         }
         let writer = Writer::new(db, folder.clone(), shared.clone()).map_err(folder.store("read"))?;
-        let reader = Reader::open(shared.clone(), settings.poll, settings.metrics)
+        let reader = Reader::open(shared.clone(), settings.poll)
             .map_err(|error| folder.store("read")(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
         let others = vec![
             watched("bus-reader", &shared, move || reader.run()),
@@ -147,12 +151,25 @@ impl Embedded {
         EmbeddedHistory::of(self.0.source.clone())
     }
 
-    /// Waits until the disk has failed, and tells how. From then on nothing is written: the process must end.
+    /// Waits until the log can be written or read no more, and tells why. From then on nothing is: the process must end.
     pub async fn failed(&self) -> String {
-        let mut failed = self.0.shared.failed.subscribe();
-        match failed.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => std::future::pending().await,
+        let mut state = self.0.shared.state.subscribe();
+        loop {
+            if let State::Failed(reason) = &*state.borrow_and_update() {
+                return reason.clone();
+            }
+            if state.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Waits until the bus is closed or has failed, and tells which.
+    async fn ended(&self) -> BusError {
+        let mut state = self.0.shared.state.subscribe();
+        match state.wait_for(|state| *state != State::Open).await.as_deref() {
+            Ok(State::Failed(reason)) => BusError::Failed { reason: reason.clone() },
+            Ok(State::Open | State::Closed) | Err(_) => BusError::Closed,
         }
     }
 
@@ -220,10 +237,7 @@ impl Drop for Alarm {
             return;
         }
         self.shared.inbox.abandon();
-        self.shared.stop_deliveries();
-        self.shared
-            .failed
-            .send_replace(Some(format!("the thread {} panicked; its message is in the log", self.thread)));
+        self.shared.fail(format!("the thread {} panicked; its message is in the log", self.thread));
     }
 }
 
@@ -332,8 +346,11 @@ impl Bus for Embedded {
         // Whoever asked may subscribe to what it brings.
         let mut active = self.active();
         let reached = |active: &Option<Arc<Deployment>>| active.as_ref().is_some_and(|active| active.number >= number);
-        active.wait_for(reached).await.map_err(|_| BusError::Closed)?;
-        Ok(number)
+        // Both are cancel-safe: they look at a state.
+        tokio::select! {
+            reached = active.wait_for(reached) => reached.map(|_| number).map_err(|_| BusError::Closed.into()),
+            ended = self.ended() => Err(ended.into()),
+        }
     }
 
     fn active(&self) -> watch::Receiver<Option<Arc<Deployment>>> {
@@ -356,13 +373,20 @@ impl Bus for Embedded {
 
     async fn close(&self) -> Result<(), BusError> {
         let shared = &self.0.shared;
+        shared.state.send_if_modified(|state| {
+            let is_open = *state == State::Open;
+            if is_open {
+                *state = State::Closed;
+            }
+            is_open
+        });
         shared.stop_deliveries();
         let cursors = shared.queues().into_iter().map(|(id, queue)| (id, queue.cursor(shared))).collect();
         // A writer that has stopped wrote what it could.
         let _ = shared.inbox.submit(Box::new(Cursors(cursors)));
         let inner = self.0.clone();
         blocking(move || inner.stop()).await?;
-        if shared.failed.borrow().is_none() {
+        if !matches!(*shared.state.borrow(), State::Failed(_)) {
             let reset = shared.starts.reset();
             reset.map_err(|source| BusError::Store { what: "clear the starts", source: Box::new(source) })?;
         }

@@ -8,9 +8,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::feed::order_key;
 use super::intake::Prepared;
-use super::log::Log;
 use super::queue::Item;
 use super::rows::{self, sql};
 use super::shared::Shared;
@@ -18,7 +16,6 @@ use super::writer::{Fault, Group, Write};
 use crate::bus::{ActivateError, BusError, Cause};
 use crate::deployment::{Deployment, Function, FunctionId, Start};
 use crate::event::{Event, Extension, Origin, OriginKind, Position, attribute, derive_uuid, runtime_source};
-use crate::filter::Subject;
 
 /// The type of the record that makes a deployment active.
 pub(super) const ACTIVATED: &str = "dev.cdeventsx.tidegate-deployment.activated.0.1.0";
@@ -167,7 +164,7 @@ impl Group<'_> {
 pub(super) struct Redrive {
     pub letters: Vec<(FunctionId, Position)>,
     pub answer: oneshot::Sender<Result<u64, BusError>>,
-    pub put_back: Vec<(FunctionId, Item)>,
+    pub put_back: Vec<(FunctionId, Position)>,
 }
 
 impl Write for Redrive {
@@ -190,43 +187,24 @@ impl Write for Redrive {
                     "UPDATE dead_letters SET state = 1, changed_at = ? WHERE function = ? AND position = ?",
                 )?
                 .execute(params![group.now.as_micros(), function.as_bytes(), sql(*position)])?;
-            group
-                .db
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO pending (function, position, round, attempt, due, lost, first_attempt_at)
-                     VALUES (?, ?, ?, 1, ?, 0, NULL)",
-                )?
-                .execute(params![function.as_bytes(), sql(*position), round + 1, group.now.as_micros()])?;
-            self.put_back.push((*function, Item { round: round + 1, durable: true, ..Item::first(*position, None) }));
+            let item = Item { round: round + 1, ..Item::first(*position, None) };
+            rows::write_pending(group.db, *function, &item, group.now)?;
+            self.put_back.push((*function, *position));
         }
         Ok(())
     }
 
     fn committed(self: Box<Self>, shared: &Arc<Shared>) {
         let count = self.put_back.len() as u64;
-        let deployment = shared.active.borrow().clone();
-        for (id, item) in self.put_back {
-            let function = deployment.as_ref().and_then(|deployment| deployment.function_by_id(id));
-            if let (Some(queue), Some(function)) = (shared.queue(id), function) {
-                let key = order_key_at(&shared.log, function, item.position);
-                queue.offer(Item { key, ..item });
-            }
-        }
+        // The reader alone offers: what a function that is just deployed has read of its rows is not offered twice, and what
+        // it has not is not left out.
+        shared.expect_redriven(self.put_back);
         let _ = self.answer.send(Ok(count));
     }
 
     fn failed(self: Box<Self>, _shared: &Arc<Shared>, fault: Fault) {
         let _ = self.answer.send(Err(fault.into_error("put dead letters back")));
     }
-}
-
-/// The key of an event that is in the log; none too if it cannot be read, which its delivery will say.
-pub(super) fn order_key_at(log: &Log, function: &Function, position: Position) -> Option<Arc<str>> {
-    if function.order == crate::deployment::Order::None {
-        return None;
-    }
-    let event = log.event(position).ok()??;
-    order_key(function, &Subject::new(&event))
 }
 
 /// Gives dead letters up.

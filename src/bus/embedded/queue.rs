@@ -1,8 +1,8 @@
 //! What stands before one function, as a value: no clock, no disk, no waiting.
 //!
-//! An item is in one place: ready, running, held by an earlier event of its key, or retrying at a time. A key is
-//! occupied from the moment that its first event is offered until that is settled for good, so a retry holds its key and
-//! nothing else. `cursor` says where reading must start again after a crash: items that have a row of their own in the
+//! An item is in one place: ready, taken, held by an earlier event of its key, or waiting for a time (to be retried, or to
+//! be read again). A key is occupied from the moment that its first event is offered until that is settled for good, so a
+//! retry holds its key and nothing else. `cursor` says where reading must start again after a crash: items that have a row of their own in the
 //! log (retries, redrives) do not hold it back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -16,8 +16,8 @@ use crate::event::Position;
 pub(super) const READY_MAX: usize = 1_024;
 /// Items held by their key, over all keys.
 pub(super) const HELD_MAX: usize = 65_536;
-/// Items that wait to be tried again.
-pub(super) const RETRYING_MAX: usize = 65_536;
+/// Items that wait for a time.
+pub(super) const WAITING_MAX: usize = 65_536;
 
 /// One event for one function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,25 +27,39 @@ pub(super) struct Item {
     /// Of the next start.
     pub attempt: u32,
     pub lost: u32,
-    /// None until it is first handed out.
+    /// None until the first attempt starts.
     pub first_attempt_at: Option<Timestamp>,
     /// None: not ordered.
     pub key: Option<Arc<str>>,
     /// Whether the log has a row for it, so that the cursor may pass it.
     pub durable: bool,
+    /// Whether its function's filter let it pass; else its data could not be read, and it is judged when that can.
+    pub judged: bool,
+    /// How often in a row it could not be read.
+    pub unread: u32,
 }
 
 impl Item {
     pub fn first(position: Position, key: Option<Arc<str>>) -> Self {
-        Item { position, round: 0, attempt: 1, lost: 0, first_attempt_at: None, key, durable: false }
+        Item {
+            position,
+            round: 0,
+            attempt: 1,
+            lost: 0,
+            first_attempt_at: None,
+            key,
+            durable: false,
+            judged: true,
+            unread: 0,
+        }
     }
 }
 
-/// Names one handing out, so that what is dropped late does not give back what was handed out again.
+/// Names one taking, so that what is dropped late does not give back what was taken again.
 pub(super) type Token = u64;
 
 #[derive(Debug)]
-struct Running {
+struct Taken {
     item: Item,
     token: Token,
 }
@@ -59,22 +73,22 @@ struct Lane {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     ready: BTreeMap<Position, Item>,
-    running: HashMap<Position, Running>,
-    retrying: BTreeMap<(Timestamp, Position), Item>,
+    taken: HashMap<Position, Taken>,
+    waiting: BTreeMap<(Timestamp, Position), Item>,
     lanes: HashMap<Arc<str>, Lane>,
     held: usize,
     /// Unsettled items without a row of their own.
     volatile: BTreeSet<Position>,
     /// Of every item here.
     known: HashSet<Position>,
-    retry_at: HashMap<Position, Timestamp>,
+    due: HashMap<Position, Timestamp>,
     last_token: Token,
 }
 
 impl Queue {
     /// Whether more may be offered.
     pub fn has_room(&self) -> bool {
-        self.ready.len() < READY_MAX && self.held < HELD_MAX && self.retrying.len() < RETRYING_MAX
+        self.ready.len() < READY_MAX && self.held < HELD_MAX && self.waiting.len() < WAITING_MAX
     }
 
     /// Whether a function that lags should read on now: not for each single place.
@@ -107,8 +121,11 @@ impl Queue {
             }
             self.lanes.insert(key.clone(), Lane { holder: item.position, held: BTreeMap::new() });
         }
-        self.retry_at.insert(item.position, due);
-        self.retrying.insert((due, item.position), item);
+        self.wait(item, due);
+    }
+
+    pub fn contains(&self, position: Position) -> bool {
+        self.known.contains(&position)
     }
 
     fn place(&mut self, item: Item) {
@@ -127,21 +144,40 @@ impl Queue {
         self.ready.insert(item.position, item);
     }
 
-    /// Hands the first ready item out.
-    pub fn take(&mut self, now: Timestamp) -> Option<(Item, Token)> {
-        let (_, mut item) = self.ready.pop_first()?;
-        item.first_attempt_at.get_or_insert(now);
+    /// Takes the first ready item, to read its event.
+    pub fn take(&mut self) -> Option<(Item, Token)> {
+        let (_, item) = self.ready.pop_first()?;
         self.last_token += 1;
         let token = self.last_token;
-        self.running.insert(item.position, Running { item: item.clone(), token });
+        self.taken.insert(item.position, Taken { item: item.clone(), token });
         Some((item, token))
     }
 
-    /// What was handed out comes back unsettled; it is the next one again, and no attempt was made.
+    /// Its event was read, and an attempt starts.
+    pub fn start(&mut self, position: Position, token: Token, now: Timestamp) -> Option<Item> {
+        let taken = self.taken.get_mut(&position).filter(|taken| taken.token == token)?;
+        taken.item.first_attempt_at.get_or_insert(now);
+        taken.item.unread = 0;
+        Some(taken.item.clone())
+    }
+
+    /// What was taken comes back unsettled; it is the next one again, and no attempt was made.
     pub fn give_back(&mut self, position: Position, token: Token) -> bool {
-        let Some(running) = self.finish(position, token) else { return false };
-        self.ready.insert(position, running);
+        let Some(item) = self.finish(position, token) else { return false };
+        self.ready.insert(position, item);
         true
+    }
+
+    /// Its event was read at last, and its function's filter lets it pass. A key that only the data tells places it behind
+    /// what went on without it.
+    pub fn judged(&mut self, position: Position, token: Token, key: Option<Arc<str>>) {
+        let Some(item) = self.finish(position, token) else { return };
+        let item = Item { judged: true, ..item };
+        if item.key == key {
+            self.ready.insert(position, item);
+        } else {
+            self.place(Item { key, ..item });
+        }
     }
 
     /// It is settled for good; the next of its key goes on.
@@ -165,39 +201,55 @@ impl Queue {
 
     /// It is to be tried again at a time; the log has a row for it.
     pub fn retry(&mut self, position: Position, token: Token, due: Timestamp) {
-        let Some(mut item) = self.finish(position, token) else { return };
-        item.attempt += 1;
-        item.durable = true;
-        self.volatile.remove(&position);
-        self.retry_at.insert(position, due);
-        self.retrying.insert((due, position), item);
+        self.keep(position, token);
+        let Some(item) = self.finish(position, token) else { return };
+        self.wait(Item { attempt: item.attempt + 1, ..item }, due);
+    }
+
+    /// Its event could not be read: it is to be read again at a time, and no attempt was made.
+    pub fn set_aside(&mut self, position: Position, token: Token, due: Timestamp) {
+        let Some(item) = self.finish(position, token) else { return };
+        self.wait(Item { unread: item.unread.saturating_add(1), ..item }, due);
+    }
+
+    /// The log has a row for it: the cursor may pass it.
+    pub fn keep(&mut self, position: Position, token: Token) {
+        if let Some(taken) = self.taken.get_mut(&position).filter(|taken| taken.token == token) {
+            taken.item.durable = true;
+            self.volatile.remove(&position);
+        }
+    }
+
+    fn wait(&mut self, item: Item, due: Timestamp) {
+        self.due.insert(item.position, due);
+        self.waiting.insert((due, item.position), item);
     }
 
     fn finish(&mut self, position: Position, token: Token) -> Option<Item> {
-        if self.running.get(&position)?.token != token {
+        if self.taken.get(&position)?.token != token {
             return None;
         }
-        self.running.remove(&position).map(|running| running.item)
+        self.taken.remove(&position).map(|taken| taken.item)
     }
 
     /// Makes ready what is due. Answers whether anything was.
     pub fn release(&mut self, now: Timestamp) -> bool {
         let mut any = false;
-        while let Some(entry) = self.retrying.first_entry() {
+        while let Some(entry) = self.waiting.first_entry() {
             if entry.key().0 > now {
                 break;
             }
             let item = entry.remove();
-            self.retry_at.remove(&item.position);
+            self.due.remove(&item.position);
             self.ready.insert(item.position, item);
             any = true;
         }
         any
     }
 
-    /// When the next retry is due.
+    /// When the next waiting item is due.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.retrying.first_key_value().map(|((due, _), _)| *due)
+        self.waiting.first_key_value().map(|((due, _), _)| *due)
     }
 
     /// Everything at or below it is settled, or has a row of its own; `read`: how far the log was read.
@@ -207,28 +259,31 @@ impl Queue {
 
     /// Unsettled items.
     pub fn len(&self) -> usize {
-        self.ready.len() + self.running.len() + self.retrying.len() + self.held
+        self.ready.len() + self.taken.len() + self.waiting.len() + self.held
     }
 
     /// The first position that is not settled.
     pub fn oldest(&self) -> Option<Position> {
-        let running = self.running.keys().min().copied();
-        let retrying = self.retry_at.keys().min().copied();
+        let taken = self.taken.keys().min().copied();
+        let waiting = self.due.keys().min().copied();
         let ready = self.ready.first_key_value().map(|(position, _)| *position);
-        [running, retrying, ready].into_iter().flatten().min()
+        [taken, waiting, ready].into_iter().flatten().min()
     }
 
     /// Where an item stands; none: it is not here.
     pub fn state(&self, position: Position) -> Option<PendingState> {
-        if let Some(running) = self.running.get(&position) {
-            return Some(PendingState::Running { attempt: running.item.attempt });
+        if let Some(taken) = self.taken.get(&position) {
+            return Some(PendingState::Running { attempt: taken.item.attempt });
         }
         if self.ready.contains_key(&position) {
             return Some(PendingState::Ready);
         }
-        if let Some(due) = self.retry_at.get(&position) {
-            let attempt = self.retrying.get(&(*due, position)).map_or(1, |item| item.attempt);
-            return Some(PendingState::Retrying { attempt, at: *due });
+        if let Some(at) = self.due.get(&position).copied() {
+            let item = self.waiting.get(&(at, position))?;
+            return Some(match item.judged && item.unread == 0 {
+                true => PendingState::Retrying { attempt: item.attempt, at },
+                false => PendingState::Unreadable { at },
+            });
         }
         let lane = self.lanes.values().find(|lane| lane.held.contains_key(&position))?;
         let before = lane.held.range(..position).next_back().map_or(lane.holder, |(before, _)| *before);

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::queue::Item;
 use super::rows::{self, sql};
 use super::starts::Started;
 use crate::clock::Timestamp;
@@ -64,21 +65,15 @@ fn count(db: &Connection, start: &Started, deployment: Option<&Deployment>, now:
     let sequence = db.last_insert_rowid();
     db.execute("UPDATE functions SET failed = failed + 1 WHERE id = ?", [function])?;
     if is_dead {
-        db.execute("DELETE FROM pending WHERE function = ? AND position = ?", params![function, position])?;
+        rows::delete_pending(db, start.function, start.position)?;
         return rows::write_dead_letter(db, start.function, start.position, start.round, sequence);
     }
-    db.execute(
-        "INSERT OR REPLACE INTO pending (function, position, round, attempt, due, lost, first_attempt_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
-        params![
-            function,
-            position,
-            start.round,
-            start.attempt + 1,
-            now.as_micros(),
-            lost,
-            start.first_attempt_at.as_micros(),
-        ],
-    )?;
-    Ok(())
+    let again = Item {
+        round: start.round,
+        attempt: start.attempt + 1,
+        lost,
+        first_attempt_at: Some(start.first_attempt_at),
+        ..Item::first(start.position, None)
+    };
+    rows::write_pending(db, start.function, &again, now)
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::queue::Item;
 use crate::clock::Timestamp;
 use crate::deployment::{Deployment, Digest, FunctionId};
 use crate::event::{Accepted, Event, Origin, OriginKind, Position};
@@ -13,6 +14,9 @@ use crate::event::{Accepted, Event, Origin, OriginKind, Position};
 /// The columns that `accepted` reads, in its order.
 pub(super) const ACCEPTED: &str =
     "position, accepted_at, hops, origin_kind, origin_name, origin_verified, body, data_digest";
+
+/// The columns that `pending` reads, in its order.
+pub(super) const PENDING: &str = "position, round, attempt, due, lost, first_attempt_at";
 
 /// SQLite's integers have a sign; positions and counts do not reach its range.
 pub(super) fn sql(number: u64) -> i64 {
@@ -144,6 +148,51 @@ pub(super) fn deployment_of_record(db: &Connection, record: Position) -> rusqlit
     db.prepare_cached("SELECT number FROM deployments WHERE position = ?")?
         .query_row([sql(record)], |row| unsigned(row, 0))
         .optional()
+}
+
+/// Writes the row of an item that waits until `due`, in the place of one that it has.
+pub(super) fn write_pending(
+    db: &Connection,
+    function: FunctionId,
+    item: &Item,
+    due: Timestamp,
+) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO pending (function, position, round, attempt, due, lost, first_attempt_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        function.as_bytes(),
+        sql(item.position),
+        item.round,
+        item.attempt,
+        due.as_micros(),
+        item.lost,
+        item.first_attempt_at.map(Timestamp::as_micros),
+    ])?;
+    Ok(())
+}
+
+/// Reads the columns `PENDING`.
+pub(super) fn pending(row: &Row<'_>) -> rusqlite::Result<(Item, Timestamp)> {
+    let (round, attempt): (u32, u32) = (row.get(1)?, row.get(2)?);
+    let item = Item {
+        round,
+        attempt,
+        lost: row.get(4)?,
+        first_attempt_at: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_micros),
+        durable: true,
+        // Every other row has an attempt or a redrive behind it.
+        judged: round > 0 || attempt > 1,
+        ..Item::first(unsigned(row, 0)?, None)
+    };
+    Ok((item, time(row, 3)?))
+}
+
+pub(super) fn delete_pending(db: &Connection, function: FunctionId, position: Position) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM pending WHERE function = ? AND position = ?")?
+        .execute(params![function.as_bytes(), sql(position)])?;
+    Ok(())
 }
 
 pub(super) fn write_dead_letter(

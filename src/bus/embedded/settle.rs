@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::intake::{Prepared, is_large};
 use super::log::blob_failed;
+use super::queue::Item;
 use super::rows::{self, sql};
 use super::shared::Shared;
 use super::subscription::Guard;
@@ -67,6 +68,11 @@ impl Settle {
             Recording::Blob(blobs.put(&bytes).map_err(|error| blob_failed("store a recording", error))?)
         };
         Ok(Box::new(Settle { delivery, settlement, emitted, recording, answer, verdict: Verdict::Settled }))
+    }
+
+    /// None for a delivery of another bus.
+    fn guard(&self) -> Option<&Guard> {
+        self.delivery.guard.downcast_ref()
     }
 
     /// What stands against it, before anything is written.
@@ -164,46 +170,29 @@ impl Settle {
     fn write_progress(&self, group: &mut Group<'_>, sequence: i64) -> rusqlite::Result<()> {
         let delivery = &self.delivery;
         let tally = group.tallies.entry(delivery.function.id).or_default();
-        let (function, position) = (delivery.function.id.as_bytes(), sql(delivery.event.position));
+        let position = delivery.event.position;
         match self.settlement.decision {
             Decision::RetryAt(at) => {
                 tally.failed += 1;
-                group
-                    .db
-                    .prepare_cached(
-                        "INSERT OR REPLACE INTO pending (function, position, round, attempt, due, lost, first_attempt_at)
-                         VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    )?
-                    .execute(params![
-                        function,
-                        position,
-                        delivery.round,
-                        delivery.attempt + 1,
-                        at.as_micros(),
-                        delivery.lost,
-                        delivery.first_attempt_at.as_micros(),
-                    ])?;
-                return Ok(());
+                let again = Item {
+                    round: delivery.round,
+                    attempt: delivery.attempt + 1,
+                    lost: delivery.lost,
+                    first_attempt_at: Some(delivery.first_attempt_at),
+                    ..Item::first(position, None)
+                };
+                return rows::write_pending(group.db, delivery.function.id, &again, at);
             }
             Decision::Ack => tally.delivered += 1,
             Decision::DeadLetter => {
                 tally.failed += 1;
-                rows::write_dead_letter(
-                    group.db,
-                    delivery.function.id,
-                    delivery.event.position,
-                    delivery.round,
-                    sequence,
-                )?;
+                rows::write_dead_letter(group.db, delivery.function.id, position, delivery.round, sequence)?;
             }
         }
-        if delivery.attempt > 1 || delivery.round > 0 {
-            group
-                .db
-                .prepare_cached("DELETE FROM pending WHERE function = ? AND position = ?")?
-                .execute(params![function, position])?;
+        match self.guard().is_some_and(Guard::has_row) {
+            true => rows::delete_pending(group.db, delivery.function.id, position),
+            false => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -234,7 +223,7 @@ impl Write for Settle {
         let result = match self.verdict {
             Verdict::Settled | Verdict::AlreadySettled => {
                 let settled = matches!(self.verdict, Verdict::Settled);
-                if let Some(guard) = self.delivery.guard.downcast_ref::<Guard>() {
+                if let Some(guard) = self.guard() {
                     match self.settlement.decision {
                         Decision::RetryAt(at) if settled => guard.retry(at),
                         Decision::Ack | Decision::DeadLetter | Decision::RetryAt(_) => guard.settled(),

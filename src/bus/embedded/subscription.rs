@@ -1,51 +1,71 @@
 //! The deliveries of one function, pulled one by one.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
-use super::log::may_pass;
+use super::function_queue::{FunctionQueue, Taken};
 use super::queue::{Item, Token};
-use super::shared::{FunctionQueue, Shared, Taken};
+use super::shared::Shared;
+use super::{blocking, unread};
 use crate::bus::{BusError, Delivery, Subscription};
 use crate::clock::Timestamp;
-use crate::deployment::{DeployedFunction, FunctionId};
+use crate::deployment::{DeployedFunction, Deployment, FunctionId};
 use crate::event::{Accepted, Position};
-use crate::telemetry::Causes;
-
-/// How long a store of blobs that is away holds back a function whose next event lies there.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct FunctionSubscription {
     shared: Arc<Shared>,
+    active: watch::Receiver<Option<Arc<Deployment>>>,
     function: FunctionId,
 }
 
 impl FunctionSubscription {
     pub fn new(shared: Arc<Shared>, function: FunctionId) -> Self {
-        FunctionSubscription { shared, function }
+        FunctionSubscription { active: shared.active.subscribe(), shared, function }
     }
 
+    /// The function as the active deployment has it.
+    fn deployed(&self) -> Option<DeployedFunction> {
+        DeployedFunction::find(self.shared.active.borrow().clone()?, self.function)
+    }
+
+    /// The function's queue; waits for it while no active deployment has the function. Cancel-safe.
+    async fn queue(&mut self) -> Arc<FunctionQueue> {
+        loop {
+            // Marked as seen before looking. A deployment's queues stand before it is told, and are left alone until it is.
+            let is_deployed = self.active.borrow_and_update().as_ref().is_some_and(|active| active.has(self.function));
+            if let Some(queue) = self.shared.queue(self.function).filter(|_| is_deployed) {
+                return queue;
+            }
+            self.active.changed().await.expect("the sender is shared");
+        }
+    }
+
+    /// Reads the event of an item and starts an attempt; none: the item waits, is done with, or went back.
     async fn delivery(&self, queue: &Arc<FunctionQueue>, item: Item, token: Token) -> Option<Delivery> {
+        let Item { position, judged, durable, .. } = item;
         // Made first: if whoever waits is gone meanwhile, the item goes back.
-        let mut guard = Guard { shared: self.shared.clone(), queue: queue.clone(), position: item.position, token };
-        let event = match self.event(item.position).await {
+        let guard = Guard { shared: self.shared.clone(), queue: queue.clone(), position, token, has_row: durable };
+        let read = self.event(position).await;
+        // It may have left the deployment since the item was taken: then the item goes back.
+        let function = self.deployed()?;
+        let taken = |guard| unread::Taken { shared: &self.shared, function: &function, item, guard };
+        let event = match read {
             Ok(event) => event,
             Err(error) => {
-                self.told(item.position, &error);
-                if may_pass(&error) {
-                    // Given up while it waits, the item goes back all the same.
-                    tokio::time::sleep(STORE_PAUSE).await;
-                } else {
-                    guard.stay_out();
-                }
+                taken(guard).set_aside(&error);
                 return None;
             }
         };
-        let deployment = self.shared.active.borrow().clone()?;
-        // It may have left the deployment since the item was taken: then the item goes back.
-        let function = DeployedFunction::find(deployment, self.function)?;
+        if !judged {
+            match self.judge(event).await {
+                Ok(wanted) => taken(guard).judged(wanted),
+                Err(error) => taken(guard).set_aside(&error),
+            }
+            return None;
+        }
+        let item = queue.start(&self.shared, position, token)?;
         Some(Delivery {
             event,
             function,
@@ -57,40 +77,28 @@ impl FunctionSubscription {
         })
     }
 
-    fn told(&self, position: Position, error: &BusError) {
-        tracing::error!(function = %self.function, position, error = %Causes(error), "an event cannot be read");
-    }
-
-    /// The function's queue; waits for it while no active deployment has the function. Cancel-safe.
-    async fn queue(&self) -> Arc<FunctionQueue> {
-        let mut active = self.shared.active.subscribe();
-        loop {
-            // Marked as seen before looking: a deployment's queues stand before it is told.
-            active.borrow_and_update();
-            if let Some(queue) = self.shared.queue(self.function) {
-                return queue;
-            }
-            active.changed().await.expect("the sender is shared");
-        }
-    }
-
     async fn event(&self, position: Position) -> Result<Arc<Accepted>, BusError> {
         if let Some(event) = self.shared.log.recent(position) {
             return Ok(event);
         }
         let shared = self.shared.clone();
-        let read = move || shared.log.event(position);
-        let event = tokio::task::spawn_blocking(read).await.map_err(|_| BusError::Closed)??;
+        let event = blocking(move || shared.log.event(position)).await??;
         event.ok_or_else(|| BusError::Store { what: "find an event of the log", source: "it is not there".into() })
+    }
+
+    async fn judge(&self, event: Arc<Accepted>) -> Result<Option<Item>, BusError> {
+        let (shared, function) = (self.shared.clone(), self.function);
+        blocking(move || unread::judge(&shared, function, &event)).await?
     }
 }
 
 #[async_trait]
 impl Subscription for FunctionSubscription {
     async fn next(&mut self) -> Option<Delivery> {
+        let closing = self.shared.closing.clone();
         loop {
             // Looked up each time: a function that went and came back has a new queue.
-            let queue = self.shared.closing.run_until_cancelled(self.queue()).await?;
+            let queue = closing.run_until_cancelled(self.queue()).await?;
             match queue.take(&self.shared) {
                 Taken::Closed => {}
                 Taken::Nothing => queue.arrived().await,
@@ -104,26 +112,42 @@ impl Subscription for FunctionSubscription {
     }
 }
 
-/// Gives a delivery back to its queue when it is dropped, unless it was settled before.
+/// Gives what was taken back to its queue when it is dropped, unless something was made of it before.
 pub(super) struct Guard {
     shared: Arc<Shared>,
     queue: Arc<FunctionQueue>,
     position: Position,
     token: Token,
+    has_row: bool,
 }
 
 impl Guard {
+    /// Whether the log had a row for it when it was taken.
+    pub fn has_row(&self) -> bool {
+        self.has_row
+    }
+
     pub fn settled(&self) {
         self.queue.settled(&self.shared, self.position, self.token);
     }
 
-    /// It cannot be delivered, and would only be taken again at once: it comes back at the next start.
-    fn stay_out(&mut self) {
-        self.token = Token::MAX;
-    }
-
     pub fn retry(&self, at: Timestamp) {
         self.queue.retry(&self.shared, self.position, self.token, at);
+    }
+
+    /// The log has a row for it from now on.
+    pub fn keep(&self) {
+        self.queue.keep(self.position, self.token);
+    }
+
+    /// It is to be read again, and no attempt was made.
+    pub fn set_aside(&self, due: Timestamp) {
+        self.queue.set_aside(&self.shared, self.position, self.token, due);
+    }
+
+    /// Its function's filter lets it pass.
+    pub fn judged(&self, key: Option<Arc<str>>) {
+        self.queue.judged(self.position, self.token, key);
     }
 }
 

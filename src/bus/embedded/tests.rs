@@ -4,6 +4,8 @@ mod blobs;
 mod fault;
 mod folder;
 mod model;
+mod reading;
+mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,12 +34,12 @@ impl OnDisk {
     }
 
     fn try_open(&self, clock: Clock) -> Result<Embedded, OpenError> {
-        Embedded::open(
-            self.path(),
-            self.blobs(),
-            clock,
-            Settings { poll: Duration::from_millis(2), ..Settings::default() },
-        )
+        self.try_open_counting(clock, Metrics::new())
+    }
+
+    fn try_open_counting(&self, clock: Clock, metrics: Metrics) -> Result<Embedded, OpenError> {
+        let settings = Settings { metrics, poll: Duration::from_millis(2) };
+        Embedded::open(self.path(), self.blobs(), clock, settings)
     }
 }
 

@@ -406,8 +406,7 @@ impl Writer {
         while let Some(group) = self.shared.inbox.take() {
             self.fail(group, &Fault::Store(error.clone()));
         }
-        self.shared.stop_deliveries();
-        self.shared.failed.send_replace(Some(error.to_string()));
+        self.shared.fail(error.to_string());
     }
 
     /// The checkpoint thread moves what it can while this one writes; when that never catches up, this one waits for it.

@@ -32,6 +32,7 @@ fn one(function: &FunctionExplanation, width: usize, look: &Look) -> String {
         | VerdictView::WaitingBacklog { .. }
         | VerdictView::WaitingReady
         | VerdictView::WaitingBehind { .. }
+        | VerdictView::WaitingUnreadable { .. }
         | VerdictView::Running { .. }
         | VerdictView::Retrying { .. }
         | VerdictView::Delivered

@@ -12,6 +12,9 @@ pub fn words(verdict: &VerdictView, look: &Look) -> String {
         VerdictView::Redriven { at } => format!("redriven {}", ago(*at, look.now)),
         VerdictView::Dropped { by, at } => format!("dropped by {by} {}", ago(*at, look.now)),
         VerdictView::WaitingBehind { position } => format!("waiting behind {}", place(Some(*position))),
+        VerdictView::WaitingUnreadable { at } => {
+            format!("waiting: its data cannot be read; it is read again {}", ago(*at, look.now))
+        }
         VerdictView::Filtered { .. } => "filtered".to_owned(),
         VerdictView::FilterFailed { .. } => "filter failed".to_owned(),
         VerdictView::NotDeployed
@@ -32,6 +35,7 @@ pub fn colour(verdict: &VerdictView) -> Colour {
         VerdictView::WaitingBacklog { .. }
         | VerdictView::WaitingReady
         | VerdictView::WaitingBehind { .. }
+        | VerdictView::WaitingUnreadable { .. }
         | VerdictView::Running { .. }
         | VerdictView::Retrying { .. }
         | VerdictView::Redriven { .. } => Colour::Waiting,

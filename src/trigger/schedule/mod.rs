@@ -29,7 +29,9 @@ pub async fn run(trigger: ScheduleTrigger, intake: Intake, history: Arc<dyn Hist
     let mut told = loop {
         match last_tick(&trigger, history.as_ref()).await {
             Ok(last) => break last.unwrap_or_else(|| intake.clock.now()),
-            Err(source @ BusError::Closed) => return Err(TriggerError::Bus { trigger: name, source }),
+            Err(source @ (BusError::Closed | BusError::Failed { .. })) => {
+                return Err(TriggerError::Bus { trigger: name, source });
+            }
             Err(error @ (BusError::Full | BusError::Store { .. })) => intake.metrics.fault(&error),
         }
         if intake.stopped_within(backoff(failures)).await {

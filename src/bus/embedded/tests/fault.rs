@@ -17,6 +17,8 @@ enum Action {
     Pages(Option<u32>),
     Fail(std::ffi::c_int),
     Panic,
+    /// Appends an event whose stored form cannot be read.
+    AppendDamaged,
 }
 
 impl Write for Inject {
@@ -36,6 +38,15 @@ impl Write for Inject {
                 |_| Ok(()),
             ),
             Action::Panic => panic!("injected"),
+            Action::AppendDamaged => {
+                group.db.execute(
+                    "INSERT INTO events (id, source, type, correlation, accepted_at, hops, origin_kind, origin_name,
+                     origin_verified, body) VALUES ('damaged', 's', 't', 'c', 0, 0, 'api', 'n', 1, x'')",
+                    [],
+                )?;
+                group.tail = u64::try_from(group.db.last_insert_rowid()).unwrap();
+                Ok(())
+            }
             Action::Fail(code) => Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)),
         }
     }
@@ -131,4 +142,37 @@ async fn a_writer_that_panics_fails_the_bus_and_leaves_nobody_waiting() {
     assert!(subscription.next().await.is_none());
     let refused = bus.publish(vec![incoming(event("1", "t"))]).await;
     assert!(matches!(refused, Err(PublishError::Bus(BusError::Closed))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_be_read_fails_the_bus_and_whoever_waits_for_an_activation_is_told() {
+    let (disk, metrics) = (on_disk(), Metrics::new());
+    let bus = disk.try_open_counting(Clock::system(), metrics.clone()).unwrap();
+    assert!(inject(&bus, Action::AppendDamaged).await);
+    let refused = bus.activate(deployment(vec![function("f", "t")]), 0, Cause::ProjectFile).await.unwrap_err();
+    let told = refused.to_string();
+    assert!(told.contains("the log failed (it cannot be read: "), "{told}");
+    assert!(bus.failed().await.contains("cannot be read"));
+    assert!(metrics.text(&[]).contains("tidegate_faults_total 30\n"), "{}", metrics.text(&[]));
+    let refused = bus.publish(vec![incoming(event("1", "t"))]).await;
+    assert!(matches!(refused, Err(PublishError::Bus(BusError::Closed))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_activation_that_is_waited_for_ends_when_the_bus_is_closed() {
+    let disk = on_disk();
+    let settings = Settings { poll: Duration::from_secs(1), ..Settings::default() };
+    let bus = Embedded::open(disk.path(), disk.blobs(), Clock::system(), settings).unwrap();
+    assert!(inject(&bus, Action::AppendDamaged).await);
+    let activation = tokio::spawn({
+        let bus = bus.clone();
+        async move { bus.activate(deployment(vec![function("f", "t")]), 0, Cause::ProjectFile).await }
+    });
+    // In the log, and not reached by the reader.
+    while bus.tail().await.unwrap() < 2 {
+        bus.commits().changed().await.unwrap();
+    }
+    bus.close().await.unwrap();
+    let ended = activation.await.unwrap();
+    assert!(matches!(ended, Err(crate::bus::ActivateError::Bus(BusError::Closed))), "{ended:?}");
 }

@@ -260,10 +260,8 @@ fn order_key_at(log: &Log, function: &Function, position: Position) -> Result<Op
         return Ok(None);
     }
     let stored = log.read("read an event", |db| rows::event_at(db, position))?;
-    Ok(stored
-        .and_then(|stored| match log.with_data(stored) {
-            Ok(event) => function.order_key(&Subject::new(&event)),
-            Err(unread) => function.order_key(&unread.subject()),
-        })
-        .map(Arc::from))
+    let Some(stored) = stored else { return Ok(None) };
+    let told = function.order_key(&Subject::without_data(&stored.accepted, "it was not read".to_owned()));
+    let read = || log.with_data(stored).ok().and_then(|event| function.order_key(&Subject::new(&event)));
+    Ok(told.or_else(read).map(Arc::from))
 }

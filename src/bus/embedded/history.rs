@@ -12,6 +12,7 @@ use super::folder::Folder;
 use super::log::Log;
 use super::rows::{self, ACCEPTED, Stored, sql};
 use super::shared::Shared;
+use super::unread::listed;
 use crate::blob::Blobs;
 use crate::bus::{
     BusError, Chain, DeadLetter, DeadLetterState, EventQuery, FunctionStatus, History, Invocation, InvocationId,
@@ -92,24 +93,28 @@ impl Source {
         let source = self.clone();
         super::blocking(move || {
             let log = source.log();
-            Ok(log.read("read events", read)?.into_iter().map(|stored| listed(log, stored)).collect())
+            Ok(listed(log, log.read("read events", read)?))
         })
         .await?
     }
 
     async fn letters(
         self: &Arc<Self>,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<Vec<(Invocation, DeadLetterState, Stored)>> + Send + 'static,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<Vec<(Letter, Stored)>> + Send + 'static,
     ) -> Result<Vec<DeadLetter>, BusError> {
         let source = self.clone();
         super::blocking(move || {
             let log = source.log();
-            let with_data = |(invocation, state, stored)| DeadLetter { invocation, state, event: listed(log, stored) };
-            Ok(log.read("read dead letters", read)?.into_iter().map(with_data).collect())
+            let (letters, stored): (Vec<Letter>, Vec<Stored>) =
+                log.read("read dead letters", read)?.into_iter().unzip();
+            let letters = letters.into_iter().zip(listed(log, stored));
+            Ok(letters.map(|((invocation, state), event)| DeadLetter { invocation, state, event }).collect())
         })
         .await?
     }
 }
+
+type Letter = (Invocation, DeadLetterState);
 
 #[async_trait]
 impl<T: Reads> History for T {
@@ -125,7 +130,7 @@ impl<T: Reads> History for T {
                 return Ok(Some(Arc::unwrap_or_clone(event)));
             }
             let stored = log.read("read an event", |db| rows::event_at(db, position))?;
-            Ok(stored.map(|stored| listed(log, stored)))
+            Ok(listed(log, stored.into_iter().collect()).pop())
         })
         .await?
     }
@@ -326,11 +331,6 @@ impl<T: Reads> History for T {
     }
 }
 
-/// An event as it is listed: one whose data cannot be read stands there too.
-fn listed(log: &Log, stored: Stored) -> Accepted {
-    log.with_data(stored).unwrap_or_else(|unread| unread.into_listed())
-}
-
 /// Reads the columns `INVOCATION`.
 fn invocation(row: &Row<'_>) -> rusqlite::Result<Invocation> {
     let retry_at = row.get::<_, Option<i64>>(6)?.map(Timestamp::from_micros);
@@ -371,12 +371,8 @@ fn recording(db: &Connection, id: &InvocationId) -> rusqlite::Result<Option<Reco
 }
 
 /// `which`: a condition on the dead letter `d`.
-fn dead_letters(
-    db: &Connection,
-    which: &str,
-    values: impl Params,
-) -> rusqlite::Result<Vec<(Invocation, DeadLetterState, Stored)>> {
-    let found: Vec<(Invocation, DeadLetterState)> = db
+fn dead_letters(db: &Connection, which: &str, values: impl Params) -> rusqlite::Result<Vec<(Letter, Stored)>> {
+    let found: Vec<Letter> = db
         .prepare_cached(&format!(
             "SELECT {INVOCATION}, d.state, d.changed_at, d.dropped_by
              FROM dead_letters d JOIN invocations i ON i.sequence = d.sequence
@@ -395,7 +391,7 @@ fn dead_letters(
     let mut letters = Vec::with_capacity(found.len());
     for (invocation, state) in found {
         if let Some(stored) = rows::event_at(db, invocation.id.position)? {
-            letters.push((invocation, state, stored));
+            letters.push(((invocation, state), stored));
         }
     }
     Ok(letters)

@@ -100,21 +100,13 @@ impl Log {
                 accepted.event.data = Some(data);
                 Ok(accepted)
             }
-            Err(error) => Err(Box::new(Unread { accepted, data: digest, error })),
+            Err(error) => Err(Box::new(Unread { accepted, error })),
         }
     }
 }
 
 pub(super) fn blob_failed(what: &'static str, error: BlobError) -> BusError {
     if error.is_full() { BusError::Full } else { BusError::Store { what, source: Box::new(error) } }
-}
-
-/// Whether what failed on a blob may succeed later, with nobody mending anything here.
-pub(super) fn may_pass(error: &BusError) -> bool {
-    match error {
-        BusError::Store { source, .. } => source.downcast_ref::<BlobError>().is_some_and(BlobError::may_pass),
-        BusError::Full | BusError::Closed => false,
-    }
 }
 
 /// Locks. A thread that panicked with the lock left a value that is still whole: every change is one step.

@@ -15,10 +15,12 @@ use rusqlite::Connection;
 
 use super::feed::{Feed, Page, wanted};
 use super::intake::Promote;
+use super::log::Log;
 use super::operate::{ACTIVATED, Cursors};
 use super::queue::Item;
-use super::rows;
+use super::rows::{self, Stored};
 use super::shared::Shared;
+use super::unread::{Patience, Read, Told, without_data};
 use crate::bus::BusError;
 use crate::deployment::{Deployment, Function, FunctionId, Routes};
 use crate::event::{Accepted, OriginKind, Position};
@@ -42,6 +44,7 @@ pub(super) struct Reader {
     reading_on: HashSet<FunctionId>,
     /// Dead letters that were put back and are in no queue yet.
     redriven: VecDeque<(FunctionId, Position)>,
+    patience: Patience,
     /// The longest sleep.
     poll: Duration,
     cursors_written: Instant,
@@ -60,6 +63,7 @@ impl Reader {
             routes: None,
             reading_on: HashSet::new(),
             redriven: VecDeque::new(),
+            patience: Patience::default(),
             poll,
             cursors_written: Instant::now(),
         };
@@ -138,12 +142,29 @@ impl Reader {
         let shared = self.shared.clone();
         let scan = |db: &Connection| super::feed::scan(db, after, Position::MAX, PAGE_EVENTS_MAX);
         for stored in shared.log.read("read the log", scan)? {
-            match shared.log.with_data(stored) {
-                Ok(event) => self.offer_whole(&event)?,
-                Err(unread) => self.offer(&unread.accepted, |function| unread.wanted(function))?,
+            match self.with_data_if_asked_for(&shared.log, stored) {
+                Read::Whole(event) => self.offer_whole(&event)?,
+                Read::WithoutData(event) => {
+                    self.offer(&event, |function| without_data(&event, function).into_item())?
+                }
             }
         }
         Ok(())
+    }
+
+    /// Large data is read here only for those who cannot be told without it whether and in which order they get the event.
+    fn with_data_if_asked_for(&mut self, log: &Log, stored: Stored) -> Read {
+        if stored.data.is_none() {
+            return Read::Whole(stored.accepted);
+        }
+        let event = &stored.accepted;
+        let mut asking = self.routes.iter().flat_map(|routes| routes.asking_for(&event.event.ty));
+        let is_asked_for = asking.any(|function| matches!(without_data(event, function), Told::Perhaps(_)));
+        drop(asking);
+        match is_asked_for {
+            true => self.patience.read(log, stored),
+            false => Read::WithoutData(stored.accepted),
+        }
     }
 
     fn offer_whole(&mut self, event: &Accepted) -> Result<(), BusError> {
@@ -250,15 +271,9 @@ impl Reader {
                 feed.queue.set_frontier(Some(position - 1));
                 return Ok(false);
             }
-            let item = match log.with_data(stored) {
-                Ok(event) => {
-                    let event = Arc::new(event);
-                    let item = wanted(&judging, position, &Subject::new(&event), &self.shared.metrics);
-                    item.inspect(|_| log.remember(&event))
-                }
-                Err(unread) => unread.wanted(&judging),
-            };
-            item.into_iter().for_each(|item| feed.queue.offer(item));
+            if let Some(item) = taken_in(&judging, stored, &self.shared, &mut self.patience) {
+                feed.queue.offer(item);
+            }
         }
         feed.queue.set_frontier(Some(read_to));
         Ok(true)
@@ -275,5 +290,24 @@ impl Reader {
         if !cursors.is_empty() {
             let _ = self.shared.inbox.submit(Box::new(Cursors(cursors)));
         }
+    }
+}
+
+/// What a function's queue takes in of an event that the function reads by itself.
+fn taken_in(function: &Function, stored: Stored, shared: &Shared, patience: &mut Patience) -> Option<Item> {
+    let whole = |event: Accepted| {
+        let event = Arc::new(event);
+        let item = wanted(function, event.position, &Subject::new(&event), &shared.metrics);
+        item.inspect(|_| shared.log.remember(&event))
+    };
+    if stored.data.is_none() {
+        return whole(stored.accepted);
+    }
+    match without_data(&stored.accepted, function) {
+        Told::Surely(item) => item,
+        Told::Perhaps(item) => match patience.read(&shared.log, stored) {
+            Read::Whole(event) => whole(event),
+            Read::WithoutData(_) => Some(item),
+        },
     }
 }

@@ -8,7 +8,7 @@ use super::feed::matches_type;
 use super::log::Log;
 use super::rows::{self, PENDING, sql};
 use super::shared::Shared;
-use super::unread::Unread;
+use super::unread::{Unread, without_data};
 use crate::bus::{BusError, FunctionStatus, PendingState};
 use crate::deployment::{Function, FunctionId, Judgement};
 use crate::event::{Accepted, Position};
@@ -20,10 +20,8 @@ pub(super) fn pending(
     shared: Option<&Shared>,
     position: Position,
 ) -> Result<Vec<(FunctionId, PendingState)>, BusError> {
-    let Some(stored_event) = log.read("read an event", |db| rows::event_at(db, position))? else {
-        return Ok(Vec::new());
-    };
-    let event = log.with_data(stored_event);
+    let Some(event) = log.read("read an event", |db| rows::event_at(db, position))? else { return Ok(Vec::new()) };
+    let event = log.with_data(event);
     let judges = log.read("read who judged", |db| judges(db, position))?;
     let mut found = Vec::new();
     for (id, number) in judges {
@@ -55,7 +53,10 @@ fn is_for(function: &Function, event: &Result<Accepted, Box<Unread>>) -> bool {
             let passes = || matches!(function.judge(&Subject::new(event)), Judgement::Deliver { .. });
             matches_type(function, &event.event.ty) && passes()
         }
-        Err(unread) => matches_type(function, &unread.accepted.event.ty) && unread.wanted(function).is_some(),
+        Err(unread) => {
+            let told = || without_data(&unread.accepted, function).into_item();
+            matches_type(function, &unread.accepted.event.ty) && told().is_some()
+        }
     }
 }
 

@@ -1,63 +1,117 @@
-//! Events whose data cannot be read: the blob store lost it, or fails. Such an event holds nobody up and is not lost: it
-//! waits, with a row of its own, and is read again until it can be.
+//! Events whose large data cannot be read: the blob store lost it, or is away. Such an event holds nobody up and is not
+//! lost: it waits, with a row of its own, and is read again until it can be.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{OptionalExtension, params};
 
 use super::feed::wanted;
-use super::log::blob_failed;
+use super::log::{Log, blob_failed};
 use super::queue::Item;
-use super::rows::{self, sql};
+use super::rows::{self, Stored, sql};
 use super::shared::Shared;
 use super::subscription::Guard;
 use super::writer::{Fault, Group, Write};
 use crate::blob::BlobError;
 use crate::bus::BusError;
 use crate::clock::Timestamp;
-use crate::deployment::{Digest, Function, FunctionId, Judgement};
+use crate::deployment::{Digest, Function, FunctionId, Judgement, Order};
 use crate::event::{Accepted, Extension, attribute};
 use crate::filter::Subject;
 
+/// How often the time that a read of a store that is away took passes before the next.
+const AWAY_PART: u32 = 10;
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// An event without its data.
+/// An event without its data, and why.
 pub(super) struct Unread {
     pub accepted: Accepted,
-    pub data: Digest,
     pub error: BlobError,
 }
 
 impl Unread {
-    /// The event as filters see it: those that read the data fail, the others say what they always say.
-    pub fn subject(&self) -> Subject<'_> {
-        Subject::without_data(&self.accepted, self.error.to_string())
-    }
-
-    /// What a function's queue takes in; none: the filter does not want it, whatever its data says. A filter that failed may
-    /// have missed the data, and so may the order key: it is judged when that can be read.
-    pub fn wanted(&self, function: &Function) -> Option<Item> {
-        let key = match function.judge(&self.subject()) {
-            Judgement::Filtered { .. } => return None,
-            Judgement::Deliver { order_key } => order_key.map(Arc::from),
-            Judgement::FilterFailed { .. } => None,
-        };
-        Some(Item { judged: false, ..Item::first(self.accepted.position, key) })
-    }
-
-    /// What stands for it where events are listed: it names the blob that its data should be in.
-    pub fn into_listed(self) -> Accepted {
-        let mut accepted = self.accepted;
-        let place = Extension::Text(format!("blob:{}", self.data));
-        accepted.event.extensions.insert(attribute::DATA_REF.to_owned(), place);
-        accepted
-    }
-
     pub fn into_error(self) -> BusError {
         blob_failed("read the data of an event", self.error)
     }
+}
+
+/// What an event is for a function, as far as that can be told without its data.
+pub(super) enum Told {
+    /// Whatever the data says; none: the filter does not want it.
+    Surely(Option<Item>),
+    /// The filter or the order key reads the data. Until that can be read this stands for it, to be judged then.
+    Perhaps(Item),
+}
+
+impl Told {
+    pub fn into_item(self) -> Option<Item> {
+        match self {
+            Told::Surely(item) => item,
+            Told::Perhaps(item) => Some(item),
+        }
+    }
+}
+
+/// Judges an event without its data: where that is asked for, a filter fails, and a key is not to be had.
+pub(super) fn without_data(event: &Accepted, function: &Function) -> Told {
+    let first = |key: Option<String>| Item::first(event.position, key.map(Arc::from));
+    let unjudged = || Told::Perhaps(Item { judged: false, ..first(None) });
+    match function.judge(&Subject::without_data(event, "it was not read".to_owned())) {
+        Judgement::Filtered { .. } => Told::Surely(None),
+        Judgement::Deliver { order_key: None } if function.order != Order::None => unjudged(),
+        Judgement::Deliver { order_key } => Told::Surely(Some(first(order_key))),
+        Judgement::FilterFailed { .. } => unjudged(),
+    }
+}
+
+/// An event, with its data or without.
+pub(super) enum Read {
+    Whole(Accepted),
+    WithoutData(Accepted),
+}
+
+/// Reads data for a thread that serves everybody: of a store that is away, it takes but a small part of the thread's time.
+#[derive(Default)]
+pub(super) struct Patience {
+    not_before: Option<Instant>,
+}
+
+impl Patience {
+    pub fn read(&mut self, log: &Log, stored: Stored) -> Read {
+        let began = Instant::now();
+        if self.not_before.is_some_and(|not_before| began < not_before) {
+            return Read::WithoutData(stored.accepted);
+        }
+        let read = log.with_data(stored);
+        let is_away = read.as_ref().is_err_and(|unread| unread.error.may_pass());
+        self.not_before = is_away.then(|| Instant::now() + AWAY_PART * began.elapsed());
+        match read {
+            Ok(event) => Read::Whole(event),
+            Err(unread) => Read::WithoutData(unread.accepted),
+        }
+    }
+}
+
+/// Events as they are listed: one whose data cannot be read stands there too, and names the blob that it should be in.
+pub(super) fn listed(log: &Log, stored: Vec<Stored>) -> Vec<Accepted> {
+    let mut is_away = false;
+    let with_place = |mut accepted: Accepted, data: Digest| {
+        let place = Extension::Text(format!("blob:{data}"));
+        accepted.event.extensions.insert(attribute::DATA_REF.to_owned(), place);
+        accepted
+    };
+    let list = |stored: Stored| match stored.data {
+        // One that is away is not waited for again and again.
+        Some(data) if is_away => with_place(stored.accepted, data),
+        Some(data) => log.with_data(stored).unwrap_or_else(|unread| {
+            is_away = unread.error.may_pass();
+            with_place(unread.accepted, data)
+        }),
+        None => stored.accepted,
+    };
+    stored.into_iter().map(list).collect()
 }
 
 /// What was taken out of a function's queue, and whose event could not be read, or not before.

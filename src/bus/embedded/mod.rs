@@ -56,7 +56,7 @@ use self::log::{Log, lock};
 use self::operate::{Activate, Cursors, DropLetters, Redrive};
 use self::reader::Reader;
 use self::settle::Settle;
-use self::shared::{Shared, State};
+use self::shared::Shared;
 use self::starts::Starts;
 use self::subscription::FunctionSubscription;
 use self::writer::{Fault, Write, Writer};
@@ -153,24 +153,18 @@ impl Embedded {
 
     /// Waits until the log can be written or read no more, and tells why. From then on nothing is: the process must end.
     pub async fn failed(&self) -> String {
-        let mut state = self.0.shared.state.subscribe();
-        loop {
-            if let State::Failed(reason) = &*state.borrow_and_update() {
-                return reason.clone();
-            }
-            if state.changed().await.is_err() {
-                return std::future::pending().await;
-            }
+        let mut failed = self.0.shared.failed.subscribe();
+        match failed.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
         }
     }
 
-    /// Waits until the bus is closed or has failed, and tells which.
+    /// Waits until nothing more is delivered, and tells why.
     async fn ended(&self) -> BusError {
-        let mut state = self.0.shared.state.subscribe();
-        match state.wait_for(|state| *state != State::Open).await.as_deref() {
-            Ok(State::Failed(reason)) => BusError::Failed { reason: reason.clone() },
-            Ok(State::Open | State::Closed) | Err(_) => BusError::Closed,
-        }
+        self.0.shared.closing.cancelled().await;
+        let failed = self.0.shared.failed.borrow().clone();
+        failed.map_or(BusError::Closed, |reason| BusError::Failed { reason })
     }
 
     async fn submit<T>(&self, request: Box<dyn Write>, answer: oneshot::Receiver<T>) -> Result<T, BusError> {
@@ -373,20 +367,13 @@ impl Bus for Embedded {
 
     async fn close(&self) -> Result<(), BusError> {
         let shared = &self.0.shared;
-        shared.state.send_if_modified(|state| {
-            let is_open = *state == State::Open;
-            if is_open {
-                *state = State::Closed;
-            }
-            is_open
-        });
         shared.stop_deliveries();
         let cursors = shared.queues().into_iter().map(|(id, queue)| (id, queue.cursor(shared))).collect();
         // A writer that has stopped wrote what it could.
         let _ = shared.inbox.submit(Box::new(Cursors(cursors)));
         let inner = self.0.clone();
         blocking(move || inner.stop()).await?;
-        if !matches!(*shared.state.borrow(), State::Failed(_)) {
+        if shared.failed.borrow().is_none() {
             let reset = shared.starts.reset();
             reset.map_err(|source| BusError::Store { what: "clear the starts", source: Box::new(source) })?;
         }

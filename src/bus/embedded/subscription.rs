@@ -34,7 +34,8 @@ impl FunctionSubscription {
     async fn queue(&mut self) -> Arc<FunctionQueue> {
         loop {
             // Marked as seen before looking. A deployment's queues stand before it is told, and are left alone until it is.
-            let is_deployed = self.active.borrow_and_update().as_ref().is_some_and(|active| active.has(self.function));
+            let active = self.active.borrow_and_update().clone();
+            let is_deployed = active.is_some_and(|active| active.function_by_id(self.function).is_some());
             if let Some(queue) = self.shared.queue(self.function).filter(|_| is_deployed) {
                 return queue;
             }

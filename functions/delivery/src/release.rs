@@ -90,8 +90,8 @@ pub struct Requested {
     pub function: String,
     /// `<repository>@sha256:<digest>`
     pub component: String,
-    /// The function's configuration from now on, by key; none: as the project file has it. So a request says all that a
-    /// release needs, and going back to one brings its configuration back.
+    /// Keys of the function's configuration that it sets, over those of the project file; none: those that are set already.
+    /// `deploy` and `rollback` always say them, so that going back to a release brings its configuration back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<BTreeMap<String, String>>,
     pub environment: String,
@@ -160,9 +160,6 @@ pub struct ServiceChanged {
     /// Digest of the bytes that run: what statistics are counted by.
     pub component: String,
     pub deployment: u64,
-    /// The log's position of the activation: what ran from there on is what counts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub position: Option<u64>,
     pub purpose: Purpose,
     /// The release before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,7 +179,7 @@ pub struct Verification {
     pub look: u32,
     /// RFC 3339: when the release was activated.
     pub since: String,
-    /// The log's position from which on what ran counts: that of the activation.
+    /// The log's position from which on what ran counts.
     pub from: u64,
     /// Milliseconds from the activation to the last look, by the policy: a fault is found no later.
     pub detection_millis_max: u64,

@@ -46,7 +46,6 @@ pub fn activated(event: &Event, activated: &Activated, books: &Books) -> Result<
         function: request.function.clone(),
         component: component.clone(),
         deployment: number,
-        position: activated.position,
         purpose: request.purpose,
         previous: before.map(|before| before.release.release),
     };

@@ -121,7 +121,7 @@ impl<'a> Place<'a> {
             release: asked.release.clone(),
             purpose: asked.purpose,
             function,
-            config,
+            config: Some(config.unwrap_or_default()),
         };
         self.said.push(say(types::DEPLOYMENT_REQUESTED, &request.function, &request.function, &request)?);
         self.desired.asked = Some(asked);

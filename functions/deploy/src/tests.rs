@@ -99,6 +99,7 @@ impl Story {
             let request: Requested = content(event).unwrap();
             let Requested { environment, release, purpose, .. } = &request;
             let told = format!("{purpose:?} of {} to {environment}", release.release).to_lowercase();
+            assert!(request.config.is_some(), "what another release set must not stay");
             self.requests.entry(environment.clone()).or_default().push_back(request);
             return told;
         }
@@ -153,7 +154,7 @@ impl Story {
             cause: "event".to_owned(),
             by: None,
             request: Some(request),
-            position: Some(100 + self.deployment),
+            position: None,
         };
         self.hear("runtime", types::DEPLOYMENT_ACTIVATED, "number", &activated)
     }
@@ -500,14 +501,14 @@ fn what_is_asked_for_and_what_changed_carry_all_that_others_need() {
         cause: "event".to_owned(),
         by: None,
         request: Some(request),
-        position: Some(77),
+        position: None,
     };
     let event = delivery::say(types::DEPLOYMENT_ACTIVATED, "9", "key", &activated).unwrap();
     let origin = Some(Origin { kind: "runtime".to_owned(), name: "reconciler".to_owned(), verified: true });
     let said = handle(Event { id: "activated".to_owned(), origin, ..event }).unwrap();
     assert_eq!((said[0].subject.as_deref(), said[0].text("partitionkey")), (Some("shop"), Some("shop/production")));
-    let ServiceChanged { component, deployment, position, previous, .. } = custom(&said[0]).unwrap();
-    assert_eq!((component, deployment, position, previous), (sha256(b"9"), 9, Some(77), None));
+    let ServiceChanged { component, deployment, previous, .. } = custom(&said[0]).unwrap();
+    assert_eq!((component, deployment, previous), (sha256(b"9"), 9, None));
     let service: delivery::ServiceContent = content(&said[0]).unwrap();
     assert_eq!(service.environment.id, "production");
     assert!(service.artifact_id.starts_with("pkg:oci/shop@sha256%3A"), "{}", service.artifact_id);

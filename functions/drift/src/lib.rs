@@ -28,7 +28,7 @@
 //! request says, and a report that was overtaken by an activation changes nothing.
 //!
 //! No heal can undo what was just promoted, redeployed or rolled back. A request that is under way and would be overwritten
-//! stands in the log before the heal that overwrites it, since requests are answered in the order of the log; and it is seen:
+//! stands in the log before the heal, since the requests of a function are answered in the order of the log; and it is seen:
 //! - What `deploy` asks for it writes to `desired/<service>/<environment>` in the same settlement, and a heal reads that key. If
 //!   `deploy` settles first, this invocation runs again and sees it. If the heal settles first, the newer request stands after
 //!   it, and wins. Once it is answered the key names its deployment, which is above the one that this function knows until

@@ -37,7 +37,7 @@
 //! What is asked for here can race with what `deploy` asks for, and must not come after something newer. It cannot: the
 //! decision reads `desired/<service>/<environment>`, where `deploy` writes what it asks for in the same settlement that asks
 //! for it. If `deploy` settles first, this invocation runs again and sees the newer release. If this one settles first, the
-//! newer release's request stands after it in the log, and requests are answered in the order of the log.
+//! newer release's request stands after it in the log, and the requests of a function are answered in the order of the log.
 //!
 //! How a request was answered is heard from `deploy`, not from the runtime: what `deploy` says of it is in the settlement that
 //! records it, so nothing that is read here is behind what was heard, however far `deploy` is behind the log. What succeeded

@@ -89,7 +89,6 @@ fn changed(ty: &str, name: &str, deployment: u64) -> Event {
         function: "shop-production".to_owned(),
         component: sha256(b"component"),
         deployment,
-        position: None,
         purpose: Purpose::Rollback,
         previous: None,
     };

@@ -46,7 +46,7 @@ pub fn find(case: &Case, place: &str, books: &Books) -> Result<Way, Failure> {
 /// The request that brings a release of the record back, with the configuration that it had.
 fn request(record: Record, environment: &str) -> Option<Requested> {
     let Target { function, config } = record.environments.get(environment)?.target.clone()?;
-    let (release, environment) = (record.release, environment.to_owned());
+    let (release, environment, config) = (record.release, environment.to_owned(), Some(config.unwrap_or_default()));
     Some(Requested {
         function,
         component: release.reference(),

@@ -131,7 +131,7 @@ impl App {
 
         let tasks = Tasks::new();
         let (webhooks, webhooks_seen) = watch::channel(Arc::default());
-        let world = Arc::new(World::new(bus.clone(), clock.clone(), Arc::new(env)));
+        let world = Arc::new(World::new(bus.clone(), bus.clone(), clock.clone(), Arc::new(env)));
         let path = Path {
             bus: bus.clone(),
             components,

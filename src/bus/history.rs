@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{BusError, Cause, RecordingBytes};
+use super::{BusError, Cause, RecordingBytes, Statistics, StatisticsQuery};
 use crate::clock::Timestamp;
 use crate::deployment::{Deployment, Digest, FunctionId};
 use crate::event::{Accepted, Event, Position};
@@ -46,6 +46,10 @@ pub trait History: Send + Sync {
 
     /// Where each (event, function) that is not settled stands, for one event.
     async fn pending(&self, position: Position) -> Result<Vec<(FunctionId, PendingState)>, BusError>;
+
+    /// Final settlements of one component of a function on the events of a window: none is left out that was committed
+    /// before this was asked, and none counts twice.
+    async fn statistics(&self, query: StatisticsQuery) -> Result<Statistics, BusError>;
 
     async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError>;
 

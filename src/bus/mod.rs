@@ -10,6 +10,7 @@ pub mod embedded;
 pub(crate) mod faulty;
 mod history;
 mod settlement;
+mod statistics;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub use history::{
     InvocationIdError, InvocationQuery, JudgedRange, PendingState, StoredDeployment, StoredVerdict,
 };
 pub use settlement::{KeyRead, KeyWrite, ReadScope, Revision, Settled, Settlement, Versioned};
+pub use statistics::{Bucket, Statistics, StatisticsQuery};
 
 use crate::clock::Timestamp;
 use crate::deployment::{DeployedFunction, Deployment, FunctionId};

@@ -28,6 +28,9 @@ fn refusal(grants: &Grants, configured: bool, import: &str) -> Option<String> {
         ("wasi:http", "outgoing-handler" | "types") => {
             (!grants.http.is_empty(), "the grant `http`, like grants.http = [\"CONNECTION\"]")
         }
+        ("tidegate:statistics", _) => {
+            (!grants.statistics.is_empty(), "the grant `statistics`, like grants.statistics = [\"FUNCTION\"]")
+        }
         _ => return Some(format!("imports {import}, which this runtime does not have")),
     };
     (!granted).then(|| format!("imports {import}, which needs {grant}"))
@@ -85,6 +88,15 @@ mod tests {
             let message = format!("imports {http}, which needs the grant `http`, like grants.http = [\"CONNECTION\"]");
             check(http, Grants::default(), false, Some(&message));
         }
+    }
+
+    #[test]
+    fn statistics_want_their_grant() {
+        let import = "tidegate:statistics/statistics@0.1.0";
+        check(import, Grants { statistics: vec!["shop-*".parse().unwrap()], ..Grants::default() }, false, None);
+        let message =
+            format!("imports {import}, which needs the grant `statistics`, like grants.statistics = [\"FUNCTION\"]");
+        check(import, Grants::default(), false, Some(&message));
     }
 
     #[test]

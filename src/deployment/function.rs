@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{NativeKind, OciReference};
 use crate::clock::Timestamp;
 use crate::event::Position;
-use crate::filter::Filter;
+use crate::filter::{Filter, TypePattern};
 use crate::outcome::RetryPolicy;
 
 /// A function as deployed.
@@ -114,6 +114,52 @@ impl From<FunctionName> for String {
 impl fmt::Display for FunctionName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Names of functions: one, or with a trailing `*` all that begin so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FunctionPattern(TypePattern);
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{pattern:?} names no functions; write a function's name, or how names begin and a * at the end")]
+pub struct FunctionPatternError {
+    pattern: String,
+}
+
+impl FunctionPattern {
+    pub fn matches(&self, name: &str) -> bool {
+        self.0.matches(name)
+    }
+
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl FromStr for FunctionPattern {
+    type Err = FunctionPatternError;
+
+    fn from_str(pattern: &str) -> Result<Self, FunctionPatternError> {
+        let beginning = pattern.strip_suffix('*').unwrap_or(pattern);
+        let valid = pattern == "*" || beginning.parse::<FunctionName>().is_ok();
+        let parsed = pattern.parse().ok().filter(|_| valid).map(FunctionPattern);
+        parsed.ok_or_else(|| FunctionPatternError { pattern: pattern.to_owned() })
+    }
+}
+
+impl TryFrom<String> for FunctionPattern {
+    type Error = FunctionPatternError;
+
+    fn try_from(pattern: String) -> Result<Self, FunctionPatternError> {
+        pattern.parse()
+    }
+}
+
+impl From<FunctionPattern> for String {
+    fn from(pattern: FunctionPattern) -> String {
+        pattern.0.into()
     }
 }
 
@@ -252,6 +298,9 @@ pub struct Grants {
     pub http: Vec<String>,
     /// Whether `wasi:logging` is linked. Standard output and error are always logged.
     pub logging: bool,
+    /// Functions of the deployment whose outcomes it may count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statistics: Vec<FunctionPattern>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

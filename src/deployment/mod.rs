@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 pub use catalogue::{Author, EventType, UnknownType, catalogue, event_type, full_type, type_pattern};
 pub use check::check_imports;
 pub use function::{
-    Component, ComponentRef, ConfigValue, Digest, DigestError, Function, FunctionId, FunctionName, Grants, Limits,
-    NameError, Order, Start,
+    Component, ComponentRef, ConfigValue, Digest, DigestError, Function, FunctionId, FunctionName, FunctionPattern,
+    Grants, Limits, NameError, Order, Start,
 };
 pub use functions::{DeployedFunction, Functions};
 pub use manifest::{BlobSettings, BusSettings, Listen, Manifest, ProjectLimits, Scope, Sources, Token};

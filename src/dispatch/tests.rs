@@ -97,7 +97,7 @@ impl Stage {
             bus: bus.clone(),
             components: Components::new(Arc::new(engine), blobs),
             natives: Natives::default().with(NativeKind::Process, Arc::new(Obedient::default())),
-            world: Arc::new(World::new(bus.clone(), Clock::system(), Arc::new(|_: &str| None))),
+            world: Arc::new(World::new(bus.clone(), bus.clone(), Clock::system(), Arc::new(|_: &str| None))),
             clock: Clock::system(),
             metrics: Metrics::new(),
             process: RwLock::default(),

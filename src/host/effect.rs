@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bus::Statistics;
+use crate::deployment::Digest;
+use crate::event::Position;
+
 /// What a function asks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -57,6 +61,14 @@ pub enum Effect {
         message: String,
     },
     Http(HttpRequest),
+    /// How events at the positions from `from` to `to` ended with a function's component; `to` belongs to them, none: to
+    /// the end of the log.
+    Statistics {
+        function: String,
+        component: Digest,
+        from: Position,
+        to: Option<Position>,
+    },
 }
 
 /// What the host answered.
@@ -78,6 +90,7 @@ pub enum Answer {
     Text(Option<String>),
     Pairs(Vec<(String, String)>),
     Http(HttpResponse),
+    Statistics(Statistics),
     Failed(EffectError),
 }
 

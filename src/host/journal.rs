@@ -103,6 +103,7 @@ impl Effect {
                     + pairs_bytes(&request.headers)
                     + request.body.len()
             }
+            Effect::Statistics { function, .. } => function.len() + 96,
         }
     }
 }
@@ -117,6 +118,7 @@ impl Answer {
             Answer::Text(text) => text.as_ref().map_or(0, String::len),
             Answer::Pairs(pairs) => pairs_bytes(pairs),
             Answer::Http(response) => pairs_bytes(&response.headers) + response.body.len(),
+            Answer::Statistics(statistics) => 32 * (2 + statistics.dead_lettered.len() + statistics.latency.len()),
             Answer::Failed(error) => match error {
                 EffectError::NotPermitted(reason) | EffectError::Refused(reason) => reason.len(),
             },

@@ -21,7 +21,7 @@ pub use journal::{Entry, JOURNAL_BYTES_MAX, Journal, Place};
 pub use live::{KEY_BYTES_MAX, KEYS_READ_MAX, VALUE_BYTES_MAX, WRITES_MAX};
 pub use log::{LOG_LINE_BYTES_MAX, LOG_LINES_MAX};
 
-use crate::bus::{Bus, BusError, Delivery, KeyRead, KeyWrite};
+use crate::bus::{Bus, BusError, Delivery, History, KeyRead, KeyWrite};
 use crate::clock::{Clock, Timestamp};
 use crate::deployment::{Deployment, Env, Function};
 use crate::event::EventKey;
@@ -34,6 +34,8 @@ const DEPLOYMENTS_CONNECTED_MAX: usize = 4;
 /// What every live host of a process shares.
 pub struct World {
     pub bus: Arc<dyn Bus>,
+    /// Of the same log.
+    pub history: Arc<dyn History>,
     pub clock: Clock,
     env: Env,
     /// By the number of their deployment.
@@ -42,8 +44,8 @@ pub struct World {
 
 impl World {
     /// `env` has the values of the secrets that deployments name.
-    pub fn new(bus: Arc<dyn Bus>, clock: Clock, env: Env) -> Self {
-        World { bus, clock, env, connections: Mutex::default() }
+    pub fn new(bus: Arc<dyn Bus>, history: Arc<dyn History>, clock: Clock, env: Env) -> Self {
+        World { bus, history, clock, env, connections: Mutex::default() }
     }
 
     /// The connections of a deployment, with their secrets: an invocation that began under it ends with them, whatever

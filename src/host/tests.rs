@@ -10,9 +10,9 @@ use axum::response::IntoResponse;
 use super::*;
 use crate::bus::ReadScope;
 use crate::bus::faulty::Faulty;
-use crate::deployment::DeployedFunction;
-use crate::invoke::testing::{PEER_TOKEN, Stage, text};
-use crate::outcome::Outcome;
+use crate::deployment::{DeployedFunction, Digest};
+use crate::invoke::testing::{PEER_TOKEN, Stage, guests, text};
+use crate::outcome::{Failure, FailureKind, Outcome};
 use crate::record::{Ran, Recording};
 
 fn host(stage: &Stage) -> Host {
@@ -288,4 +288,46 @@ async fn a_fault_of_the_bus_is_ours() {
         }
     };
     assert!(matches!(fault, HostFault::Bus(_)), "{fault:?}");
+}
+
+/// What the guest `counting` was answered of a function, or why it failed.
+async fn counted(stage: &Stage, function: &str, component: &str) -> Result<serde_json::Value, Failure> {
+    let asked = serde_json::json!({ "function": function, "component": component, "from": 1, "to": null });
+    let ran = stage.run_component(guests::counting(), "test.count", &asked.to_string()).await;
+    let recording = Recording::decode(&ran.recording).unwrap();
+    match ran.outcome {
+        Outcome::Completed { emitted } => {
+            let journal = recording.journal.entries();
+            assert!(journal.iter().any(|entry| matches!(entry.answer, Answer::Statistics(_))), "{journal:?}");
+            Ok(serde_json::from_str(&text(&emitted)).unwrap())
+        }
+        Outcome::Failed(failure) => Err(failure),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_counts_the_outcomes_of_those_that_it_was_granted() {
+    let stage = Stage::new();
+    for _ in 0..3 {
+        stage.commit(Vec::new()).await;
+    }
+    let own = stage.function.component.digest.to_string();
+    let position = stage.history.tail().await.unwrap();
+    let expected = serde_json::json!({
+        "outcomes": { "delivered": 3 }, "failed": 0, "median_millis": 0.0, "position": position,
+    });
+    assert_eq!(counted(&stage, "tester", &own).await.unwrap(), expected);
+    let other = Digest::of(b"another component").to_string();
+    let nothing = counted(&stage, "tester", &other).await.unwrap();
+    assert_eq!((&nothing["outcomes"], &nothing["median_millis"]), (&serde_json::json!({}), &serde_json::Value::Null));
+
+    for (function, component, kind, names) in [
+        ("elsewhere", &own, FailureKind::NotPermitted, "grant it with statistics = [\"elsewhere\"]"),
+        ("shop-gone", &own, FailureKind::Rejected, "deployment 7 has no function \"shop-gone\""),
+        ("tester", &"sha256:1".to_owned(), FailureKind::Rejected, "is no digest"),
+    ] {
+        let failure = counted(&stage, function, component).await.unwrap_err();
+        assert_eq!(failure.kind, kind, "{failure:?}");
+        assert!(failure.reason.contains(names), "{failure:?} does not name {names:?}");
+    }
 }

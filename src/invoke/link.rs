@@ -6,6 +6,7 @@ use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::p2::bindings::{clocks, random};
 
+use super::bindings::statistics::tidegate::statistics::statistics;
 use super::bindings::wasi as wit;
 use super::guest::Guest;
 use crate::deployment::Function;
@@ -18,11 +19,12 @@ pub(super) struct GrantSet(usize);
 pub(super) const GRANT_SETS: usize = 1 << GRANTED.len();
 
 /// An interface that wants a grant: the start of its name, and what the project file calls the grant.
-const GRANTED: [(&str, &str); 4] = [
+const GRANTED: [(&str, &str); 5] = [
     ("wasi:keyvalue/", "grants.keyvalue"),
     ("wasi:config/", "config"),
     ("wasi:logging/", "grants.logging"),
     ("wasi:http/", "grants.http"),
+    ("tidegate:statistics/", "grants.statistics"),
 ];
 
 impl GrantSet {
@@ -31,7 +33,8 @@ impl GrantSet {
     pub(super) fn of(function: &Function) -> Self {
         let grants = &function.grants;
         let keyvalue = !grants.keyvalue_read.is_empty() || !grants.keyvalue_write.is_empty();
-        let held = [keyvalue, !function.config.is_empty(), grants.logging, !grants.http.is_empty()];
+        let config = !function.config.is_empty();
+        let held = [keyvalue, config, grants.logging, !grants.http.is_empty(), !grants.statistics.is_empty()];
         GrantSet(held.iter().enumerate().map(|(bit, held)| usize::from(*held) << bit).sum())
     }
 
@@ -86,6 +89,9 @@ fn linker(engine: &Engine, grants: GrantSet) -> wasmtime::Result<Linker<Guest>> 
     }
     if grants.has(3) {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    }
+    if grants.has(4) {
+        statistics::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
     }
     Ok(linker)
 }

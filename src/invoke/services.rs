@@ -1,13 +1,16 @@
-//! Key-value, configuration and logging for guests: each call is an effect.
+//! Key-value, configuration, logging and statistics for guests: each call is an effect.
 
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use super::base::unexpected;
+use super::bindings::statistics::tidegate::statistics::statistics;
 use super::bindings::wasi::config::store as config;
 use super::bindings::wasi::keyvalue::{atomics, batch, store};
 use super::bindings::wasi::logging::logging;
 use super::guest::Guest;
+use crate::bus::Statistics;
+use crate::deployment::{Digest, DigestError};
 use crate::host::{Answer, Effect, EffectError, KEY_BYTES_MAX, LogLevel};
 
 /// A key space that a guest has opened.
@@ -194,5 +197,39 @@ impl logging::Host for Guest {
         };
         self.perform(Effect::Log { level, context, message }).await?;
         Ok(())
+    }
+}
+
+impl statistics::Host for Guest {
+    async fn read(
+        &mut self,
+        function: String,
+        component_digest: String,
+        from: u64,
+        to: Option<u64>,
+    ) -> Result<Result<statistics::Stats, statistics::Error>> {
+        let component: Digest = match component_digest.parse() {
+            Ok(component) => component,
+            Err(error @ DigestError { .. }) => return Ok(Err(statistics::Error::Refused(error.to_string()))),
+        };
+        match self.perform(Effect::Statistics { function, component, from, to }).await? {
+            Answer::Statistics(counted) => Ok(Ok(told(counted))),
+            Answer::Failed(EffectError::Refused(reason)) => Ok(Err(statistics::Error::Refused(reason))),
+            other => unexpected(&other),
+        }
+    }
+}
+
+fn told(counted: Statistics) -> statistics::Stats {
+    let delivered = ("delivered", counted.delivered);
+    let dead_lettered = counted.dead_lettered.iter().map(|(kind, count)| (kind.as_str(), *count));
+    let outcomes = std::iter::once(delivered).filter(|(_, count)| *count > 0).chain(dead_lettered);
+    let outcomes = outcomes.map(|(kind, count)| statistics::Outcome { kind: kind.to_owned(), count });
+    let bucket =
+        |bucket: &crate::bus::Bucket| statistics::Bucket { up_to_us: bucket.up_to_micros, count: bucket.count };
+    statistics::Stats {
+        outcomes: outcomes.collect(),
+        latency: counted.latency.iter().map(bucket).collect(),
+        position: counted.position,
     }
 }

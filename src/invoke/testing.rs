@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{Compiled, Engine, EngineSettings, Invoked};
 use crate::blob::FolderBlobs;
 use crate::bus::embedded::{Embedded, Settings};
-use crate::bus::{Bus, Cause, Delivery, Incoming, KeyWrite, Settled, Settlement};
+use crate::bus::{Bus, Cause, Delivery, History, Incoming, KeyWrite, Settled, Settlement};
 use crate::clock::{Clock, Timestamp};
 use crate::deployment::{
     Component, ComponentRef, ConfigValue, Connection, DeployedFunction, Deployment, Digest, Function, FunctionId,
@@ -44,6 +44,7 @@ pub async fn compiled(bytes: &'static [u8]) -> Compiled {
 /// A function beside a bus of its own, ready to be handed events.
 pub struct Stage {
     pub bus: Arc<dyn Bus>,
+    pub history: Arc<dyn History>,
     pub function: Function,
     pub connections: BTreeMap<String, Connection>,
     pub first_attempt_at: Timestamp,
@@ -56,8 +57,10 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Arc::new(FolderBlobs::open(folder.path().join("blobs")).unwrap());
         let bus = Embedded::open(folder.path(), blobs, Clock::system(), Settings::default()).unwrap();
+        let history = Arc::new(bus.history());
         Stage {
             bus: Arc::new(bus),
+            history,
             function: function(),
             connections: BTreeMap::new(),
             first_attempt_at: Timestamp::from_micros(1_700_000_000_000_000),
@@ -80,7 +83,7 @@ impl Stage {
 
     pub fn world(&self) -> Arc<World> {
         let env = |name: &str| (name == "PEER_TOKEN").then(|| PEER_TOKEN.to_owned());
-        Arc::new(World::new(self.bus.clone(), Clock::system(), Arc::new(env)))
+        Arc::new(World::new(self.bus.clone(), self.history.clone(), Clock::system(), Arc::new(env)))
     }
 
     pub fn deployment(&self) -> Deployment {
@@ -192,6 +195,7 @@ fn function() -> Function {
             emits: names(&["test.done"]),
             http: names(&["peer", "public"]),
             logging: true,
+            statistics: vec!["tester".parse().unwrap(), "shop-*".parse().unwrap()],
         },
         limits: Limits { memory_bytes_max: 64 << 20, time_max: Duration::from_secs(20) },
         retry: RetryPolicy::default(),

@@ -64,6 +64,18 @@ async fn an_import_that_was_not_granted_is_refused_by_name() {
     assert!(engine().check_link(&compiled, &Stage::new().function).is_ok());
 }
 
+#[tokio::test]
+async fn statistics_are_linked_only_where_they_were_granted() {
+    let compiled = compiled(guests::counting()).await;
+    let import = "tidegate:statistics/statistics@0.1.0";
+    assert!(compiled.imports.iter().any(|name| name == import), "{:?}", compiled.imports);
+    let mut function = Stage::new().function;
+    engine().check_link(&compiled, &function).unwrap();
+    function.grants.statistics.clear();
+    let refused = engine().check_link(&compiled, &function).unwrap_err();
+    assert!(matches!(&refused, EngineError::Link { reason, .. } if reason.contains(import)), "{refused}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn looping_guests_do_not_hold_up_another() {
     let mut loops = tokio::task::JoinSet::new();

@@ -14,6 +14,12 @@ pub fn hostile() -> &'static [u8] {
     BUILT.get_or_init(|| build("hostile"))
 }
 
+/// The guest of `tests/guests/counting`: it counts how events ended with another function.
+pub fn counting() -> &'static [u8] {
+    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
+    BUILT.get_or_init(|| build("counting"))
+}
+
 /// The first version of the contract, as it was built then.
 pub fn handler_0_1_0() -> &'static [u8] {
     include_bytes!("../fixtures/handler-0.1.0.wasm")

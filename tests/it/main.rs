@@ -13,6 +13,7 @@ mod http;
 mod new_project;
 mod promises;
 mod stage;
+mod statistics;
 mod support;
 mod telemetry;
 mod tidy;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{DataError, config, http, kv};
+use crate::{DataError, config, http, kv, statistics};
 
 /// What a function returns in place of events. Nothing that it wrote is kept.
 ///
@@ -68,6 +68,12 @@ impl From<kv::Error> for Failure {
 
 impl From<config::Error> for Failure {
     fn from(error: config::Error) -> Self {
+        Failure::reject(error.to_string())
+    }
+}
+
+impl From<statistics::Error> for Failure {
+    fn from(error: statistics::Error) -> Self {
         Failure::reject(error.to_string())
     }
 }

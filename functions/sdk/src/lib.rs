@@ -44,6 +44,7 @@ mod failure;
 pub mod http;
 pub mod kv;
 pub mod log;
+pub mod statistics;
 
 #[cfg(target_arch = "wasm32")]
 #[path = "host/guest.rs"]

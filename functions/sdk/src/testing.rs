@@ -13,7 +13,7 @@
 //! It is no simulation of settlement: what a failed call wrote stays written.
 
 use std::marker::PhantomData;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 
 use crate::host::{Space, World, world};
 use crate::http::{Request, Response};
+use crate::statistics::{Bucket, Statistics};
 use crate::{Attribute, Event};
 
 /// What the functions that this thread calls ask. Dropping it takes everything away again.
@@ -88,6 +89,22 @@ impl Host {
         self
     }
 
+    /// Grants a reading of a function's statistics, and answers it: of this component and from and to these positions, as in
+    /// [`statistics::read`](crate::statistics::read). Given again, the later ones count.
+    #[must_use]
+    pub fn statistics(
+        self,
+        function: &str,
+        component: &str,
+        from: u64,
+        to: Option<u64>,
+        statistics: Statistics,
+    ) -> Self {
+        let reading = (function.to_owned(), component.to_owned(), from, to);
+        world(|world| world.statistics.insert(reading, statistics));
+        self
+    }
+
     /// What a key holds now.
     pub fn get(&self, space: &str, key: &str) -> Option<Vec<u8>> {
         world(|world| world.spaces.get(space)?.values.get(key).cloned())
@@ -116,6 +133,20 @@ impl Default for Host {
 impl Drop for Host {
     fn drop(&mut self) {
         world(|world| *world = World::default());
+    }
+}
+
+impl Statistics {
+    /// Adds events that ended alike, after a last attempt of this length.
+    #[must_use]
+    pub fn ended(mut self, kind: &str, count: u64, ran: Duration) -> Self {
+        *self.outcomes.entry(kind.to_owned()).or_default() += count;
+        let up_to_micros = u64::try_from(ran.as_micros()).unwrap_or(u64::MAX);
+        match self.latency.binary_search_by_key(&up_to_micros, |bucket| bucket.up_to_micros) {
+            Ok(index) => self.latency[index].count += count,
+            Err(index) => self.latency.insert(index, Bucket { up_to_micros, count }),
+        }
+        self
     }
 }
 

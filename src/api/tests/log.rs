@@ -193,6 +193,10 @@ impl History for Log {
         Ok(own.map(|(_, function, state)| (*function, state.clone())).collect())
     }
 
+    async fn statistics(&self, query: StatisticsQuery) -> Result<Statistics, BusError> {
+        Ok(Statistics::of(&self.attempts, &query, self.tail().await?))
+    }
+
     async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError> {
         let of_function =
             |letter: &&DeadLetter| function.is_none_or(|function| letter.invocation.id.function == function);

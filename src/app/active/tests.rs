@@ -81,7 +81,7 @@ impl Project {
             bus: bus.clone(),
             components: Components::new(engine().clone(), blobs),
             natives: Natives::default(),
-            world: Arc::new(World::new(bus.clone(), clock.clone(), Arc::new(|_: &str| None))),
+            world: Arc::new(World::new(bus.clone(), bus.clone(), clock.clone(), Arc::new(|_: &str| None))),
             clock,
             metrics: Metrics::new(),
             process: RwLock::default(),

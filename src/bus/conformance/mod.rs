@@ -4,6 +4,7 @@ pub mod delivery;
 pub mod deployment;
 pub mod publish;
 pub mod settle;
+pub mod statistics;
 pub mod time;
 
 use std::collections::BTreeMap;
@@ -205,6 +206,9 @@ macro_rules! conformance {
             settle: a_listing_is_a_read_of_the_whole_space,
             settle: a_failed_attempt_writes_nothing_but_itself,
             settle: concurrent_counters_lose_no_update,
+            statistics: statistics_count_what_is_final_in_the_window_and_of_the_component,
+            statistics: statistics_count_a_retried_event_when_it_ends_and_a_redriven_one_again,
+            statistics: statistics_count_what_died_with_its_process,
             delivery: each_function_gets_the_events_of_its_types_once,
             delivery: a_dropped_delivery_comes_again_and_is_no_attempt,
             delivery: events_of_a_key_come_one_at_a_time_in_log_order,

@@ -16,7 +16,8 @@ use super::unread::listed;
 use crate::blob::Blobs;
 use crate::bus::{
     BusError, Chain, DeadLetter, DeadLetterState, EventQuery, FunctionStatus, History, Invocation, InvocationId,
-    InvocationQuery, JudgedRange, PendingState, RecordingBytes, StoredDeployment, StoredVerdict,
+    InvocationQuery, JudgedRange, PendingState, RecordingBytes, Statistics, StatisticsQuery, StoredDeployment,
+    StoredVerdict,
 };
 use crate::clock::Timestamp;
 use crate::deployment::{Digest, FunctionId};
@@ -255,6 +256,10 @@ impl<T: Reads> History for T {
         super::blocking(move || super::status::pending(source.log(), source.shared(), position)).await?
     }
 
+    async fn statistics(&self, query: StatisticsQuery) -> Result<Statistics, BusError> {
+        self.source().read("read statistics", move |db| super::statistics::read(db, &query)).await
+    }
+
     async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError> {
         self.source()
             .letters(move |db| match function {
@@ -350,7 +355,7 @@ fn invocation(row: &Row<'_>) -> rusqlite::Result<Invocation> {
         },
         failure: failure.map_err(|error| rows::unreadable(7, error))?,
         settled_at: rows::time(row, 8)?,
-        duration: std::time::Duration::from_micros(rows::unsigned(row, 9)?),
+        duration: rows::duration(row, 9)?,
         deployment: rows::unsigned(row, 10)?,
         component: rows::digest(row, 11)?,
         emitted: row.get(12)?,

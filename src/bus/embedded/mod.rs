@@ -27,6 +27,7 @@ mod settle;
 mod shared;
 mod signal;
 mod starts;
+mod statistics;
 mod status;
 mod subscription;
 #[cfg(test)]

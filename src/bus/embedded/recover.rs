@@ -1,12 +1,15 @@
 //! What a process that died left in flight: each start without an end counts one failed attempt, `host lost`.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::queue::Item;
 use super::rows::{self, sql};
 use super::starts::Started;
+use super::statistics::RollUp;
 use crate::clock::Timestamp;
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Digest};
 use crate::outcome::{Failure, FailureKind};
 
 /// An event that took this many processes with it goes to the dead letters.
@@ -45,7 +48,7 @@ fn count(db: &Connection, start: &Started, deployment: Option<&Deployment>, now:
         Failure::new(FailureKind::HostLost, format!("the process ended while this ran ({lost} of {LOST_MAX})"));
     let component = deployment
         .and_then(|deployment| deployment.function_by_id(start.function))
-        .map_or([0; 32], |function| *function.component.digest.as_bytes());
+        .map_or(Digest::from_bytes([0; 32]), |function| function.component.digest);
     db.execute(
         "INSERT INTO invocations (function, position, round, attempt, verdict, retry_at, failure, settled_at,
          duration_micros, deployment, component, emitted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0)",
@@ -59,12 +62,15 @@ fn count(db: &Connection, start: &Started, deployment: Option<&Deployment>, now:
             rows::to_json(&failure)?,
             now.as_micros(),
             sql(deployment.map_or(0, |deployment| deployment.number)),
-            component,
+            component.as_bytes(),
         ],
     )?;
     let sequence = db.last_insert_rowid();
     db.execute("UPDATE functions SET failed = failed + 1 WHERE id = ?", [function])?;
     if is_dead {
+        let mut statistics = RollUp::default();
+        statistics.count(start.function, component, start.position, Some(failure.kind), Duration::ZERO);
+        statistics.write(db)?;
         rows::delete_pending(db, start.function, start.position)?;
         return rows::write_dead_letter(db, start.function, start.position, start.round, sequence);
     }

@@ -1,5 +1,7 @@
 //! Between values and columns.
 
+use std::time::Duration;
+
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
@@ -30,6 +32,10 @@ pub(super) fn unsigned(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
 
 pub(super) fn time(row: &Row<'_>, index: usize) -> rusqlite::Result<Timestamp> {
     row.get(index).map(Timestamp::from_micros)
+}
+
+pub(super) fn duration(row: &Row<'_>, index: usize) -> rusqlite::Result<Duration> {
+    unsigned(row, index).map(Duration::from_micros)
 }
 
 pub(super) fn function(row: &Row<'_>, index: usize) -> rusqlite::Result<FunctionId> {

@@ -5,8 +5,16 @@
 
 use rusqlite::Connection;
 
+type Migration = fn(&Connection) -> rusqlite::Result<()>;
+
 /// Each runs once, in order, in a transaction of its own. One that was released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[Migration] = &[
+    |db| db.execute_batch(include_str!("schema/1.sql")),
+    |db| {
+        db.execute_batch(include_str!("schema/2.sql"))?;
+        super::statistics::roll_up_all(db)
+    },
+];
 
 /// The format version that this program writes.
 pub(super) fn version() -> i64 {
@@ -26,9 +34,9 @@ pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
 pub(super) fn migrate_to(db: &mut Connection, version: i64) -> rusqlite::Result<()> {
     let found = usize::try_from(found(db)?).unwrap_or(0);
     let wanted = usize::try_from(version).unwrap_or(0);
-    for (index, sql) in MIGRATIONS.iter().enumerate().take(wanted).skip(found) {
+    for (index, migration) in MIGRATIONS.iter().enumerate().take(wanted).skip(found) {
         let transaction = db.transaction()?;
-        transaction.execute_batch(sql)?;
+        migration(&transaction)?;
         transaction.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
         transaction.commit()?;
     }

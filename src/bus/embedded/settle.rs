@@ -189,10 +189,18 @@ impl Settle {
                 rows::write_dead_letter(group.db, delivery.function.id, position, delivery.round, sequence)?;
             }
         }
+        self.count(group);
         match self.guard().is_some_and(Guard::has_row) {
             true => rows::delete_pending(group.db, delivery.function.id, position),
             false => Ok(()),
         }
+    }
+
+    /// Counts a final settlement.
+    fn count(&self, group: &mut Group<'_>) {
+        let (delivery, settlement) = (&self.delivery, &self.settlement);
+        let (position, failure) = (delivery.event.position, settlement.failure.as_ref().map(|failure| failure.kind));
+        group.statistics.count(delivery.function.id, settlement.component, position, failure, settlement.duration);
     }
 }
 

@@ -5,6 +5,7 @@ mod fault;
 mod folder;
 mod model;
 mod reading;
+mod statistics;
 mod unread;
 
 use std::sync::Arc;

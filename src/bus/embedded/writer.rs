@@ -15,6 +15,7 @@ use super::folder::{Folder, checkpoint};
 use super::log::lock;
 use super::rows::sql;
 use super::shared::Shared;
+use super::statistics::RollUp;
 use crate::bus::BusError;
 use crate::clock::Timestamp;
 use crate::deployment::FunctionId;
@@ -78,6 +79,7 @@ pub(super) struct Group<'a> {
     /// The earliest time of the events that were stored to be delivered later.
     pub due: Option<Timestamp>,
     pub tallies: HashMap<FunctionId, Tally>,
+    pub statistics: RollUp,
 }
 
 /// What the writer knows without reading.
@@ -129,7 +131,7 @@ impl Group<'_> {
                 )?
                 .execute(params![sql(cursor), sql(tally.delivered), sql(tally.failed), function.as_bytes()])?;
         }
-        Ok(())
+        self.statistics.write(self.db)
     }
 
     fn trim(&mut self) {
@@ -293,6 +295,7 @@ impl Writer {
             tail: 0,
             due: None,
             tallies: HashMap::new(),
+            statistics: RollUp::default(),
         };
         let done = requests
             .iter_mut()

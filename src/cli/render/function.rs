@@ -50,6 +50,7 @@ pub fn function(view: &FunctionView, look: &Look) -> String {
     };
     let grants = &view.grants;
     let list = |names: &[String]| (!names.is_empty()).then(|| names.join(", "));
+    let counted: Vec<String> = grants.statistics.iter().map(|pattern| pattern.as_str().to_owned()).collect();
     let facts = facts(
         look,
         &[
@@ -63,6 +64,7 @@ pub fn function(view: &FunctionView, look: &Look) -> String {
             ("reads keys of", list(&grants.keyvalue_read)),
             ("connections", list(&grants.http)),
             ("logging", grants.logging.then(|| "granted".to_owned())),
+            ("statistics of", list(&counted)),
             ("concurrency", Some(view.concurrency.to_string())),
             ("cursor", Some(format!("#{}, {} behind", view.cursor, super::count(view.lag, "event")))),
             ("pending", Some(format!("{}, {} running", view.pending, view.running))),
@@ -90,7 +92,7 @@ mod tests {
             "name": "gate", "id": "01932a00-0000-7000-8000-000000000001", "deployed": true, "deployment": 2,
             "component": {"reference": "builtin:gate", "digest": format!("sha256:{}", "ab".repeat(32))},
             "on": ["dev.cdevents.artifact.published.*"], "when": "event.subject != \"\"",
-            "grants": {"keyvalue_write": ["evidence"], "keyvalue_read": [], "emits": ["gate.passed"], "http": [], "logging": false},
+            "grants": {"keyvalue_write": ["evidence"], "keyvalue_read": [], "emits": ["gate.passed"], "http": [], "logging": false, "statistics": ["shop-*"]},
             "concurrency": 8, "cursor": 40, "lag": 1, "pending": 2, "running": 1,
             "oldest_waiting": "1970-01-01T00:00:00Z", "delivered": 37, "failed_attempts": 3, "dead_letters": 1,
         });
@@ -119,6 +121,7 @@ mod tests {
               when             event.subject != ""
               emits            gate.passed
               writes keys of   evidence
+              statistics of    shop-*
               concurrency      8
               cursor           #40, 1 event behind
               pending          2, 1 running

@@ -12,8 +12,8 @@ use super::{emits, name, units};
 use crate::deployment::catalogue::type_pattern;
 use crate::deployment::check::refused_imports;
 use crate::deployment::{
-    Component, ComponentRef, Connection, Digest, Function, FunctionId, FunctionName, Grants, Limits, NativeKind, Order,
-    Start, Trigger, UnknownNative,
+    Component, ComponentRef, Connection, Digest, Function, FunctionId, FunctionName, FunctionPattern, Grants, Limits,
+    NativeKind, Order, Start, Trigger, UnknownNative,
 };
 use crate::filter::{Filter, KeyExpression, TypePattern};
 use crate::outcome::RetryPolicy;
@@ -38,6 +38,8 @@ struct Context<'a, 'c> {
     /// Key space to the function that writes it.
     writers: BTreeMap<String, String>,
     renames: Vec<(Item<'a>, FunctionName)>,
+    /// Functions whose statistics somebody was granted.
+    counted: Vec<(Item<'a>, FunctionPattern)>,
 }
 
 pub(super) fn functions(
@@ -45,8 +47,14 @@ pub(super) fn functions(
     connections: &BTreeMap<String, Option<Connection>>,
     triggers: &[Trigger],
 ) -> Vec<(Function, Option<FunctionName>)> {
-    let mut context =
-        Context { connections, triggers, names: BTreeSet::new(), writers: BTreeMap::new(), renames: Vec::new() };
+    let mut context = Context {
+        connections,
+        triggers,
+        names: BTreeSet::new(),
+        writers: BTreeMap::new(),
+        renames: Vec::new(),
+        counted: Vec::new(),
+    };
     let Some(items) = table.take("function") else { return Vec::new() };
     let functions = items.list(|item| item.table(|table| function(table, &mut context)).flatten());
     let mut renamed = BTreeSet::new();
@@ -56,6 +64,11 @@ pub(super) fn functions(
         }
         if !renamed.insert(was) {
             item.error(format!("another function was {was} too; one of them can go on where it stopped"));
+        }
+    }
+    for (item, pattern) in &context.counted {
+        if !context.names.iter().any(|name| pattern.matches(name)) {
+            item.error(format!("no function of this file is {:?}, so there is nothing to count", pattern.as_str()));
         }
     }
     functions.unwrap_or_default()
@@ -183,7 +196,7 @@ fn filter(table: &mut Table<'_>) -> Option<Filter> {
     }
 }
 
-fn grants(table: &mut Table<'_>, function: Option<&FunctionName>, context: &mut Context<'_, '_>) -> Grants {
+fn grants<'a>(table: &mut Table<'a>, function: Option<&FunctionName>, context: &mut Context<'a, '_>) -> Grants {
     let own_name = function.map_or("above", FunctionName::as_str);
     let (keyvalue_write, keyvalue_read) = table
         .maybe("keyvalue", |item| {
@@ -215,14 +228,26 @@ fn grants(table: &mut Table<'_>, function: Option<&FunctionName>, context: &mut 
     };
     let http = table.maybe("http", |item| item.list(connection)).unwrap_or_default();
     let logging = table.maybe("logging", |item| item.boolean()).unwrap_or(false);
-    Grants { keyvalue_write, keyvalue_read, emits, http, logging }
+    let counted = |item: Item<'a>| {
+        let pattern: FunctionPattern = item.parsed()?;
+        context.counted.push((item, pattern.clone()));
+        Some(pattern)
+    };
+    let statistics = table.maybe("statistics", |item| item.list(counted)).unwrap_or_default();
+    Grants { keyvalue_write, keyvalue_read, emits, http, logging, statistics }
 }
 
 /// What is linked for a guest means nothing to a function that has none.
 fn refuse_guest_grants(table: &Table<'_>, kind: NativeKind, grants: &Grants) {
-    let Grants { keyvalue_write, keyvalue_read, emits: _, http, logging } = grants;
+    let Grants { keyvalue_write, keyvalue_read, emits: _, http, logging, statistics } = grants;
     let keyvalue = !keyvalue_write.is_empty() || !keyvalue_read.is_empty();
-    for (grant, is_held) in [("keyvalue", keyvalue), ("http", !http.is_empty()), ("logging", *logging)] {
+    let grants = [
+        ("keyvalue", keyvalue),
+        ("http", !http.is_empty()),
+        ("logging", *logging),
+        ("statistics", !statistics.is_empty()),
+    ];
+    for (grant, is_held) in grants {
         if is_held {
             table.error(format!("{kind} is no component and uses no grant `{grant}`; leave it out"));
         }

@@ -475,6 +475,14 @@ fn a_function_is_checked_whole() {
         "#]],
     );
     check_function(
+        "grants = { statistics = [\"gate\", \"ga*\", \"*\", \"ga*e\", \"Shop\", \"shop-*\"] }\n",
+        expect![[r#"
+            tidegate.toml:6: error: function[0].grants.statistics[3]: "ga*e" names no functions; write a function's name, or how names begin and a * at the end
+            tidegate.toml:6: error: function[0].grants.statistics[4]: "Shop" names no functions; write a function's name, or how names begin and a * at the end
+            tidegate.toml:6: error: function[0].grants.statistics[5]: no function of this file is "shop-*", so there is nothing to count
+        "#]],
+    );
+    check_function(
         "was = \"gate\"\n",
         expect![[r#"
         tidegate.toml:6: error: function[0].was: function gate still stands in this file; a rename takes the name away

@@ -3,6 +3,7 @@
 mod chance;
 mod keys;
 mod log;
+mod statistics;
 mod time;
 
 use std::sync::atomic::AtomicUsize;
@@ -75,6 +76,10 @@ impl Live {
             Effect::Http(request) => {
                 let connections = self.world.connections(self.function.deployment())?;
                 http::answer(&connections, self.function(), &self.received, request).await
+            }
+            Effect::Statistics { function, component, from, to } => {
+                let window = statistics::Window { component: *component, from: *from, to: *to };
+                statistics::answer(&*self.world.history, &self.function, function, window).await?
             }
         };
         Ok(answer)

@@ -12,6 +12,7 @@ use self::bindings::tidegate::handler::types as wit;
 use self::bindings::wasi::keyvalue::{atomics, store};
 use crate::http::{Request, Response, Target};
 use crate::kv::Denial;
+use crate::statistics::{Bucket as Latency, Statistics};
 use crate::{Attribute, Event, Failure, Origin};
 
 pub mod bindings {
@@ -22,6 +23,10 @@ pub mod bindings {
         pub_export_macro: true,
         export_macro_name: "export_function",
     });
+}
+
+mod outcomes {
+    wit_bindgen::generate!({ path: "../../wit", world: "tidegate:statistics/imports" });
 }
 
 /// Runs an author's function on what the host hands over.
@@ -149,6 +154,18 @@ pub fn config(key: &str) -> Result<Option<String>, String> {
     use self::bindings::wasi::config::store;
     store::get(key).map_err(|error| match error {
         store::Error::Upstream(reason) | store::Error::Io(reason) => reason,
+    })
+}
+
+pub fn statistics(function: &str, component: &str, from: u64, to: Option<u64>) -> Result<Statistics, String> {
+    use self::outcomes::tidegate::statistics::statistics;
+    let counted =
+        statistics::read(function, component, from, to).map_err(|statistics::Error::Refused(reason)| reason)?;
+    let latency = |bucket: statistics::Bucket| Latency { up_to_micros: bucket.up_to_us, count: bucket.count };
+    Ok(Statistics {
+        outcomes: counted.outcomes.into_iter().map(|outcome| (outcome.kind, outcome.count)).collect(),
+        latency: counted.latency.into_iter().map(latency).collect(),
+        position: counted.position,
     })
 }
 

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use crate::http::{Request, Response, Target};
 use crate::kv::Denial;
+use crate::statistics::Statistics;
 
 thread_local! {
     static WORLD: RefCell<World> = RefCell::default();
@@ -19,6 +20,8 @@ pub struct World {
     /// By method and URL, in the order in which they are given.
     pub answers: BTreeMap<(String, String), VecDeque<Response>>,
     pub requests: Vec<Request>,
+    /// By what is asked.
+    pub statistics: BTreeMap<Reading, Statistics>,
     /// None: the machine's.
     pub now: Option<SystemTime>,
 }
@@ -28,6 +31,9 @@ pub struct Space {
     pub values: BTreeMap<String, Vec<u8>>,
     pub writable: bool,
 }
+
+/// Function, component, and the window's two ends.
+pub type Reading = (String, String, u64, Option<u64>);
 
 /// The world of this thread.
 pub fn world<T>(act: impl FnOnce(&mut World) -> T) -> T {
@@ -115,4 +121,15 @@ pub fn send(request: &Request, target: &Target<'_>) -> Result<Response, String> 
         let answer = world.answers.get_mut(&prepared).and_then(VecDeque::pop_front);
         answer.ok_or_else(|| "the test has no answer for it; give one with `Host::answer`".to_owned())
     })
+}
+
+pub fn statistics(function: &str, component: &str, from: u64, to: Option<u64>) -> Result<Statistics, String> {
+    let hex = component.strip_prefix("sha256:").unwrap_or_default();
+    if hex.len() != 64 || !hex.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(format!("{component:?} is no digest; it is sha256: and 64 lower-case hex digits"));
+    }
+    let reading = (function.to_owned(), component.to_owned(), from, to);
+    let prepared = world(|world| world.statistics.get(&reading).cloned());
+    prepared
+        .ok_or_else(|| "the test has none of this component and window; give them with `Host::statistics`".to_owned())
 }

@@ -99,7 +99,8 @@ impl Run {
     }
 }
 
-async fn try_next(subscription: &mut Box<dyn Subscription>) -> Option<Delivery> {
+/// A delivery, if there is one.
+pub async fn try_next(subscription: &mut Box<dyn Subscription>) -> Option<Delivery> {
     tokio::time::timeout(Duration::from_millis(20), subscription.next()).await.ok().flatten()
 }
 

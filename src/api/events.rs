@@ -67,7 +67,7 @@ pub(super) async fn publish(
         return Err(ApiError::Forbidden(message));
     }
     let origin = Origin { kind: OriginKind::Api, name: caller.name, verified: caller.verified };
-    hooks::publish(&state, DOOR, events, &origin, &span, &headers).await
+    hooks::publish(&state, DOOR, events, &origin, &span, &headers).await.map(hooks::accepted)
 }
 
 #[derive(Debug, Deserialize)]

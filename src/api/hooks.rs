@@ -9,6 +9,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use tracing::{Instrument, Span};
 
 use super::ApiState;
@@ -20,10 +21,12 @@ use crate::bus::{Incoming, Receipt};
 use crate::deployment::{Sender, Trigger, WebhookTrigger};
 use crate::event::{Event, Origin, OriginKind};
 use crate::telemetry::{door_span, stamp};
-use crate::trigger::{BODY_BYTES_MAX, Credentials, CredentialsError, handshake, parse, prove};
+use crate::trigger::{BODY_BYTES_MAX, Credentials, CredentialsError, Rejection, handshake, parse, prove};
 
 /// Label of requests to no trigger's path: what a sender writes is never a label.
 const NO_TRIGGER: &str = "hooks";
+/// A larger body takes a while to be parsed.
+const PARSED_AT_ONCE_BYTES_MAX: usize = 256 * 1024;
 const METHODS: &str = "HEAD, OPTIONS, POST";
 /// Proofs of who sent a request. They are dropped once they were checked, so that no event can hold one.
 const IDENTITY_HEADERS: [&str; 10] = [
@@ -122,8 +125,20 @@ async fn answer(
         headers.remove(name);
     }
     let origin = Origin { kind: OriginKind::Trigger, name: path.to_owned(), verified };
-    let events = parse(webhook.sender, &headers, &body.bytes)?;
-    publish(state, path, events, &origin, span, &headers).await
+    let events = parse_apart(webhook.sender, headers.clone(), body.bytes.clone()).await?;
+    let objects = state.notices.objects(webhook.sender, &events);
+    let receipts = publish(state, path, events, &origin, span, &headers).await?;
+    state.notices.tell(objects, &receipts);
+    Ok(accepted(receipts))
+}
+
+/// Parses a large body off the threads that answer everybody.
+async fn parse_apart(sender: Sender, headers: HeaderMap, body: Bytes) -> Result<Vec<Event>, Rejection> {
+    if body.len() <= PARSED_AT_ONCE_BYTES_MAX {
+        return parse(sender, &headers, &body);
+    }
+    let parsing = tokio::task::spawn_blocking(move || parse(sender, &headers, &body));
+    parsing.await.expect("parsing does not panic")
 }
 
 /// A page may send a form anywhere without being asked; no sender needs one.
@@ -152,7 +167,7 @@ pub(super) async fn publish(
     origin: &Origin,
     span: &Span,
     headers: &HeaderMap,
-) -> Result<Response, ApiError> {
+) -> Result<Vec<Receipt>, ApiError> {
     let bus = state.bus()?;
     for event in &mut events {
         stamp(event, span, headers);
@@ -165,7 +180,12 @@ pub(super) async fn publish(
         }
     };
     state.metrics.accepted(door, &receipts);
-    Ok(json(StatusCode::ACCEPTED, &view(receipts)))
+    Ok(receipts)
+}
+
+/// The answer to whoever sent what is in the log now.
+pub(super) fn accepted(receipts: Vec<Receipt>) -> Response {
+    json(StatusCode::ACCEPTED, &view(receipts))
 }
 
 fn view(receipts: Vec<Receipt>) -> ReceiptsView {

@@ -42,6 +42,7 @@ pub use trace::trace;
 use crate::bus::{Bus, History};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
+use crate::trigger::Notices;
 
 /// What both listeners answer from.
 pub struct ApiState {
@@ -55,6 +56,8 @@ pub struct ApiState {
     pub metrics: Metrics,
     /// Those of the active deployment; whoever activates another one sends the new ones.
     pub webhooks: watch::Receiver<Arc<Webhooks>>,
+    /// Where triggers hear of objects that a webhook brought notice of.
+    pub notices: Notices,
     pub doors: Doors,
     /// Memory for request bodies, of both listeners together.
     pub bodies: Bodies,
@@ -74,6 +77,7 @@ impl ApiState {
             clock: Clock::system(),
             metrics: Metrics::new(),
             webhooks: watch::channel(Arc::default()).1,
+            notices: Notices::default(),
             doors: Doors { hooks: nowhere, api: nowhere, names: Vec::new(), access: Access::default() },
             bodies: Bodies::default(),
             shutdown: CancellationToken::new(),

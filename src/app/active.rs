@@ -12,7 +12,7 @@ use crate::bus::History;
 use crate::deployment::{Deployment, FunctionId, Trigger};
 use crate::dispatch::{self, Path};
 use crate::tasks::Tasks;
-use crate::trigger::{Intake, TriggerError, bucket, queue, schedule};
+use crate::trigger::{Intake, Notices, TriggerError, bucket, queue, schedule};
 
 /// What serves the active deployment, whichever that is.
 pub struct Following {
@@ -20,6 +20,7 @@ pub struct Following {
     webhooks: watch::Sender<Arc<Webhooks>>,
     history: Arc<dyn History>,
     ended: mpsc::Sender<AppError>,
+    notices: Notices,
     tasks: Tasks,
     active: watch::Receiver<Option<Arc<Deployment>>>,
     /// Every function that was ever active here: its path waits while no deployment has it.
@@ -34,12 +35,13 @@ impl Following {
         path: Arc<Path>,
         webhooks: watch::Sender<Arc<Webhooks>>,
         history: Arc<dyn History>,
+        notices: Notices,
         ended: mpsc::Sender<AppError>,
         tasks: Tasks,
     ) -> Self {
         let (active, triggers) = (path.bus.active(), tasks.child());
         let mut following =
-            Following { path, webhooks, history, ended, tasks, active, served: HashSet::new(), triggers };
+            Following { path, webhooks, history, notices, ended, tasks, active, served: HashSet::new(), triggers };
         following.take_up();
         following
     }
@@ -60,7 +62,7 @@ impl Following {
         self.triggers.stop();
         self.triggers = self.tasks.child();
         for trigger in &deployment.triggers {
-            let intake = intake(&self.path, &self.triggers);
+            let intake = intake(&self.path, &self.notices, &self.triggers);
             spawn(trigger, &deployment.project, intake, &self.history, &self.ended, &self.triggers);
         }
     }
@@ -85,12 +87,13 @@ fn serve_new(path: &Arc<Path>, deployment: &Deployment, served: &mut HashSet<Fun
     }
 }
 
-fn intake(path: &Path, triggers: &Tasks) -> Intake {
+fn intake(path: &Path, notices: &Notices, triggers: &Tasks) -> Intake {
     Intake {
         bus: path.bus.clone(),
         clock: path.clock.clone(),
         metrics: path.metrics.clone(),
         env: Arc::new(env),
+        notices: notices.clone(),
         stop: triggers.stopping(),
     }
 }
@@ -107,7 +110,7 @@ fn spawn(
     let serving: BoxFuture<'static, Result<(), TriggerError>> = match trigger.clone() {
         Trigger::Webhook(_) => return,
         Trigger::Schedule(trigger) => Box::pin(schedule::run(trigger, intake, history)),
-        Trigger::Bucket(trigger) => Box::pin(bucket::run(trigger, intake)),
+        Trigger::Bucket(trigger) => Box::pin(bucket::run(trigger, intake, history)),
         Trigger::Queue(trigger) => Box::pin(async move { queue::run(trigger, &project, intake).await }),
     };
     triggers.spawn(async move {

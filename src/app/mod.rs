@@ -28,7 +28,7 @@ use crate::native::Natives;
 use crate::project::{Folder, Project, blobs_folder};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
-use crate::trigger::TriggerError;
+use crate::trigger::{Notices, TriggerError};
 
 /// Live instances at once, over all functions, unless `[limits] invocations_max` says otherwise.
 const INVOCATIONS_MAX: u32 = 256;
@@ -142,7 +142,9 @@ impl App {
             process: RwLock::default(),
         };
         let (ended, failures) = mpsc::channel(1);
-        let following = Following::start(Arc::new(path), webhooks, bus.clone(), ended.clone(), tasks.clone());
+        let notices = Notices::default();
+        let (path, history) = (Arc::new(path), bus.clone());
+        let following = Following::start(path, webhooks, history, notices.clone(), ended.clone(), tasks.clone());
         tasks.spawn(following.run());
 
         let doors = Doors { hooks, api, names: manifest.listen.names.clone(), access };
@@ -154,6 +156,7 @@ impl App {
             clock,
             metrics: metrics.clone(),
             webhooks: webhooks_seen,
+            notices,
             doors,
             bodies: Bodies::default(),
             shutdown: tasks.stopping(),

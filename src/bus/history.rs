@@ -24,6 +24,9 @@ pub trait History: Send + Sync {
 
     async fn event_at(&self, position: Position) -> Result<Option<Accepted>, BusError>;
 
+    /// Whether an event with this id and source is in the log.
+    async fn has(&self, id: &str, source: &str) -> Result<bool, BusError>;
+
     /// Events whose id, or a text that the event is known by (commit, digest, delivery id), starts with `text`; at
     /// most `max`, newest first.
     async fn find(&self, text: &str, max: usize) -> Result<Vec<Accepted>, BusError>;

@@ -90,6 +90,9 @@ pub struct BucketTrigger {
     #[serde(flatten)]
     pub store: ObjectStore,
     pub poll: Duration,
+    /// What new objects are read as; none: they are told of, and not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<ReportFormat>,
 }
 
 /// A bucket, or what begins with a prefix in it.

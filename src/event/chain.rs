@@ -141,23 +141,27 @@ fn bad_output(index: u32, ty: &str, reason: impl std::fmt::Display) -> Failure {
     Failure::new(FailureKind::BadOutput, format!("emitted event {index} of type {ty:?}: {reason}"))
 }
 
-fn stamp(parent: &Accepted, function: &Function, index: u32, mut event: Event, source: &str, now: Timestamp) -> Event {
-    let cause = &parent.event;
-    let id = derived_id(cause.key(), function.id, index);
-    event.id = id.to_string();
-    event.source = source.to_owned();
-    event.time = Some(now.to_string());
-    let correlation = cause.correlation().unwrap_or(&cause.id);
+/// Makes an event, which has its id, the next of a chain: `cause`, an event in the log, led to it.
+pub fn follow(event: &mut Event, cause: &Event) {
     // Every event in the log has a trace; one that lost its own starts the same one on every attempt.
     let trace = cause.traceparent().and_then(trace::Parent::parse);
     let trace = trace.unwrap_or_else(|| trace::Parent::new(cause.key().uuid().as_u128()));
+    let span = trace.child(event.id.as_bytes()).to_string();
     let mut set = |name: &str, text: &str| event.extensions.insert(name.to_owned(), Extension::Text(text.to_owned()));
     set(attribute::CAUSATION, &cause.id);
-    set(attribute::CORRELATION, correlation);
-    set(attribute::TRACEPARENT, &trace.child(id.as_bytes()).to_string());
+    set(attribute::CORRELATION, cause.correlation().unwrap_or(&cause.id));
+    set(attribute::TRACEPARENT, &span);
     if let Some(state) = cause.text(attribute::TRACESTATE) {
         set(attribute::TRACESTATE, state);
     }
+}
+
+fn stamp(parent: &Accepted, function: &Function, index: u32, mut event: Event, source: &str, now: Timestamp) -> Event {
+    let cause = &parent.event;
+    event.id = derived_id(cause.key(), function.id, index).to_string();
+    event.source = source.to_owned();
+    event.time = Some(now.to_string());
+    follow(&mut event, cause);
     if let Some(key) = cause.partition_key() {
         event.extensions.entry(attribute::PARTITION_KEY.to_owned()).or_insert_with(|| Extension::Text(key.to_owned()));
     }

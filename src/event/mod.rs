@@ -25,7 +25,8 @@ use serde::{Deserialize, Serialize};
 pub use accept::{accept, same_content};
 pub use aliases::{ALIASES_MAX, aliases};
 pub use chain::{
-    CHAIN_EVENTS_MAX, EMITTED_BYTES_MAX, EMITTED_MAX, HOPS_MAX, derive, hops_after, is_source_of, runtime_source,
+    CHAIN_EVENTS_MAX, EMITTED_BYTES_MAX, EMITTED_MAX, HOPS_MAX, derive, follow, hops_after, is_source_of,
+    runtime_source,
 };
 pub use check::{DELIVER_AHEAD_MAX, EventError};
 pub use http::{HttpError, from_http};

@@ -1,5 +1,6 @@
 //! A server that speaks S3 over the files of a folder.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use axum::Router;
@@ -13,14 +14,20 @@ use crate::deployment::{ObjectStore, Secret};
 
 /// Serves the folders of `root` as buckets, on a port of its own, as long as the runtime lives. Answers its address.
 pub async fn serve(root: &Path) -> String {
+    let address = serve_at(root, "127.0.0.1:0".parse().unwrap()).await;
+    format!("http://{address}")
+}
+
+/// The same at a given address.
+pub async fn serve_at(root: &Path, address: SocketAddr) -> SocketAddr {
     let mut builder = S3ServiceBuilder::new(FileSystem::new(root).unwrap());
     builder.set_auth(SimpleAuth::from_single("access", "hidden"));
     let failed = |error: s3s::HttpError| async move { (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:?}")) };
     let routes = Router::new().fallback_service(HandleError::new(builder.build(), failed));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-    format!("http://{address}")
+    address
 }
 
 /// A store at an address, with the server's keys as `keys` answers them.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::notices::Notices;
 use crate::bus::{Bus, BusError, Incoming, PublishError};
 use crate::clock::Clock;
 use crate::deployment::{Env, Secret, SecretError};
@@ -23,6 +24,7 @@ pub struct Intake {
     pub clock: Clock,
     pub metrics: Metrics,
     pub env: Env,
+    pub notices: Notices,
     /// The loops end, by returning, once it is cancelled.
     pub stop: CancellationToken,
 }

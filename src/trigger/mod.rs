@@ -14,6 +14,7 @@ mod distribution;
 mod git;
 mod github;
 mod intake;
+mod notices;
 mod payload;
 pub mod queue;
 mod report;
@@ -25,6 +26,7 @@ use bytes::Bytes;
 
 pub use cloudevents::handshake;
 pub use intake::{Intake, TriggerError};
+pub use notices::Notices;
 pub use signature::{Credentials, CredentialsError, prove};
 
 use crate::deployment::{ReportFormat, Sender};

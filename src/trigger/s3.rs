@@ -44,6 +44,22 @@ pub fn parse(body: &Bytes) -> Result<Vec<Event>, Rejection> {
     Ok(vec![event(&facts, None, &payload)])
 }
 
+/// Bucket and key of the object that came, where an event of `parse` says that one did.
+pub fn created(event: &Event) -> Option<(String, String)> {
+    #[derive(Deserialize)]
+    struct Data {
+        object: Object,
+    }
+    #[derive(Deserialize)]
+    struct Object {
+        kind: Option<String>,
+        bucket: Option<String>,
+        key: Option<String>,
+    }
+    let Data { object } = serde_json::from_slice(event.data.as_ref()?).ok()?;
+    object.kind.filter(|kind| kind == "created").and(object.bucket.zip(object.key))
+}
+
 type Facts = Map<String, Value>;
 
 /// The records as they were written.

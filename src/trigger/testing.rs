@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Intake, TriggerError};
+use super::{Intake, Notices, TriggerError};
 use crate::blob::FolderBlobs;
 use crate::bus::embedded::{Embedded, Settings};
 use crate::bus::{Bus, EventQuery, History};
@@ -35,6 +35,7 @@ impl Door {
             clock,
             metrics: Metrics::new(),
             env: Arc::new(crate::s3::testing::keys),
+            notices: Notices::default(),
             stop: CancellationToken::new(),
         };
         Door { intake, history: Arc::new(bus.history()), bus, _folder: folder }

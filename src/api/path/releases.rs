@@ -150,7 +150,7 @@ pub(in crate::api) async fn redeploy(
     let event = request(view, &asked, &caller.name);
     // Whoever may operate the project was let in by the door: that is what proves this.
     let origin = Origin { kind: OriginKind::Api, name: caller.name, verified: true };
-    hooks::publish(&state, DOOR, vec![event], &origin, &span, &headers).await
+    hooks::publish(&state, DOOR, vec![event], &origin, &span, &headers).await.map(hooks::accepted)
 }
 
 fn request(view: &ReleaseView, asked: &RedeployRequest, by: &str) -> Event {

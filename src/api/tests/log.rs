@@ -135,6 +135,10 @@ impl History for Log {
         Ok(self.events.iter().find(|event| event.position == position).cloned())
     }
 
+    async fn has(&self, id: &str, source: &str) -> Result<bool, BusError> {
+        Ok(self.events.iter().any(|accepted| accepted.event.id == id && accepted.event.source == source))
+    }
+
     async fn find(&self, text: &str, max: usize) -> Result<Vec<Accepted>, BusError> {
         let known = |event: &&Accepted| {
             event.event.id.starts_with(text)

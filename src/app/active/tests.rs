@@ -90,6 +90,7 @@ impl Project {
             Arc::new(path),
             watch::Sender::new(Arc::default()),
             bus.clone(),
+            Notices::default(),
             mpsc::channel(1).0,
             Tasks::new(),
         );

@@ -22,7 +22,9 @@ pub async fn the_same_event_again_is_a_duplicate_and_tells_of_the_first(bench: B
     let again = bench.publish(vec![event("b", "t")]).await;
     assert_eq!(again, [Receipt { id: "b".to_owned(), position: Some(2), duplicate: true }]);
     let other_source = Event { source: "other".to_owned(), ..event("b", "t") };
+    assert!(!bench.history.has("b", "other").await.unwrap());
     assert_eq!(bench.publish_one(other_source).await, 3);
+    assert!(bench.history.has("b", "other").await.unwrap() && bench.history.has("b", "test").await.unwrap());
 }
 
 pub async fn the_same_id_with_other_content_is_refused(bench: Bench) {

@@ -136,6 +136,14 @@ impl<T: Reads> History for T {
         .await?
     }
 
+    async fn has(&self, id: &str, source: &str) -> Result<bool, BusError> {
+        let (id, source) = (id.to_owned(), source.to_owned());
+        let known = move |db: &Connection| {
+            db.prepare_cached("SELECT 1 FROM events WHERE id = ? AND source = ?")?.exists([id, source])
+        };
+        self.source().read("look for an event", known).await
+    }
+
     async fn find(&self, text: &str, max: usize) -> Result<Vec<Accepted>, BusError> {
         let (from, to) = (text.to_owned(), format!("{text}{}", char::MAX));
         self.source()

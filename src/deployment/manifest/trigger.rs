@@ -8,8 +8,8 @@ use super::read::{Item, Table};
 use super::settings::{object_store, period, server, unique};
 use crate::deployment::catalogue::{Author, event_type, full_type};
 use crate::deployment::{
-    BucketTrigger, MissedTicks, Proof, QueueKind, QueueTrigger, Schedule, ScheduleTrigger, Secret, Sender, Trigger,
-    WebhookTrigger, time_zone,
+    BucketTrigger, MissedTicks, Proof, QueueKind, QueueTrigger, ReportFormat, Schedule, ScheduleTrigger, Secret,
+    Sender, Trigger, WebhookTrigger, time_zone,
 };
 
 const POLL_DEFAULT: Duration = Duration::from_secs(15);
@@ -153,7 +153,9 @@ fn emitted(text: &str) -> Result<String, String> {
 fn bucket(table: &mut Table<'_>) -> Option<Trigger> {
     let store = object_store(table);
     let poll = table.maybe("poll", |item| period(&item, POLL_MIN, POLL_MAX)).unwrap_or(POLL_DEFAULT);
-    Some(Trigger::Bucket(BucketTrigger { store: store?, poll }))
+    let formats = [("report", ReportFormat::Any), ("trivy", ReportFormat::Trivy), ("sarif", ReportFormat::Sarif)];
+    let read = table.maybe("read", |item| item.choice(&formats));
+    Some(Trigger::Bucket(BucketTrigger { store: store?, poll, read }))
 }
 
 fn queue(table: &mut Table<'_>) -> Option<Trigger> {

@@ -16,6 +16,5 @@ mod stage;
 mod support;
 mod telemetry;
 mod tidy;
-mod wire;
 
 use tidegate::scaffold::cargo;

@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::host::Journal;
 use crate::outcome::Failure;
 
-/// Raised whenever the stored form changes; older ones stay readable.
+/// Raised whenever the stored form changes; older ones stay readable, which `tests/fixtures/recordings` holds it to.
 pub const RECORDING_VERSION: u8 = 1;
 /// A larger recording is truncated, marked, and cannot be replayed.
 pub const RECORDING_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -96,7 +96,7 @@ impl Recording {
     /// Reads the stored form.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         match bytes.split_first() {
-            Some((&RECORDING_VERSION, rest)) => Ok(rmp_serde::from_slice(rest)?),
+            Some((1..=RECORDING_VERSION, rest)) => Ok(rmp_serde::from_slice(rest)?),
             Some((version, _)) => Err(DecodeError::Version(*version)),
             None => Err(DecodeError::Empty),
         }

@@ -1,5 +1,7 @@
 //! Guests that misbehave, each in its way: what becomes of them, and what is kept.
 
+mod stored;
+
 use std::time::Duration;
 
 use super::*;

@@ -3,7 +3,8 @@
 //! One event for each record: `com.s3.<event name>` as it was sent, without the prefix `s3:` and with dots for colons
 //! (`com.s3.ObjectCreated.Put`, `com.s3.ObjectRemoved.Delete`). EventBridge's `Object Created` and `Object Deleted` with a reason are
 //! named alike (`com.s3.ObjectCreated.PutObject`). `s3:TestEvent` is acknowledged and becomes nothing; any other JSON is one
-//! `com.s3.notification`.
+//! `com.s3.notification`. A notification that went through SNS or SQS, or both, is the text in their envelopes; they are left
+//! out, so that it is the same event by whichever way it comes.
 //!
 //! Data: `object` (the facts; null where the record does not carry one), `envelope` (MinIO's, where there is one), `payload` (the
 //! record whole).
@@ -14,7 +15,8 @@
 //!   AWS says to compare them. It orders the events of one key only.
 //!
 //! Keys in records are form-encoded, EventBridge's are not. Source of the format: Amazon S3 User Guide (event message
-//! structure, EventBridge mapping), MinIO's and Ceph's documentation of bucket notifications.
+//! structure, EventBridge mapping), Amazon SNS and SQS Developer Guides, MinIO's and Ceph's documentation of bucket
+//! notifications.
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
@@ -28,20 +30,38 @@ use crate::event::{Event, derive_uuid};
 
 /// Records in one body. AWS sends one, MinIO one or a small batch.
 const RECORDS_MAX: usize = 1000;
+/// Envelopes around a notification: SQS around SNS.
+const ENVELOPES_MAX: usize = 2;
 const SEQUENCER_DIGITS_MAX: usize = 32;
 const SENDER: &str = "s3";
 
 /// The events that a body becomes, by record.
 pub fn parse(body: &Bytes) -> Result<Vec<Event>, Rejection> {
-    let payload = Payload::read(body)?;
+    events(&Payload::read(body)?, ENVELOPES_MAX)
+}
+
+/// `envelopes`: how many may yet be opened.
+fn events(payload: &Payload, envelopes: usize) -> Result<Vec<Event>, Rejection> {
+    if let Some(inner) = carried(payload, envelopes) {
+        return events(&inner, envelopes - 1);
+    }
     if payload.text_at("/Event") == Some("s3:TestEvent") {
         return Ok(Vec::new());
     }
     if payload.value.pointer("/Records").is_some_and(Value::is_array) {
-        return records(&payload);
+        return records(payload, envelopes);
     }
-    let facts = if payload.value.pointer("/detail-type").is_some() { bridge_facts(&payload) } else { unknown_facts() };
-    Ok(vec![event(&facts, None, &payload)])
+    let facts = if payload.value.pointer("/detail-type").is_some() { bridge_facts(payload) } else { unknown_facts() };
+    Ok(vec![event(&facts, None, payload)])
+}
+
+/// What an envelope carries as text: `Message` of SNS, `body` of a record of SQS. None if this is no envelope, or what is in
+/// it is no JSON object.
+fn carried(payload: &Payload, envelopes: usize) -> Option<Payload> {
+    let of_sns = || payload.text_at("/Message").filter(|_| payload.text_at("/Type") == Some("Notification"));
+    let of_sqs = || payload.text_at("/body").filter(|_| payload.text_at("/eventSource") == Some("aws:sqs"));
+    let text = (envelopes > 0).then(|| of_sns().or_else(of_sqs)).flatten()?;
+    Payload::read(text.as_bytes()).ok().filter(|inner| inner.value.is_object())
 }
 
 /// Bucket and key of the object that came, where an event of `parse` says that one did.
@@ -77,18 +97,22 @@ struct Data<'a> {
     payload: &'a RawValue,
 }
 
-fn records(payload: &Payload) -> Result<Vec<Event>, Rejection> {
+fn records(payload: &Payload, envelopes: usize) -> Result<Vec<Event>, Rejection> {
     let Records { records } = serde_json::from_str(payload.text.get()).map_err(|error| malformed(&error))?;
-    if records.len() > RECORDS_MAX {
-        let count = records.len();
-        return Err(Rejection::TooLarge(format!("the body has {count} records; send at most {RECORDS_MAX} at a time")));
-    }
     let envelope = envelope(payload);
-    let event_of = |text: &&RawValue| {
+    let mut found = Vec::new();
+    for text in records {
         let record = Payload::read(text.get().as_bytes())?;
-        Ok(event(&record_facts(&record), envelope.as_ref(), &record))
-    };
-    records.iter().map(event_of).collect()
+        match carried(&record, envelopes) {
+            Some(inner) => found.extend(events(&inner, envelopes - 1)?),
+            None => found.push(event(&record_facts(&record), envelope.as_ref(), &record)),
+        }
+        if found.len() > RECORDS_MAX {
+            let told = format!("the body has more than {RECORDS_MAX} records; send at most so many at a time");
+            return Err(Rejection::TooLarge(told));
+        }
+    }
+    Ok(found)
 }
 
 /// MinIO repeats event and decoded `bucket/key` around the records; old versions call the first `EventType`.

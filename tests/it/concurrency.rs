@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::http;
 use crate::stage::{Stage, emitted_by, event, function, log, publish, wait_until_settled};
 use crate::support::eventually;
-use crate::wire;
 
 const EVENTS: usize = 200;
 
@@ -67,7 +67,7 @@ fn looping_guests_hold_up_neither_health_nor_another_function() {
     let mut hops = Vec::new();
     for round in 0..50 {
         let started = Instant::now();
-        assert_eq!(wire::get(&server.api, "/healthz").unwrap().status, 200);
+        assert_eq!(http::get(&server.api, "/healthz").status, 200);
         health.push(started.elapsed());
 
         let started = Instant::now();

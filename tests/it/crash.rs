@@ -1,14 +1,16 @@
 //! Promises 1 and 2 under SIGKILL: what was accepted is settled once for each function, nothing lost and nothing twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use crate::http;
 use crate::stage::{Stage, emitted_by, event, log, wait_until_settled};
 use crate::support::{Project, Server};
-use crate::wire;
 
 const CRASHES: usize = 50;
 const EVENTS: usize = 2_000;
@@ -17,51 +19,54 @@ const SENDERS: usize = 3;
 const LIFE_MILLIS_MAX: u64 = 120;
 
 /// Senders that send an event until it is accepted, as those of webhooks do, over as many processes as that takes.
+#[derive(Default)]
 struct Senders {
     next: AtomicUsize,
     accepted: AtomicUsize,
+    /// What each has in hand: its request was cut off, so that it was not accepted, and is there or not.
+    held: [Mutex<Option<usize>>; SENDERS],
 }
 
 impl Senders {
-    /// Sends until the process no longer answers or everything was accepted. `held` is what a sender has in hand: a
-    /// request that was cut off may have been accepted, so it is sent again.
-    fn send(&self, api: &str, held: &mut Option<usize>) {
-        loop {
-            let index = held.take().unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
-            if index >= EVENTS {
-                return;
-            }
-            let body = event(&format!("e-{index}"), "test.count", &format!("key-{}", index % 3)).to_string();
-            match wire::post(api, "/events", "application/cloudevents+json", body.as_bytes()) {
-                Ok(answer) if answer.status == 202 => self.accepted.fetch_add(1, Ordering::Relaxed),
-                Ok(answer) => panic!("e-{index}: {} {}", answer.status, answer.text()),
-                Err(_) => {
-                    *held = Some(index);
-                    return;
-                }
-            };
-        }
-    }
-
-    /// Starts a process, sends to it, and kills it after `life`; without one, sends all there is and gives it back.
-    fn burst<'a>(
-        &self,
-        project: &'a Project,
-        held: &mut [Option<usize>; SENDERS],
-        life: Option<Duration>,
-    ) -> Option<Server<'a>> {
+    /// Starts a process, and sends to it until it is killed after `life`.
+    fn send_until_killed(&self, project: &Project, life: Duration) {
         let server = project.up();
         let api = server.api.clone();
         std::thread::scope(|scope| {
-            for held in held.iter_mut() {
+            for held in &self.held {
+                // Whatever cuts a request off, it is the process's death: `kill` sees that it did not die by itself.
                 scope.spawn(|| self.send(&api, held));
             }
-            let Some(life) = life else { return Some(server) };
             // No wait for something: the length of a life is what is random here.
             std::thread::sleep(life);
             server.kill();
-            None
-        })
+        });
+    }
+
+    /// Sends all there is to a process that lives: it cuts nothing off.
+    fn send_all(&self, server: &Server<'_>) {
+        std::thread::scope(|scope| {
+            for held in &self.held {
+                scope.spawn(|| self.send(&server.api, held).expect("the server lives and answers"));
+            }
+        });
+    }
+
+    /// Sends until a request is cut off or everything was accepted.
+    fn send(&self, api: &str, held: &Mutex<Option<usize>>) -> io::Result<()> {
+        let mut held = held.lock().expect("no sender panicked");
+        loop {
+            let index = held.take().unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
+            if index >= EVENTS {
+                return Ok(());
+            }
+            *held = Some(index);
+            let body = event(&format!("e-{index}"), "test.count", &format!("key-{}", index % 3)).to_string();
+            let answer = http::try_post(api, "/events", &[http::STRUCTURED], body.as_bytes())?;
+            assert_eq!(answer.status, 202, "e-{index}: {}", answer.body);
+            *held = None;
+            self.accepted.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -86,14 +91,14 @@ fn what_was_accepted_is_settled_once_for_each_function_whenever_the_process_is_k
         .hostile("first", &["test.count"], "write = [\"counts\"]", "concurrency = 4")
         .hostile("second", &["test.done"], "write = [\"done\"]", "when = 'origin.name == \"first\"'\nconcurrency = 4")
         .project();
-    let senders = Senders { next: AtomicUsize::new(0), accepted: AtomicUsize::new(0) };
-    let (mut held, mut random) = ([None; SENDERS], seed);
+    let (senders, mut random) = (Senders::default(), seed);
     for _ in 0..CRASHES {
         let life = Duration::from_micros(next(&mut random) % (LIFE_MILLIS_MAX * 1_000));
-        senders.burst(&project, &mut held, Some(life));
+        senders.send_until_killed(&project, life);
     }
     let before = senders.accepted.load(Ordering::Relaxed);
-    let server = senders.burst(&project, &mut held, None).expect("it was not killed");
+    let server = project.up();
+    senders.send_all(&server);
     wait_until_settled(&server);
     assert_eq!(senders.accepted.load(Ordering::Relaxed), EVENTS);
 
@@ -169,7 +174,7 @@ fn check_invocations(server: &Server<'_>, inputs: &[(&str, &[&Value])]) {
     let mut settled: BTreeMap<(String, u64), usize> = BTreeMap::new();
     let mut before = String::new();
     loop {
-        let page = wire::json(&server.api, &format!("/invocations?limit=1000{before}"));
+        let page = http::json(&server.api, &format!("/invocations?limit=1000{before}"));
         let items = page["items"].as_array().expect("a listing");
         let Some(last) = items.last() else { break };
         before = format!("&before={}", last["sequence"]);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Header, get, github_signature, post, request};
+use crate::http::{Answer, BATCH, Header, STRUCTURED, get, github_signature, post, request};
 use crate::support::{Project, Server};
 
 const SECRET: &str = "what the sender and the door share";
@@ -68,7 +68,7 @@ fn a_body_over_the_limit_is_refused_before_it_is_sent() {
     let project = shop();
     let server = project.up();
     let length = TOO_MANY_BYTES.to_string();
-    let headers = [("content-type", "application/cloudevents+json"), ("content-length", length.as_str())];
+    let headers = [STRUCTURED, ("content-length", length.as_str())];
     for (listener, path) in [(&server.hooks, "/hooks/github"), (&server.api, "/events")] {
         let answer = request(listener, "POST", path, &headers, b"");
         assert_eq!((answer.status, &answer.json()["error"]["code"]), (413, &json!("too-large")), "{path}");
@@ -81,10 +81,9 @@ fn json_that_cannot_be_read_is_refused_with_line_and_column() {
     let server = project.up();
     let before = events(&server);
     let broken = "{\n  \"ref\": ,\n}";
-    let structured = [("content-type", "application/cloudevents+json")];
     let answers = [
         deliver(&server, "push", "delivery-1", broken, Some(SECRET)),
-        post(&server.api, "/events", &structured, broken.as_bytes()),
+        post(&server.api, "/events", &[STRUCTURED], broken.as_bytes()),
     ];
     for answer in answers {
         assert_eq!(answer.status, 400, "{answer:?}");
@@ -123,8 +122,7 @@ fn the_listener_of_webhooks_serves_nothing_else() {
     for path in ["/events", "/events/last", "/functions", "/deployments", "/metrics", "/healthz", "/", "/hooks/other"] {
         assert_eq!(get(&server.hooks, path).status, 404, "{path}");
     }
-    let structured = [("content-type", "application/cloudevents+json")];
-    assert_eq!(post(&server.hooks, "/events", &structured, event("a").to_string().as_bytes()).status, 404);
+    assert_eq!(post(&server.hooks, "/events", &[STRUCTURED], event("a").to_string().as_bytes()).status, 404);
 }
 
 fn event(id: &str) -> Value {
@@ -143,13 +141,11 @@ fn events_are_taken_in_binary_structured_and_batched_mode() {
         ("ce-type", "shop.order.paid"),
     ];
     assert_eq!(post(&server.api, "/events", &binary, br#"{"cents":1250}"#).id(), "binary");
-    let structured = [("content-type", "application/cloudevents+json")];
     assert_eq!(
-        post(&server.api, "/events", &structured, event("structured").to_string().as_bytes()).id(),
+        post(&server.api, "/events", &[STRUCTURED], event("structured").to_string().as_bytes()).id(),
         "structured"
     );
-    let batch = [("content-type", "application/cloudevents-batch+json")];
-    let answer = post(&server.api, "/events", &batch, json!([event("a"), event("b")]).to_string().as_bytes());
+    let answer = post(&server.api, "/events", &[BATCH], json!([event("a"), event("b")]).to_string().as_bytes());
     assert_eq!((answer.status, &answer.json()["ids"]), (202, &json!(["a", "b"])));
     for id in ["binary", "structured", "a", "b"] {
         let shown = &server.json(&["events", id])[0]["event"];
@@ -162,10 +158,10 @@ fn one_bad_event_refuses_its_batch_by_its_index_and_nothing_is_accepted() {
     let project = shop();
     let server = project.up();
     let before = events(&server);
-    let batch = [("content-type", "application/cloudevents-batch+json")];
     let mut nameless = event("c");
     nameless["id"] = json!("");
-    let answer = post(&server.api, "/events", &batch, json!([event("a"), event("b"), nameless]).to_string().as_bytes());
+    let answer =
+        post(&server.api, "/events", &[BATCH], json!([event("a"), event("b"), nameless]).to_string().as_bytes());
     assert_eq!((answer.status, &answer.json()["error"]["index"]), (400, &json!(2)), "{answer:?}");
     assert_eq!(events(&server), before);
 }
@@ -177,8 +173,7 @@ fn nobody_outside_speaks_as_a_function() {
     let before = events(&server);
     let mut forged = event("forged");
     forged["source"] = json!("tidegate/test/gate");
-    let structured = [("content-type", "application/cloudevents+json")];
-    let answer = post(&server.api, "/events", &structured, forged.to_string().as_bytes());
+    let answer = post(&server.api, "/events", &[STRUCTURED], forged.to_string().as_bytes());
     assert!(answer.status == 400 && answer.body.contains("tidegate/test/gate"), "{answer:?}");
     assert_eq!(events(&server), before);
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use crate::http;
 use crate::stage::{Stage, emitted_by, event, function, log, publish, wait_until_settled};
 use crate::support::Server;
-use crate::wire;
 
 /// Type, data, kind of the failure, and what its reason names.
 const CASES: [(&str, &str, &str, &str); 12] = [
@@ -71,5 +71,5 @@ fn check_steady(server: &Server<'_>) {
     let log = log(server);
     assert_eq!(emitted_by(&log, "steady").len(), CASES.len());
     assert!(emitted_by(&log, "hostile").is_empty(), "what failed emits nothing");
-    assert_eq!(wire::get(&server.api, "/readyz").expect("the server answers").status, 200);
+    assert_eq!(http::get(&server.api, "/readyz").status, 200);
 }

@@ -1,6 +1,7 @@
-//! HTTP as it goes over the wire, so that a test can send what no client would.
+//! HTTP as it goes over the wire, each request on a connection of its own: a test can send what no client would, and no
+//! client hides by trying again what a test looks for.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use hmac::{Hmac, Mac};
@@ -9,7 +10,7 @@ use sha2::Sha256;
 
 use crate::support::PATIENCE;
 
-/// An answer, read whole.
+/// An answer that came whole.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -33,29 +34,67 @@ impl Answer {
 /// A header's name and value.
 pub type Header<'a> = (&'a str, &'a str);
 
+/// What says that a body is one CloudEvent.
+pub const STRUCTURED: Header<'static> = ("content-type", "application/cloudevents+json");
+/// What says that it is a batch of them.
+pub const BATCH: Header<'static> = ("content-type", "application/cloudevents-batch+json");
+
 /// Posts a body to `path` of `server`, which is `http://ADDRESS`.
+#[track_caller]
 pub fn post(server: &str, path: &str, headers: &[Header<'_>], body: &[u8]) -> Answer {
-    let length = body.len().to_string();
-    request(server, "POST", path, &[headers, &[("content-length", &length)]].concat(), body)
+    answered(try_post(server, path, headers, body))
 }
 
+/// Posts to a server that may die meanwhile. An error: the request was cut off. It was not accepted then, as far as anyone
+/// was told, and what it brought may be there or not.
+pub fn try_post(server: &str, path: &str, headers: &[Header<'_>], body: &[u8]) -> io::Result<Answer> {
+    let length = body.len().to_string();
+    exchange(server, "POST", path, &[headers, &[("content-length", &length)]].concat(), body)
+}
+
+#[track_caller]
 pub fn get(server: &str, path: &str) -> Answer {
     request(server, "GET", path, &[], b"")
 }
 
-/// One request on a connection of its own. The headers say how long the body is, truly or not.
+/// What a reading answers, which must succeed.
+#[track_caller]
+pub fn json(server: &str, path: &str) -> Value {
+    let answer = get(server, path);
+    assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    answer.json()
+}
+
+/// The headers say how long the body is, truly or not.
+#[track_caller]
 pub fn request(server: &str, method: &str, path: &str, headers: &[Header<'_>], body: &[u8]) -> Answer {
+    answered(exchange(server, method, path, headers, body))
+}
+
+#[track_caller]
+fn answered(answer: io::Result<Answer>) -> Answer {
+    answer.unwrap_or_else(|error| panic!("the server lives and does not answer: {error}"))
+}
+
+fn exchange(server: &str, method: &str, path: &str, headers: &[Header<'_>], body: &[u8]) -> io::Result<Answer> {
     let address = server.strip_prefix("http://").expect("a server is http://ADDRESS");
-    let mut stream = TcpStream::connect(address).expect("the server listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time is taken");
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\r\n");
-    stream.write_all(&[head.as_bytes(), body].concat()).expect("a request can be sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("the answer is text");
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Answer { status: status.unwrap_or_else(|| panic!("no status: {head}")), body: body.to_owned() }
+    stream.write_all(&[head.as_bytes(), body].concat())?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    whole(&text).ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, format!("the answer breaks off: {text:?}")))
+}
+
+/// None unless the answer is as long as its head says.
+fn whole(text: &str) -> Option<Answer> {
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let head = head.to_ascii_lowercase();
+    let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length: "))?.parse().ok()?;
+    (body.len() == length).then(|| Answer { status, body: body.to_owned() })
 }
 
 /// `X-Hub-Signature-256` of a body.

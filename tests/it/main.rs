@@ -17,6 +17,5 @@ mod statistics;
 mod support;
 mod telemetry;
 mod tidy;
-mod wire;
 
 use tidegate::scaffold::cargo;

@@ -8,7 +8,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::guests;
-use crate::http::{get, post};
+use crate::http::{BATCH, STRUCTURED, get, post};
 use crate::support::{Project, Server, eventually, text};
 
 /// All that the hostile guest imports.
@@ -89,8 +89,7 @@ fn publish_batch(server: &Server<'_>, name: &str, count: u64) {
         json!({ "specversion": "1.0", "id": id, "source": "test", "type": "test.count", "datacontenttype": "text/plain", "data": "k" })
     };
     let batch: Vec<Value> = (0..count).map(event).collect();
-    let headers = [("content-type", "application/cloudevents-batch+json")];
-    let answer = post(&server.api, "/events", &headers, json!(batch).to_string().as_bytes());
+    let answer = post(&server.api, "/events", &[BATCH], json!(batch).to_string().as_bytes());
     assert_eq!(answer.status, 202, "{answer:?}");
 }
 
@@ -162,8 +161,7 @@ fn explain_tells_a_verdict_for_every_function_on_every_event() {
     let server = project.up();
 
     let echo = json!({ "specversion": "1.0", "id": "echo", "source": "test", "type": "test.echo", "subject": "this", "data": {} });
-    let structured = [("content-type", "application/cloudevents+json")];
-    let echo = post(&server.api, "/events", &structured, echo.to_string().as_bytes()).id();
+    let echo = post(&server.api, "/events", &[STRUCTURED], echo.to_string().as_bytes()).id();
     let delivered = once(&server, &echo, "echoes", "delivered");
     assert_eq!(delivered["emitted"][0]["type"], "test.done", "{delivered}");
     let filtered = once(&server, &echo, "elsewhere", "filtered");

@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::guests;
 use crate::support::{Project, Server, eventually};
-use crate::wire;
+use crate::{guests, http};
 
 /// A project's file in the making. Every guest may call the connection `peer`, behind which nobody listens.
 pub struct Stage {
@@ -59,22 +58,21 @@ pub fn event(id: &str, ty: &str, data: &str) -> Value {
 #[track_caller]
 pub fn publish(server: &Server<'_>, events: &[Value]) {
     let body = json!(events).to_string();
-    let answer = wire::post(&server.api, "/events", "application/cloudevents-batch+json", body.as_bytes());
-    let answer = answer.expect("the server answers");
-    assert_eq!(answer.status, 202, "{}", answer.text());
+    let answer = http::post(&server.api, "/events", &[http::BATCH], body.as_bytes());
+    assert_eq!(answer.status, 202, "{}", answer.body);
 }
 
 /// A function as `GET /functions/NAME` tells it.
 #[track_caller]
 pub fn function(server: &Server<'_>, name: &str) -> Value {
-    wire::json(&server.api, &format!("/functions/{name}"))
+    http::json(&server.api, &format!("/functions/{name}"))
 }
 
 /// Waits until no function has anything left to do.
 #[track_caller]
 pub fn wait_until_settled(server: &Server<'_>) {
     eventually("every function is at the end of the log", || {
-        let functions = wire::json(&server.api, "/functions");
+        let functions = http::json(&server.api, "/functions");
         let rests = |function: &Value| ["lag", "pending", "running"].iter().all(|name| function[name] == 0);
         functions["items"].as_array().expect("a listing").iter().all(rests).then_some(())
     });
@@ -86,7 +84,7 @@ pub fn log(server: &Server<'_>) -> Vec<Value> {
     let mut events: Vec<Value> = Vec::new();
     loop {
         let after = events.last().map_or(0, |event| event["position"].as_u64().expect("a position"));
-        let page = wire::json(&server.api, &format!("/events?after={after}&limit=1000"));
+        let page = http::json(&server.api, &format!("/events?after={after}&limit=1000"));
         match page["items"].as_array().expect("a listing").as_slice() {
             [] => return events,
             items => events.extend_from_slice(items),

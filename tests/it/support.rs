@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -118,10 +119,12 @@ impl<'a> Server<'a> {
         output.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
-    /// SIGKILL: nothing is flushed, nothing is told.
+    /// SIGKILL: nothing is flushed, nothing is told. It must have lived until then.
+    #[track_caller]
     pub fn kill(mut self) {
         self.child.kill().expect("the process can be killed");
-        self.child.wait().expect("a killed process ends");
+        let status = self.child.wait().expect("a killed process ends");
+        assert_eq!(status.signal(), Some(9), "the process ended by itself: {status}");
     }
 
     /// SIGTERM, and the exit status once it ended.

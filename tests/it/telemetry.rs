@@ -8,9 +8,9 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use crate::http;
 use crate::stage::{Stage, event, publish, wait_until_settled};
 use crate::support::{Project, Server};
-use crate::wire;
 
 const HOOK: &str = "[[trigger.webhook]]\npath = \"/hooks/events\"\nsender = \"cloudevents\"\nunsigned = true\n";
 
@@ -29,8 +29,8 @@ fn chain() -> Stage {
 #[track_caller]
 fn send(server: &Server<'_>, id: &str, ty: &str) {
     let body = event(id, ty, "key").to_string();
-    let answer = wire::post(&server.hooks, "/hooks/events", "application/cloudevents+json", body.as_bytes());
-    assert_eq!(answer.expect("the webhook answers").status, 202);
+    let answer = http::post(&server.hooks, "/hooks/events", &[http::STRUCTURED], body.as_bytes());
+    assert_eq!(answer.status, 202, "{}", answer.body);
 }
 
 /// A collector of OTLP over HTTP, and the spans that it was sent.
@@ -113,7 +113,7 @@ fn metrics_count_every_step_of_the_path() {
     publish(&server, &[event("e-3", "test.nobody", "")]);
     wait_until_settled(&server);
 
-    let text = wire::get(&server.api, "/metrics").expect("the server answers").text();
+    let text = http::get(&server.api, "/metrics").body;
     let samples = samples(&text);
     for (name, expected) in [
         ("tidegate_events_accepted_total{door=\"/hooks/events\"}", 2.0),

@@ -48,7 +48,7 @@ const SENDER: &str = "github";
 /// The event that a delivery becomes: always one.
 pub fn parse(headers: &HeaderMap, body: &Bytes) -> Result<Vec<Event>, Rejection> {
     let name = event_name(headers)?;
-    let payload = Payload::read(&json_text(headers, body)?)?;
+    let payload = Payload::read(body)?;
     let facts = facts::of(name, &payload);
     Ok(vec![event(name, headers, body, &payload, &facts)])
 }
@@ -59,18 +59,6 @@ fn event_name(headers: &HeaderMap) -> Result<&str, Rejection> {
         Rejection::Malformed(
             "header x-github-event is missing or no event's name; point a GitHub webhook at this path".to_owned(),
         )
-    })
-}
-
-/// GitHub sends JSON as the body or, by its default setting, as the form field `payload`.
-fn json_text(headers: &HeaderMap, body: &Bytes) -> Result<Bytes, Rejection> {
-    let content_type = headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], http::HeaderValue::as_bytes);
-    if !content_type.starts_with(b"application/x-www-form-urlencoded") {
-        return Ok(body.clone());
-    }
-    let field = form_urlencoded::parse(body).find(|(name, _)| name == "payload");
-    field.map(|(_, text)| Bytes::from(text.into_owned())).ok_or_else(|| {
-        Rejection::Malformed("the form has no field payload; set the webhook's content type to application/json".into())
     })
 }
 

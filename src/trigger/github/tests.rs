@@ -164,18 +164,86 @@ fn without_a_delivery_id_the_body_makes_the_id() {
 }
 
 #[test]
-fn a_form_with_the_field_payload_is_read_like_json() {
-    let mut headers = headers("push");
-    headers.insert("content-type", "application/x-www-form-urlencoded".parse().unwrap());
-    let event =
-        parse(&headers, &Bytes::from_static(b"payload=%7B%22ref%22%3A%22refs%2Fheads%2Fa+b%22%7D")).unwrap().remove(0);
-    assert_eq!(event.subject.as_deref(), Some("refs/heads/a b"));
-    let told = parse(&headers, &Bytes::from_static(b"%7B%7D")).unwrap_err();
-    assert!(matches!(&told, Rejection::Malformed(reason) if reason.contains("no field payload")), "{told:?}");
-}
-
-#[test]
 fn a_request_without_the_events_header_is_malformed() {
     let told = parse(&HeaderMap::new(), &Bytes::from_static(b"{}")).unwrap_err();
     assert!(matches!(&told, Rejection::Malformed(reason) if reason.contains("x-github-event")), "{told:?}");
+}
+
+/// What a payload says is told, and what it does not say is null.
+#[track_caller]
+fn check_facts(event: &str, body: Value, facts: Value) {
+    let told = data(&parsed(event, with_repository(body)));
+    for (fact, expected) in facts.as_object().unwrap() {
+        assert_eq!(told["git"].get(fact), Some(expected), "{event}: {fact}");
+    }
+}
+
+#[test]
+fn a_deleted_ref_has_no_commit() {
+    let push = |reference: &str| {
+        json!({ "ref": reference, "before": "a".repeat(40), "after": "0".repeat(40), "deleted": true,
+            "head_commit": null, "commits": [] })
+    };
+    let gone = |kind: &str, name: &str| json!({ "change": "deleted", "head_commit": null, "commits": 0, "ref_kind": kind, "ref_name": name });
+    check_facts("push", push("refs/heads/topic/x"), gone("branch", "topic/x"));
+    check_facts("push", push("refs/tags/v1"), gone("tag", "v1"));
+    let deleted = json!({ "change": "deleted", "ref_kind": "tag", "ref_name": "v1", "commit": null });
+    check_facts("delete", json!({ "ref": "v1", "ref_type": "tag" }), deleted);
+    let created = json!({ "change": "created", "ref_kind": "branch", "ref_name": "release/1.0", "commit": null });
+    check_facts("create", json!({ "ref": "release/1.0", "ref_type": "branch" }), created);
+}
+
+#[test]
+fn a_change_is_merged_only_where_that_is_said() {
+    let change = |merged: Value| {
+        json!({ "number": 2, "state": "closed", "merged": merged, "merge_commit_sha": "c".repeat(40),
+            "head": { "sha": "a", "repo": null }, "base": { "sha": "b", "repo": { "full_name": "acme/app" } } })
+    };
+    let test_merge = json!({ "merged": false, "merge_commit": "c".repeat(40), "head_repo": null, "from_fork": null });
+    check_facts("pull_request", json!({ "action": "closed", "pull_request": change(json!(false)) }), test_merge);
+    // A review does not say whether its change is merged.
+    let mut reviewed = change(json!(null));
+    reviewed.as_object_mut().unwrap().remove("merged");
+    let review = json!({ "action": "submitted", "pull_request": reviewed,
+        "review": { "state": "approved", "commit_id": "a", "user": { "login": "ana" } } });
+    let facts = json!({ "merged": null, "review_state": "approved", "reviewed_commit": "a", "reviewer": "ana" });
+    check_facts("pull_request_review", review, facts);
+}
+
+#[test]
+fn a_merge_queue_is_about_its_own_commit() {
+    let head_ref = "refs/heads/gh-readonly-queue/main/pr-2-b";
+    let group = json!({ "head_sha": "queued", "head_ref": head_ref, "base_sha": "b", "base_ref": "refs/heads/main" });
+    let body = json!({ "action": "checks_requested", "merge_group": group });
+    check("merge_group", body.clone(), "com.github.merge_group.checks_requested", head_ref, "acme/app@queued");
+    check_facts("merge_group", body, json!({ "head_sha": "queued", "base_sha": "b", "base_ref": "refs/heads/main" }));
+}
+
+#[test]
+fn a_run_that_goes_on_has_no_conclusion() {
+    let run = json!({ "id": 7, "head_sha": "a", "status": "in_progress", "conclusion": null, "event": "pull_request",
+        "head_repository": { "full_name": "eve/app" }, "updated_at": "2019-05-15T15:20:33Z" });
+    let body = json!({ "action": "in_progress", "workflow_run": run });
+    check("workflow_run", body.clone(), "com.github.workflow_run.in_progress", "runs/7", "acme/app@a");
+    let facts = json!({ "conclusion": null, "status": "in_progress", "from_fork": true, "trigger": "pull_request" });
+    check_facts("workflow_run", body, facts);
+    let job = json!({ "id": 8, "run_id": 7, "head_sha": "a", "status": "completed", "conclusion": "skipped" });
+    let body = json!({ "action": "completed", "workflow_job": job });
+    check_facts("workflow_job", body, json!({ "conclusion": "skipped", "run_id": 7 }));
+}
+
+#[test]
+fn a_status_from_before_actions_is_named_without_one_and_has_its_deployments_environment() {
+    let body = json!({ "deployment_status": { "state": "success" },
+        "deployment": { "id": 9, "sha": "a", "ref": "main", "environment": "production" } });
+    check("deployment_status", body.clone(), "com.github.deployment_status", "deployments/9", "acme/app/production");
+    check_facts("deployment_status", body, json!({ "action": null, "environment": "production", "state": "success" }));
+}
+
+#[test]
+fn an_alert_may_name_neither_ref_nor_commit() {
+    let body = json!({ "action": "closed_by_user", "ref": "", "commit_oid": "", "alert": { "number": 10 } });
+    let (ty, subject) = ("com.github.code_scanning_alert.closed_by_user", "code-scanning/10");
+    check("code_scanning_alert", body.clone(), ty, subject, "acme/app/code-scanning/10");
+    check_facts("code_scanning_alert", body, json!({ "ref": "", "commit": "", "alert_number": 10, "tool": null }));
 }

@@ -97,7 +97,7 @@ fn a_test_event_is_acknowledged_and_becomes_nothing() {
 }
 
 #[test]
-fn too_many_records_are_refused_before_they_are_read() {
+fn too_many_records_are_refused() {
     let body = json!({ "Records": vec![json!({}); RECORDS_MAX + 1] });
     assert!(matches!(parse(&Bytes::from(body.to_string())), Err(Rejection::TooLarge(_))));
 }
@@ -112,4 +112,73 @@ fn the_form_of_eventbridge_is_read_with_its_keys_as_they_are() {
     assert_eq!((event.ty.as_str(), event.id.as_str()), ("com.s3.ObjectRemoved.DeleteObject", "17793124"));
     assert_eq!((event.subject.as_deref(), event.time.as_deref()), (Some("a+b%20c"), Some("2021-11-12T00:00:00Z")));
     assert_eq!((object(&event)["kind"].as_str(), object(&event)["version_id"].as_str()), (Some("removed"), Some("v1")));
+}
+
+#[test]
+fn a_delete_has_neither_size_nor_etag_and_an_upload_in_parts_keeps_its_etag() {
+    let deleted = &parsed(&record("s3:ObjectRemoved:Delete", json!({ "key": "a", "sequencer": "01" })))[0];
+    let facts = object(deleted);
+    assert_eq!((facts["kind"].as_str(), &facts["size"], &facts["etag"]), (Some("removed"), &json!(null), &json!(null)));
+    let etag = "430f89010c77aa34fc8760696da62d08-12";
+    let uploaded = &parsed(&record("ObjectCreated:CompleteMultipartUpload", json!({ "key": "a", "eTag": etag })))[0];
+    assert_eq!(object(uploaded)["etag"], etag);
+}
+
+#[test]
+fn a_record_of_anything_is_an_event() {
+    for record in [json!({}), json!({ "s3": null }), json!({ "eventName": 7, "s3": { "object": { "key": 7 } } })] {
+        let events = parsed(&json!({ "Records": [record] }));
+        assert_eq!((events[0].ty.as_str(), events[0].source.as_str()), ("com.s3.notification", "s3"), "{record}");
+    }
+    assert_eq!(parsed(&json!({ "Records": [] })), []);
+    assert_eq!(parsed(&json!({ "Records": null }))[0].ty, "com.s3.notification");
+}
+
+#[test]
+fn the_deletion_of_a_version_says_what_kind_it_was() {
+    let event = parsed(&json!({
+        "detail-type": "Object Deleted", "source": "aws.s3",
+        "detail": { "bucket": { "name": "images" }, "deletion-type": "Delete Marker Created", "reason": "DeleteObject",
+            "object": { "key": "a", "etag": "d41d", "version-id": "v1", "sequencer": "617f" } },
+    }))
+    .remove(0);
+    let facts = object(&event);
+    assert_eq!(facts["deletion_type"], "Delete Marker Created");
+    assert_eq!((&facts["etag"], &facts["version_id"], &facts["size"]), (&json!("d41d"), &json!("v1"), &json!(null)));
+}
+
+fn in_sns(message: &Value) -> Value {
+    json!({ "Type": "Notification", "MessageId": "m", "TopicArn": "arn:aws:sns:t", "Message": message.to_string() })
+}
+
+fn in_sqs(bodies: &[&Value]) -> Value {
+    let record = |body: &&Value| json!({ "messageId": "m", "eventSource": "aws:sqs", "body": body.to_string() });
+    json!({ "Records": bodies.iter().map(record).collect::<Vec<_>>() })
+}
+
+#[test]
+fn a_notification_is_the_same_event_by_whichever_way_it_comes() {
+    let put = record("ObjectCreated:Put", json!({ "key": "a+b", "sequencer": "01" }));
+    let direct = parsed(&put);
+    assert_eq!(object(&direct[0])["key"], "a b");
+    for carried in [in_sns(&put), in_sqs(&[&put]), in_sqs(&[&in_sns(&put)])] {
+        assert_eq!(parsed(&carried), direct, "{carried}");
+    }
+    let test = json!({ "Event": "s3:TestEvent", "Bucket": "images" });
+    assert_eq!(parsed(&in_sqs(&[&test, &put, &in_sns(&test)])), direct);
+}
+
+#[test]
+fn what_is_in_an_envelope_and_no_notification_stays_with_it() {
+    let confirmation = json!({ "Type": "SubscriptionConfirmation", "Message": "visit the SubscribeURL", "Token": "t" });
+    let text = json!({ "Type": "Notification", "Message": "the disk is full" });
+    let number = json!({ "Type": "Notification", "Message": "7" });
+    let too_deep = in_sns(&in_sns(&in_sns(&record("ObjectCreated:Put", json!({})))));
+    for body in [confirmation, text, number, too_deep] {
+        assert_eq!(parsed(&body)[0].ty, "com.s3.notification", "{body}");
+    }
+    let many = record("ObjectCreated:Put", json!({}))["Records"][0].clone();
+    let many = json!({ "Records": vec![many; RECORDS_MAX / 2 + 1] });
+    let told = parse(&Bytes::from(in_sqs(&[&many, &many]).to_string()));
+    assert!(matches!(&told, Err(Rejection::TooLarge(reason)) if reason.contains("1000 records")), "{told:?}");
 }

@@ -1,0 +1,266 @@
+//! Functions: their filters, grants, limits and components, alone and beside each other.
+
+use expect_test::expect;
+
+use super::*;
+use crate::deployment::{NativeKind, Start};
+
+#[test]
+fn a_function_is_checked_whole() {
+    check_project(
+        "[[function]]\n",
+        expect![[r#"
+        tidegate.toml:2: error: function[0].component: is missing
+        tidegate.toml:2: error: function[0].name: is missing
+        tidegate.toml:2: error: function[0].on: is missing
+    "#]],
+    );
+    check_project(
+        "[function]\nname = \"a\"\n",
+        expect![[r#"
+            tidegate.toml:2: error: function: is a table; write [[function]], once for each
+        "#]],
+    );
+    check_function(
+        "concurency = 2\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].concurency: unknown key `concurency`; did you mean `concurrency`?
+    "#]],
+    );
+    check_function(
+        "concurrency = 0\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].concurrency: 0 is out of range; write a whole number from 1 to 10000
+    "#]],
+    );
+    check_function(
+        "when = \"data.x ==\"\n",
+        expect![[r#"
+            tidegate.toml:6: error: function[0].when: column 10: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
+        "#]],
+    );
+    check_function(
+        "match = { subject = \"a*\", source = 3, type = \"a*b*\" }\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].match.source: is a whole number; write text in quotes
+        tidegate.toml:6: error: function[0].match.type: "a*b*" is no pattern; write a text, perhaps with one * at its end
+    "#]],
+    );
+    check_function(
+        "retry = { attempts = 0, initial = \"2m\", factor = 0.5, max = \"1m\" }\n",
+        expect![[r#"
+            tidegate.toml:6: error: function[0].retry: `initial` (2m) is longer than `max` (1m)
+            tidegate.toml:6: error: function[0].retry.attempts: 0 is out of range; write a whole number from 1 to 1000
+            tidegate.toml:6: error: function[0].retry.factor: 0.5 is out of range; write a number from 1 to 100
+        "#]],
+    );
+    check_function(
+        "limits = { memory = \"64kb\", time = \"1d\" }\n",
+        expect![[r#"
+            tidegate.toml:6: error: function[0].limits.memory: "64kb" is no size; write one like 64KiB, 64MiB or 2GiB
+            tidegate.toml:6: error: function[0].limits.time: is out of range; write 1ms to 15m
+        "#]],
+    );
+    check_function(
+        "order = \"subject\"\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].order: "subject" is not known; write "none" or "partitionkey"
+    "#]],
+    );
+    check_function(
+        "order = { key = \"event.\" }\n",
+        expect![[r#"
+            tidegate.toml:6: error: function[0].order.key: column 7: Syntax error: no viable alternative at input '.'
+        "#]],
+    );
+    check_function(
+        "from = \"yesterday\"\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].from: "yesterday" is no start; write "latest", "earliest", a position or a time like 2026-11-23T04:45:00Z
+    "#]],
+    );
+    check_function(
+        "config = { a = { file = \"missing\" }, b = [1, [\"${env:X}\"]], c = \"${env:X}\", d = { file = \"binary.dat\" } }\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].config.a.file: cannot read missing: no such file
+        tidegate.toml:6: error: function[0].config.b[1][0]: `${env:}` may stand in headers of connections, secrets, tokens and bus settings only
+        tidegate.toml:6: error: function[0].config.c: `${env:}` may stand in headers of connections, secrets, tokens and bus settings only
+        tidegate.toml:6: error: function[0].config.d.file: cannot read binary.dat: is not UTF-8 text
+    "#]],
+    );
+    check_function(
+        "grants = { http = [\"github\"], emits = [\"gate.pass\"], logging = 1, keyvalue = { writes = [] } }\n",
+        expect![[r#"
+            tidegate.toml:6: error: function[0].grants.emits[0]: "gate.pass" is no short name of the catalogue (did you mean "gate.passed"?); `tidegate types` lists them, and a type of your own has three parts or more, like com.example.order.paid
+            tidegate.toml:6: error: function[0].grants.http[0]: there is no connection "github"; declare [connections.github]
+            tidegate.toml:6: error: function[0].grants.keyvalue.writes: unknown key `writes`; did you mean `write`?
+            tidegate.toml:6: error: function[0].grants.logging: is a whole number; write true or false
+        "#]],
+    );
+    check_function(
+        "grants = { statistics = [\"gate\", \"ga*\", \"*\", \"ga*e\", \"Shop\", \"shop-*\"] }\n",
+        expect![[r#"
+            tidegate.toml:6: error: function[0].grants.statistics[3]: "ga*e" names no functions; write a function's name, or how names begin and a * at the end
+            tidegate.toml:6: error: function[0].grants.statistics[4]: "Shop" names no functions; write a function's name, or how names begin and a * at the end
+            tidegate.toml:6: error: function[0].grants.statistics[5]: no function of this file is "shop-*", so there is nothing to count
+        "#]],
+    );
+    check_function(
+        "was = \"gate\"\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].was: function gate still stands in this file; a rename takes the name away
+    "#]],
+    );
+}
+
+#[test]
+fn a_function_is_told_tables_and_arrays_as_json() {
+    let manifest = sound(&format!(
+        "{FUNCTION}[function.config]\nprograms = {{ cargo = \"/usr/bin/cargo\" }}\nexecutors = [\"a\", 2]\nday = 2026-11-23\n"
+    ));
+    let config = &manifest.functions[0].0.config;
+    let told = ["programs", "executors", "day"].map(|key| config[key].text.as_str());
+    assert_eq!(told, [r#"{"cargo":"/usr/bin/cargo"}"#, r#"["a",2]"#, "2026-11-23"]);
+}
+
+#[test]
+fn a_start_is_a_word_a_time_or_a_position() {
+    let start = |from: &str| sound(&format!("{FUNCTION}from = {from}")).functions[0].0.start;
+    assert_eq!(start("\"earliest\""), Start::Earliest);
+    assert_eq!(start("12"), Start::Position(12));
+    let at = Start::At("2026-11-23T04:45:00Z".parse().unwrap());
+    assert_eq!(start("\"2026-11-23T04:45:00Z\""), at);
+    assert_eq!(start("2026-11-23T05:45:00+01:00"), at);
+}
+
+#[test]
+fn a_native_has_no_bytes_and_may_take_a_day() {
+    let native =
+        "name = \"shop\"\n[[function]]\nname = \"runner\"\ncomponent = \"native:process\"\non = [\"com.shop.task\"]\n";
+    let manifest = sound(&format!("{native}limits = {{ time = \"24h\" }}\n"));
+    let runner = &manifest.functions[0].0;
+    assert_eq!(runner.component.native(), Some(NativeKind::Process));
+    assert_eq!(runner.component.reference.to_string(), "native:process");
+    check(
+        &format!(
+            "{native}grants = {{ http = [\"git\"], logging = true }}\nlimits = {{ memory = \"64MiB\", time = \"2d\" }}\n\
+             [connections.git]\nurl = \"https://git.example.com\"\n"
+        ),
+        expect![[r#"
+            tidegate.toml:2: error: function[0]: native:process is no component and uses no grant `http`; leave it out
+            tidegate.toml:2: error: function[0]: native:process is no component and uses no grant `logging`; leave it out
+            tidegate.toml:7: error: function[0].limits.memory: native:process has no instance whose memory could be limited; leave it out
+            tidegate.toml:7: error: function[0].limits.time: is out of range; write 1ms to 1d
+        "#]],
+    );
+    check_function(
+        "limits = { time = \"16m\" }",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].limits.time: is out of range; write 1ms to 15m
+    "#]],
+    );
+    check(
+        &native.replace("native:process", "native:shell"),
+        expect![[r#"
+        tidegate.toml:4: error: function[0].component: no native function "shell" is part of this version; there is native:process
+    "#]],
+    );
+}
+
+#[test]
+fn a_component_is_had_and_its_imports_are_granted() {
+    let function = |component: &str| {
+        format!("name = \"shop\"\n[[function]]\nname = \"a\"\non = [\"gate.passed\"]\ncomponent = \"{component}\"\n")
+    };
+    check(
+        &function("builtin:gat"),
+        expect![[r#"
+        tidegate.toml:5: error: function[0].component: no function "gat" is shipped with this version
+    "#]],
+    );
+    check(
+        &function("target/wasm32-wasip2/release/a.wasm"),
+        expect![[r#"
+        tidegate.toml:5: error: function[0].component: cannot read the component target/wasm32-wasip2/release/a.wasm: no such file
+    "#]],
+    );
+    check(
+        &function("a.wasm"),
+        expect![[r#"
+        tidegate.toml:5: error: function[0].component: cannot read the component a.wasm: no such file
+    "#]],
+    );
+    check(
+        &function("text.wasm"),
+        expect![[r#"
+        tidegate.toml:5: error: function[0].component: text.wasm is no component: it does not begin with \0asm
+    "#]],
+    );
+    check(
+        &function("greedy.wasm"),
+        expect![[r#"
+        tidegate.toml:5: error: function[0].component: imports wasi:keyvalue/store@0.2.0-draft, which needs the grant `keyvalue`, like grants.keyvalue = { write = ["state"] }
+        tidegate.toml:5: error: function[0].component: imports acme:db/sql@1.0.0, which this runtime does not have
+    "#]],
+    );
+    check(
+        &function("oci://registry.example.com/a@sha256:00"),
+        expect![[r#"
+        tidegate.toml:5: error: function[0].component: components from registries and buckets come with a later version; write a path or builtin:NAME
+    "#]],
+    );
+}
+
+#[test]
+fn functions_are_held_against_each_other() {
+    let second = FUNCTION.trim_start_matches("name = \"shop\"\n");
+    let text = format!(
+        "{FUNCTION}grants = {{ keyvalue = {{ write = [\"evidence\"] }} }}\n{second}was = \"old\"\n\
+         grants = {{ keyvalue = {{ write = [\"evidence\"], read = [\"evidence\"] }} }}\n\
+         [[function]]\nname = \"b\"\nwas = \"old\"\ncomponent = \"builtin:gate\"\non = []\n"
+    );
+    check(
+        &text,
+        expect![[r#"
+            tidegate.toml:8: error: function[1].name: "gate" stands twice
+            tidegate.toml:12: error: function[1].grants.keyvalue.write[0]: function gate writes the key space evidence already; one writes it, others read
+            tidegate.toml:15: error: function[2].was: another function was old too; one of them can go on where it stopped
+            tidegate.toml:17: error: function[2].on: is empty, so nothing would ever run; name a type, or "*" for all
+        "#]],
+    );
+}
+
+#[test]
+fn no_type_has_both_a_trigger_and_a_function_as_origin() {
+    check_function(
+        "grants = { emits = [\"deployment.activated\"] }\n",
+        expect![[r#"
+            tidegate.toml:6: error: function[0].grants.emits[0]: "deployment.activated" is said by tidegate alone; grant what this function decides
+        "#]],
+    );
+    check_function(
+        "grants = { emits = [\"com.github.push\"] }\n",
+        expect![[r#"
+            tidegate.toml:6: error: function[0].grants.emits[0]: "com.github.push" takes in com.github.*, which is said by triggers alone; grant what this function decides
+        "#]],
+    );
+    check_function(
+        "grants = { emits = [\"change.merged\", \"service.deployed\"] }\n",
+        expect![[r#"
+            tidegate.toml:6: error: function[0].grants.emits[0]: "change.merged" is said by triggers alone; grant what this function decides
+        "#]],
+    );
+    check_function(
+        "grants = { emits = [\"*\"] }\n",
+        expect![[r#"
+            tidegate.toml:6: error: function[0].grants.emits[0]: "*" takes in repository.created, which is said by triggers alone; grant what this function decides
+        "#]],
+    );
+    check_function(
+        "grants = { emits = [\"com.acme.*\"] }\n[[trigger.schedule]]\ncron = \"@daily\"\nemit = { type = \"com.acme.night\" }\n[[trigger.schedule]]\ncron = \"0 3 * * 7\"\nemit = { type = \"com.acme.night\" }\n",
+        expect![[r#"
+            tidegate.toml:6: error: function[0].grants.emits[0]: "com.acme.*" takes in com.acme.night, which a trigger of this file makes; no type has both origins
+            tidegate.toml:8: error: trigger.schedule[0].cron: "@daily" has 1 of 5 or 6 fields; write minute, hour, day, month and day of the week, seconds first if wanted
+        "#]],
+    );
+}

@@ -1,0 +1,118 @@
+//! What a project says of itself: its doors, its bus, its limits, its connections.
+
+use expect_test::expect;
+
+use super::*;
+
+#[test]
+fn a_project_of_one_name_has_defaults_that_face_no_network() {
+    let manifest = sound("name = \"shop\"");
+    assert_eq!(manifest.listen.hooks.to_string(), "127.0.0.1:7118");
+    assert_eq!(manifest.listen.api.to_string(), "127.0.0.1:7117");
+    assert_eq!(manifest.bus, BusSettings::Embedded);
+    assert_eq!(manifest.limits, ProjectLimits::default());
+}
+
+#[test]
+fn a_project_is_checked_whole() {
+    check(
+        "",
+        expect![[r#"
+        tidegate.toml:1: error: name: is missing
+    "#]],
+    );
+    check(
+        "name = \"Shop\"\nenvironments = [\"a\", \"a\", 3]\n",
+        expect![[r#"
+        tidegate.toml:1: error: name: "Shop" is no name; use 1 to 63 of a-z, 0-9 and -, starting with a letter
+        tidegate.toml:2: error: environments[1]: "a" stands twice
+        tidegate.toml:2: error: environments[2]: is a whole number; write text in quotes
+    "#]],
+    );
+    check_project(
+        "environment = [\"a\"]\n",
+        expect![[r#"
+        tidegate.toml:2: error: environment: unknown key `environment`; did you mean `environments`?
+    "#]],
+    );
+    check_project(
+        "[listen]\napi = \"0.0.0.0:7117\"\n",
+        expect![[r#"
+        tidegate.toml:3: error: listen.api: 0.0.0.0:7117 can be reached from outside, so it wants a [[listen.token]]
+    "#]],
+    );
+    check_project(
+        "[listen]\nhooks = \"localhost\"\nnames = [\"a b\"]\n",
+        expect![[r#"
+        tidegate.toml:3: error: listen.hooks: "localhost" is no address; write IP:PORT, like 127.0.0.1:7117 or [::1]:7117
+        tidegate.toml:4: error: listen.names[0]: "a b" is no host name; write one like tidegate.example.com, perhaps with a port
+    "#]],
+    );
+    check_project(
+        "[listen]\nhooks = \"127.0.0.1:1\"\napi = \"127.0.0.1:1\"\n",
+        expect![[r#"
+        tidegate.toml:4: error: listen.api: is the address of `hooks` too; give each its own port
+    "#]],
+    );
+    check_project(
+        "[[listen.token]]\nname = \"ci\"\nsecret = \"${env:UNSET}\"\nscope = \"write\"\n[[listen.token]]\nname = \"ci\"\nsecret = \"${CI}\"\nscope = \"read\"\nemits = [\"change.merge\"]\n",
+        expect![[r#"
+            tidegate.toml:4: warning: listen.token[0].secret: the environment variable UNSET is not set; `up` refuses to start without it
+            tidegate.toml:5: error: listen.token[0].scope: "write" is not known; write "read" or "emit" or "operate"
+            tidegate.toml:7: error: listen.token[1].name: "ci" stands twice
+            tidegate.toml:8: error: listen.token[1].secret: `${` begins no variable; write ${env:NAME}
+            tidegate.toml:10: error: listen.token[1].emits: a token of scope "read" emits nothing; give it scope "emit"
+            tidegate.toml:10: error: listen.token[1].emits[0]: "change.merge" is no short name of the catalogue (did you mean "change.merged"?); `tidegate types` lists them, and a type of your own has three parts or more, like com.example.order.paid
+        "#]],
+    );
+    check_project(
+        "[bus]\nkind = \"nats\"\nurl = \"nats://127.0.0.1\"\n",
+        expect![[r#"
+        tidegate.toml:3: error: bus.kind: this version runs the embedded bus only; write kind = "embedded"
+    "#]],
+    );
+    check_project(
+        "[bus]\nkind = \"kafka\"\n",
+        expect![[r#"
+        tidegate.toml:3: error: bus.kind: "kafka" is not known; write "embedded" or "nats"
+    "#]],
+    );
+    check_project(
+        "[blob]\nkind = \"folder\"\nbucket = \"b\"\n",
+        expect![[r#"
+        tidegate.toml:4: error: blob.bucket: unknown key `bucket`; known here: kind
+    "#]],
+    );
+    check_project(
+        "[blob]\nkind = \"s3\"\nendpoint = \"minio:9000\"\nprefix = 3\naccess_key = \"${env:NEW}\"\n",
+        expect![[r#"
+            tidegate.toml:2: error: blob: `access_key` and `secret_key` go together; give both, or neither to use the AWS_* variables
+            tidegate.toml:2: error: blob.bucket: is missing
+            tidegate.toml:4: error: blob.endpoint: "minio:9000" is no base address; write one like https://api.example.com/v2, without user, query or fragment
+            tidegate.toml:5: error: blob.prefix: is a whole number; write text in quotes
+        "#]],
+    );
+    check_project(
+        "[blob]\nkind = \"disk\"\n",
+        expect![[r#"
+        tidegate.toml:3: error: blob.kind: "disk" is not known; write "folder" or "s3"
+    "#]],
+    );
+    check_project(
+        "[limits]\ninvocations_max = 0\n",
+        expect![[r#"
+        tidegate.toml:3: error: limits.invocations_max: 0 is out of range; write a whole number from 1 to 100000
+    "#]],
+    );
+    check_project(
+        "[connections.git]\nurl = \"ftp://x\"\nheaders = { Host = \"a\", \"b c\" = \"d\" }\n[connections.Up]\nurl = \"http://${env:X}\"\nprivat = true\n",
+        expect![[r#"
+            tidegate.toml:3: error: connections.git.url: "ftp://x" is no base address; write one like https://api.example.com/v2, without user, query or fragment
+            tidegate.toml:4: error: connections.git.headers.Host: "Host" is set by HTTP itself; leave it out
+            tidegate.toml:4: error: connections.git.headers.b c: "b c" is no header name
+            tidegate.toml:5: error: connections.Up: "Up" is no name; use 1 to 63 of a-z, 0-9 and -, starting with a letter
+            tidegate.toml:6: error: connections.Up.url: `${env:}` may stand in headers of connections, secrets, tokens and bus settings only
+            tidegate.toml:7: error: connections.Up.privat: unknown key `privat`; did you mean `private`?
+        "#]],
+    );
+}

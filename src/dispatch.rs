@@ -15,7 +15,7 @@ use crate::components::Components;
 use crate::deployment::{Digest, Function, FunctionId};
 use crate::event::EventKey;
 use crate::host::World;
-use crate::native::{Fault, Natives};
+use crate::native::{Fault, Natives, Stopping};
 use crate::outcome::{Attempt, Decision, Failure, FailureKind, Outcome, decide};
 use crate::record::{self, Ran};
 use crate::tasks::Tasks;
@@ -73,6 +73,7 @@ impl Path {
             match self.take_turn(delivery, conflicts, own).await {
                 Ok(Settled::Settled | Settled::AlreadySettled) => return,
                 Ok(Settled::Conflict(again)) => delivery = again,
+                Err(fault) if fault.is::<Stopping>() => return,
                 Err(fault) => {
                     // The bus has the delivery back; it will be handed out again.
                     self.metrics.fault(&*fault);

@@ -5,8 +5,12 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use tidegate::cli::{self, Cli, CliError, Status};
+use tidegate::process::supervisor;
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == supervisor::ARGUMENT) {
+        return supervisor::main();
+    }
     // Ends the process with status 2 where the arguments cannot be read, and with 0 after help.
     let cli = Cli::parse();
     match run(cli) {

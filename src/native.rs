@@ -18,6 +18,12 @@ use crate::outcome::Failure;
 /// A fault of ours: no outcome, no attempt.
 pub type Fault = Box<dyn Error + Send + Sync>;
 
+/// What a native answers that ended its work because the process stops: no fault, and nothing to tell. The event is delivered
+/// again at the next start.
+#[derive(Debug, thiserror::Error)]
+#[error("the process stops")]
+pub struct Stopping;
+
 #[async_trait]
 pub trait Native: Send + Sync {
     /// Handles one delivery: the events to emit, or why the attempt failed. It may run again for the same delivery, after a

@@ -5,6 +5,7 @@
 //! would write answers 503.
 
 mod answer;
+mod blobs;
 mod deploy;
 mod door;
 mod effects;
@@ -39,6 +40,7 @@ pub use route::api;
 pub use serve::serve;
 pub use trace::trace;
 
+use crate::blob::Blobs;
 use crate::bus::{Bus, History};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
@@ -50,6 +52,7 @@ pub struct ApiState {
     /// None: the project is stopped and only read.
     pub bus: Option<Arc<dyn Bus>>,
     pub history: Arc<dyn History>,
+    pub blobs: Arc<dyn Blobs>,
     /// None: nothing can be deployed.
     pub deployer: Option<Arc<dyn Deployer>>,
     pub clock: Clock,
@@ -67,12 +70,13 @@ pub struct ApiState {
 
 impl ApiState {
     /// For reading a stopped project in process, as its local operator.
-    pub fn stopped(project: String, history: Arc<dyn History>) -> Self {
+    pub fn stopped(project: String, history: Arc<dyn History>, blobs: Arc<dyn Blobs>) -> Self {
         let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         ApiState {
             project,
             bus: None,
             history,
+            blobs,
             deployer: None,
             clock: Clock::system(),
             metrics: Metrics::new(),

@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use super::door::{Caller, check_content_type, check_host};
 use super::error::{ApiError, Told};
-use super::{ApiState, deploy, events, letters, path, reads, status};
+use super::{ApiState, blobs, deploy, events, letters, path, reads, status};
 use crate::deployment::Scope;
 use crate::telemetry::door_span;
 
@@ -37,6 +37,7 @@ pub fn api(state: Arc<ApiState>) -> Router {
         .route("/deployments/{number}", get(reads::deployment))
         .route("/dlq", get(letters::list))
         .route("/dlq/{id}", get(letters::show))
+        .route("/blobs/{digest}", get(blobs::show))
         .route("/why", get(path::why))
         .route("/releases", get(path::releases))
         .route("/drift", get(path::drift))

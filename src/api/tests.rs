@@ -16,6 +16,7 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::model::ErrorView;
+use crate::blob::{Blobs, FolderBlobs};
 
 /// An answer, read whole.
 #[derive(Debug)]
@@ -51,7 +52,12 @@ pub async fn ask(router: &Router, method: &str, path: &str, headers: &str, body:
     Answer { status: parts.status, headers: parts.headers, body }
 }
 
+/// A store that has nothing.
+fn no_blobs() -> Arc<dyn Blobs> {
+    Arc::new(FolderBlobs::open_read_only("nowhere".into()))
+}
+
 /// A stopped project's API over a log.
 pub fn reading(log: log::Log) -> Router {
-    super::api(Arc::new(super::ApiState::stopped("shop".to_owned(), Arc::new(log))))
+    super::api(Arc::new(super::ApiState::stopped("shop".to_owned(), Arc::new(log), no_blobs())))
 }

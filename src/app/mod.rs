@@ -20,11 +20,12 @@ use crate::bus::embedded::{Embedded, OpenError, Settings};
 use crate::bus::{Bus, BusError, Cause};
 use crate::clock::Clock;
 use crate::components::{ComponentError, Components};
-use crate::deployment::{BlobSettings, PROJECT_FILE, Sources};
+use crate::deployment::{BlobSettings, NativeKind, PROJECT_FILE, Sources};
 use crate::dispatch::Path;
 use crate::host::World;
 use crate::invoke::{Engine, EngineError, EngineSettings};
 use crate::native::Natives;
+use crate::process::Runner;
 use crate::project::{Folder, Project, blobs_folder};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
@@ -113,7 +114,7 @@ impl App {
         let settings = Settings { metrics: metrics.clone(), ..Settings::default() };
         let bus = Arc::new(Embedded::open(&state, blobs.clone(), clock.clone(), settings)?);
         let engine = Arc::new(Engine::new(engine_settings(&state, manifest.limits.invocations_max))?);
-        let components = Components::new(engine, blobs);
+        let components = Components::new(engine, blobs.clone());
         let deployer = Arc::new(Deployer {
             bus: bus.clone(),
             history: bus.clone(),
@@ -130,12 +131,16 @@ impl App {
         }
 
         let tasks = Tasks::new();
+        let work = state.join("work");
+        let runner = Runner::open(work.clone(), blobs.clone(), tasks.stopping());
+        let runner = runner.map_err(|source| AppError::Folder { folder: work, source })?;
+        let natives = Natives::default().with(NativeKind::Process, Arc::new(runner));
         let (webhooks, webhooks_seen) = watch::channel(Arc::default());
         let world = Arc::new(World::new(bus.clone(), bus.clone(), clock.clone(), Arc::new(env)));
         let path = Path {
             bus: bus.clone(),
             components,
-            natives: Natives::default(),
+            natives,
             world,
             clock: clock.clone(),
             metrics: metrics.clone(),
@@ -152,6 +157,7 @@ impl App {
             project: manifest.project.clone(),
             bus: Some(bus.clone()),
             history: bus.clone(),
+            blobs,
             deployer: Some(deployer),
             clock,
             metrics: metrics.clone(),

@@ -27,6 +27,6 @@ pub fn router(dir: &Path) -> Result<Router, CliError> {
         }
         Some(BlobSettings::Folder) | None => Arc::new(FolderBlobs::open_read_only(blobs_folder(dir))),
     };
-    let history = EmbeddedHistory::open(&state_folder(dir), blobs).map_err(|error| failed(error.into()))?;
-    Ok(api(Arc::new(ApiState::stopped(dir.display().to_string(), Arc::new(history)))))
+    let history = EmbeddedHistory::open(&state_folder(dir), blobs.clone()).map_err(|error| failed(error.into()))?;
+    Ok(api(Arc::new(ApiState::stopped(dir.display().to_string(), Arc::new(history), blobs))))
 }

@@ -12,6 +12,7 @@ mod manifest;
 mod native;
 mod plan;
 mod problem;
+mod process;
 mod registry;
 mod routes;
 mod schedule;
@@ -33,6 +34,7 @@ pub use manifest::{BlobSettings, BusSettings, Listen, Manifest, ProjectLimits, S
 pub use native::{NativeKind, UnknownNative};
 pub use plan::{PlanError, plan};
 pub use problem::{PROJECT_FILE, Problem, Severity};
+pub use process::{ProcessSettings, ProcessSettingsError};
 pub use registry::{OciReference, OciReferenceError, Registry};
 pub use routes::{Judgement, Routes};
 pub use schedule::{Schedule, ScheduleError, time_zone};

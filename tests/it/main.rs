@@ -11,6 +11,8 @@ mod guests;
 mod hostile;
 mod http;
 mod new_project;
+mod pipeline;
+mod process;
 mod promises;
 mod stage;
 mod statistics;

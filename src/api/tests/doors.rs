@@ -7,7 +7,7 @@ use axum::Router;
 use sha2::Sha256;
 
 use super::log::Log;
-use super::{Answer, ask};
+use super::{Answer, ask, no_blobs};
 use crate::api::{Access, ApiState, Doors, Webhooks, api, hooks};
 use crate::deployment::{Proof, Scope, Secret, Sender, Token, Trigger, WebhookTrigger};
 
@@ -22,7 +22,7 @@ fn state(local: &str, tokens: &[Token]) -> ApiState {
     let names = vec!["gate.example.com".to_owned()];
     ApiState {
         doors: Doors { hooks: local, api: local, names, access },
-        ..ApiState::stopped("shop".to_owned(), Arc::new(Log::default()))
+        ..ApiState::stopped("shop".to_owned(), Arc::new(Log::default()), no_blobs())
     }
 }
 
@@ -111,6 +111,7 @@ fn whoever_shows_no_known_token_is_nobody() {
     check_token("GET", "/healthz", "", 200, "");
     check_token("GET", "/events", "", 401, "unauthorized");
     check_token("GET", "/metrics", "", 401, "unauthorized");
+    check_token("GET", "/blobs/latest", "", 401, "unauthorized");
     check_token("GET", "/events", "authorization: Bearer wrong", 401, "unauthorized");
     check_token("GET", "/events", "authorization: Basic secret-of-reader", 401, "unauthorized");
     check_token("GET", "/events", "authorization: Bearer ", 401, "unauthorized");

@@ -15,7 +15,7 @@ use tower::ServiceExt;
 use super::log::{event, function, id};
 use super::{Answer, ask};
 use crate::api::{Access, ApiState, Doors, Webhooks, api, hooks};
-use crate::blob::FolderBlobs;
+use crate::blob::{Blobs, FolderBlobs};
 use crate::bus::embedded::{Embedded, Settings};
 use crate::bus::{Bus, Cause, Incoming, Settlement, Subscription};
 use crate::clock::Clock;
@@ -28,6 +28,7 @@ struct Shop {
     hooks: Router,
     api: Router,
     bus: Arc<Embedded>,
+    blobs: Arc<FolderBlobs>,
     gate: Box<dyn Subscription>,
     _folder: tempfile::TempDir,
 }
@@ -37,7 +38,7 @@ impl Shop {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Arc::new(FolderBlobs::open(folder.path().join("blobs")).unwrap());
         let settings = Settings { poll: Duration::from_millis(2), ..Settings::default() };
-        let bus = Arc::new(Embedded::open(folder.path(), blobs, Clock::system(), settings).unwrap());
+        let bus = Arc::new(Embedded::open(folder.path(), blobs.clone(), Clock::system(), settings).unwrap());
         bus.activate(deployment(), 0, Cause::ProjectFile).await.unwrap();
         let webhook =
             |path: &str, sender, proof| Trigger::Webhook(WebhookTrigger { path: path.to_owned(), sender, proof });
@@ -51,10 +52,10 @@ impl Shop {
             bus: Some(bus.clone()),
             webhooks: tokio::sync::watch::channel(Arc::new(webhooks)).1,
             doors: Doors { hooks: local, api: local, names: Vec::new(), access: Access::default() },
-            ..ApiState::stopped("shop".to_owned(), Arc::new(bus.history()))
+            ..ApiState::stopped("shop".to_owned(), Arc::new(bus.history()), blobs.clone())
         });
         let gate = bus.subscribe(id(1));
-        Shop { hooks: hooks(state.clone()), api: api(state), bus, gate, _folder: folder }
+        Shop { hooks: hooks(state.clone()), api: api(state), bus, blobs, gate, _folder: folder }
     }
 
     async fn publish(&self, event: &Value) -> Answer {
@@ -315,5 +316,21 @@ fn metrics_and_functions_tell_what_the_log_holds() {
         assert!(text.contains("tidegate_events_accepted_total{door=\"api\"} 1"), "{text}");
         assert!(text.contains("tidegate_function_lag_events{function=\"gate\"}"), "{text}");
         assert_eq!(shop.get("/readyz").await["ok"], true);
+    });
+}
+
+#[test]
+fn a_blob_is_answered_by_its_digest_as_bytes() {
+    run(async |shop| {
+        let digest = shop.blobs.put(&Bytes::from_static(b"<b>built</b>")).unwrap();
+        let answer = ask(&shop.api, "GET", &format!("/blobs/{digest}"), "", b"").await;
+        assert_eq!((answer.status.as_u16(), answer.body.as_slice()), (200, &b"<b>built</b>"[..]));
+        assert_eq!(answer.headers["content-type"], "application/octet-stream");
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+        let missing = Digest::of(b"nothing");
+        for (digest, status, code) in [(missing.to_string(), 404, "not-found"), ("latest".to_owned(), 400, "invalid")] {
+            let answer = ask(&shop.api, "GET", &format!("/blobs/{digest}"), "", b"").await;
+            assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{digest}");
+        }
     });
 }

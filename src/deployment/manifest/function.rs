@@ -12,8 +12,8 @@ use super::{emits, name, units};
 use crate::deployment::catalogue::type_pattern;
 use crate::deployment::check::refused_imports;
 use crate::deployment::{
-    Component, ComponentRef, Connection, Digest, Function, FunctionId, FunctionName, FunctionPattern, Grants, Limits,
-    NativeKind, Order, Start, Trigger, UnknownNative,
+    Component, ComponentRef, ConfigValue, Connection, Digest, Function, FunctionId, FunctionName, FunctionPattern, Grants,
+    Limits, NativeKind, Order, ProcessSettings, Start, Trigger, UnknownNative,
 };
 use crate::filter::{Filter, KeyExpression, TypePattern};
 use crate::outcome::RetryPolicy;
@@ -85,15 +85,20 @@ fn function<'a>(table: &mut Table<'a>, context: &mut Context<'a, '_>) -> Option<
         context.renames.push((item, was.clone()));
         Some(was)
     });
-    let config = table.maybe("config", config).unwrap_or_default();
+    let configured = table.take("config");
+    let config = configured.clone().and_then(config).unwrap_or_default();
     let grants = table.maybe("grants", |item| item.table(|table| grants(table, name.as_ref(), context)));
     let grants = grants.unwrap_or_default();
     let component = table.need("component", |item| component(&item, &grants, !config.is_empty()));
     let filter = filter(table);
     let native = component.as_ref().and_then(Component::native);
-    let limits = table.maybe("limits", |item| item.table(|table| limits(table, native))).unwrap_or_default();
+    let limits = table.maybe("limits", |item| item.table(|table| limits(table, native)));
+    let limits = limits.unwrap_or_else(|| default_limits(native));
     if let Some(kind) = native {
         refuse_guest_grants(table, kind, &grants);
+        if let Some(configured) = configured {
+            check_native_config(&configured, kind, &config);
+        }
     }
     let retry = table.maybe("retry", |item| item.table(retry)).unwrap_or_default();
     let concurrency = table.maybe("concurrency", |item| item.integer_u32(1..=CONCURRENCY_MAX));
@@ -254,8 +259,23 @@ fn refuse_guest_grants(table: &Table<'_>, kind: NativeKind, grants: &Grants) {
     }
 }
 
-fn limits(table: &mut Table<'_>, native: Option<NativeKind>) -> Limits {
+fn check_native_config(item: &Item<'_>, kind: NativeKind, config: &BTreeMap<String, ConfigValue>) {
+    let problems = match kind {
+        NativeKind::Process => ProcessSettings::read(config).err().unwrap_or_default(),
+    };
+    for problem in problems {
+        item.error(format!("{} {}", problem.key, problem.problem));
+    }
+}
+
+/// What a native does has a limit of its own; the function's is for what never ends.
+fn default_limits(native: Option<NativeKind>) -> Limits {
     let default = Limits::default();
+    Limits { time_max: native.map_or(default.time_max, |_| NATIVE_TIME_MAX), ..default }
+}
+
+fn limits(table: &mut Table<'_>, native: Option<NativeKind>) -> Limits {
+    let default = default_limits(native);
     let memory = |item: Item<'_>| {
         if let Some(kind) = native {
             item.error(format!("{kind} has no instance whose memory could be limited; leave it out"));

@@ -141,6 +141,8 @@ fn a_native_has_no_bytes_and_may_take_a_day() {
     let runner = &manifest.functions[0].0;
     assert_eq!(runner.component.native(), Some(NativeKind::Process));
     assert_eq!(runner.component.reference.to_string(), "native:process");
+    assert_eq!(sound(native).functions[0].0.limits.time_max.as_secs(), 24 * 60 * 60);
+    check(&format!("{native}config = {{ programs = {{ make = \"make\" }}, shell = true }}\n"), expect![[r#""#]]);
     check(
         &format!(
             "{native}grants = {{ http = [\"git\"], logging = true }}\nlimits = {{ memory = \"64MiB\", time = \"2d\" }}\n\

@@ -1,11 +1,14 @@
 //! What Tidegate promises, tried from outside: a real process, HTTP and the command line.
 
+mod admission;
 mod concurrency;
 mod corpus;
 mod crash;
 mod demo;
 mod doors;
+mod evidence;
 mod examples;
+mod forge;
 #[path = "../guests/mod.rs"]
 mod guests;
 mod hostile;

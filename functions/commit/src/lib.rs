@@ -1,216 +1,146 @@
-//! Judges what reaches a protected branch: `com.github.push` and `dev.cdevents.change.merged` become
-//! `tidegate-change.accepted` or `.refused`, about one commit.
+//! Holds what comes to a protected branch against the admission rules: `tidegate-change.accepted` or `.refused`, about one
+//! commit, and the commit status `tidegate/admission` on it.
 //!
-//! Config `policy` (TOML or JSON), read with the deployment; every key has a default:
+//! | event | judged is | by |
+//! | --- | --- | --- |
+//! | `change.created`, `.updated`, `.reviewed`, `com.github.pull_request_review.dismissed` | the change's head | reviews, checks |
+//! | `com.github.merge_group.checks_requested` | the merge queue's head | reviews of the change, checks of the queue's head |
+//! | `change.merged` | what the merge made | reviews and checks of the change's head |
+//! | `com.github.push` | the commit that was pushed, unless a merged change brought it, which tells it itself | the rules of pushes |
+//! | `testsuiterun.finished`, `com.github.status` | every open change with that head, the queue's head, and a merged change that was not accepted | as above |
+//!
+//! # The rules
+//! They lie in `.tidegate/admission.toml` of the repository, and are read at the commit on which the branch stood before (a change's
+//! and a queue's base, what a push followed): never in what is judged. Config `policy` has the same form, and **both hold**: what
+//! config asks for, no repository can waive. Where the file is missing, config alone holds.
 //!
 //! ```toml
-//! protected = ["main", "release/*"]   # branches; default: the repository's default branch
-//! direct_push = false                 # whether commits may come without a change that was merged
-//! force_push = false                  # whether history may be rewritten
+//! protected = ["main", "release/*"]   # config only; default: the repository's default branch
+//! direct_push = false                 # whether commits may come without a change; both must say so
+//! force_push = false                  # whether history may be rewritten; both must say so
+//! reviews = 1                         # people who approved the head; the higher number of both
+//! checks = ["build", { name = "docs", skipped = true }, { name = "scan", app = "acme-scanner" }]      # those of both
 //! ```
 //!
-//! - It reads `data.git`, the facts that every git host's events have. Nothing is said of other branches, of tags and of
-//!   deletions: no commit reaches a protected branch by them.
-//! - A host sends both a push and a merge for a change that was merged. Without `direct_push` the push is refused and the
-//!   merge accepted; who reads verdicts counts an acceptance of a commit over refusals of other ways to the same commit.
-//! - An event whose sender proved nothing is refused, since what this function emits is trusted by its origin.
+//! - **reviews**: each person's last word counts, comments aside. An approval counts if it is of the head itself, by one of the
+//!   repository's people (owner, member, collaborator) who is not the author. As long as one asks for changes, nothing is accepted.
+//!   With `reviews = 0` nobody is asked.
+//! - **checks**: check runs and commit statuses by name, of the named app only where one is named. Every newest report of that name
+//!   must be a success; skipped and neutral are none unless the rule says so.
+//! - **no direct push, no force push**: a push that the rules allow is held against nothing else.
+//! - **verified sender**: what nobody proved is refused, and nothing is asked or told in its name.
+//! - A file that cannot be read is `policy-unreadable` and refuses all, until it is mended on the branch. A config that cannot be
+//!   read makes events dead letters.
+//! - Branches that anybody may create are as safe as config `policy`: who creates one writes the file on it.
 //!
-//! The verdict's subject is `<repository>/pull/<number>` or `<repository>/commit/<commit>`, its partition key the commit,
-//! and its content `{commit, repository, branch, change, actor}`, with `{rule, reason, clear}` where it was refused.
+//! Nothing is said of other branches, of tags and of deletions. Events of other hosts' changes are judged too, with `api = false`.
+//!
+//! # What it says
+//! The verdict's subject is `<repository>/pull/<number>` or `<repository>/commit/<commit>`, its partition key the commit. It carries the
+//! digest of the rules and the commit that they were read at, and, of a merge or a push, the instant as the commit's place in its
+//! branch. The status is `success`, `pending` where the rule may still come to hold, else `failure`, and names the rule. A status that
+//! the host refuses is told in the log: the verdict stands without it.
+//!
+//! # Asking
+//! Config `connection` ("github") names the connection to the API. Time-outs, answers of 5xx and limits are tried again, limits when
+//! the host says. A repository that is not there, or a token that may not see it, makes a dead letter that says so. Some
+//! requests in a row take longer than most functions: give it `limits = { time = "60s" }`.
+//!
+//! `api = false` asks nothing and posts nothing: config `policy` alone holds, without reviews and checks, and merges are accepted.
 
-use serde::{Deserialize, Serialize};
-use tidegate_sdk::cdevents::CdEvent;
-use tidegate_sdk::{Event, Failure, config};
+mod asked;
+mod github;
+mod heard;
+mod judge;
+mod rules;
+mod say;
 
-const ACCEPTED: &str = "dev.cdeventsx.tidegate-change.accepted.0.1.0";
-const REFUSED: &str = "dev.cdeventsx.tidegate-change.refused.0.1.0";
+use delivery::{Policy, Way, sha256};
+use tidegate_sdk::{Event, Failure, config, debug, info};
+
+use crate::asked::Asked;
+use crate::github::Github;
+use crate::heard::{Arrival, Checked, Heard};
+use crate::judge::{Known, judge};
+use crate::rules::Rules;
 
 fn handle(event: Event) -> Result<Vec<Event>, Failure> {
-    let policy: Policy = config::get("policy")?;
-    let git = event.data::<Data>()?.git;
-    let Some(arrival) = Arrival::of(&event.ty, git)? else { return Ok(Vec::new()) };
-    if !policy.protects(&arrival) {
-        return Ok(Vec::new());
+    let door = Door::open()?;
+    let verified = event.origin.as_ref().is_some_and(|origin| origin.verified);
+    match Heard::of(&event)? {
+        Heard::Nothing(why) => {
+            debug!("event {} is not judged: {why}", event.id);
+            Ok(Vec::new())
+        }
+        Heard::Arrival(arrival) if !door.config.protects(&arrival.branch, arrival.default_branch.as_deref()) => {
+            debug!("{} of {} is not protected", arrival.branch, arrival.repository);
+            Ok(Vec::new())
+        }
+        Heard::Arrival(arrival) if !verified => Ok(vec![say::verdict(&arrival, None, &judge::unverified())?]),
+        Heard::Arrival(arrival) => door.arrived(&arrival),
+        Heard::Checked(checked) if verified => door.checked(&checked),
+        Heard::Checked(_) => {
+            info!("event {} is not judged: nobody proved who sent it", event.id);
+            Ok(Vec::new())
+        }
     }
-    let verified = event.origin.is_some_and(|origin| origin.verified);
-    Ok(vec![arrival.verdict(policy.broken(&arrival, verified))?])
 }
 
 tidegate_sdk::export!(handle);
 
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[derive(Default)]
-struct Policy {
-    protected: Vec<String>,
-    direct_push: bool,
-    force_push: bool,
+/// What everything is judged with.
+struct Door {
+    /// What holds in any case.
+    config: Rules,
+    /// Digest of its text.
+    digest: String,
+    /// None: nothing is asked and nothing is posted.
+    github: Option<Github>,
 }
 
-/// A rule that does not hold, and what to do about it.
-#[derive(Debug, PartialEq, Serialize)]
-struct Broken {
-    rule: &'static str,
-    reason: &'static str,
-    clear: &'static str,
-}
-
-impl Policy {
-    fn protects(&self, arrival: &Arrival) -> bool {
-        let branch = arrival.branch.as_str();
-        match self.protected.as_slice() {
-            [] => arrival.default_branch.as_deref() == Some(branch),
-            patterns => patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
-                Some(start) => branch.starts_with(start),
-                None => branch == pattern,
-            }),
+impl Door {
+    fn open() -> Result<Self, Failure> {
+        let text = config::text("policy")?.unwrap_or_default();
+        let config: Rules = config::get("policy")?;
+        config.check().map_err(|problem| Failure::reject(format!("config policy: {problem}")))?;
+        let connection = config::text("connection")?.unwrap_or_else(|| "github".to_owned());
+        let api = config::find::<bool>("api")?.unwrap_or(true);
+        if !api && (config.reviews > 0 || !config.checks.is_empty()) {
+            let problem =
+                "config policy asks for reviews or checks, and config api is false: nobody can be asked for them";
+            return Err(Failure::reject(problem));
         }
+        Ok(Door { config, digest: sha256(text.as_bytes()), github: api.then_some(Github { connection }) })
     }
 
-    fn broken(&self, arrival: &Arrival, verified: bool) -> Option<Broken> {
-        if !verified {
-            return Some(Broken {
-                rule: "verified-sender",
-                reason: "nobody proved who sent the event",
-                clear: "give the webhook a secret and send the event again",
-            });
+    fn arrived(&self, arrival: &Arrival) -> Result<Vec<Event>, Failure> {
+        let Some(github) = &self.github else {
+            let judgement = judge(&self.config, arrival, &Known::nothing(&arrival.commit));
+            return Ok(vec![say::verdict(arrival, Some(self.policy()), &judgement)?]);
+        };
+        if arrival.way == Way::Push && asked::brought_by_merge(github, arrival)? {
+            info!("{} came by a change that was merged, which tells it itself", arrival.commit);
+            return Ok(Vec::new());
         }
-        match arrival.way {
-            Way::Push { forced: true } if !self.force_push => Some(Broken {
-                rule: "no-force-push",
-                reason: "the push rewrote the branch's history",
-                clear: "restore the branch and merge a change",
-            }),
-            Way::Push { .. } if !self.direct_push => Some(Broken {
-                rule: "no-direct-push",
-                reason: "the commit was pushed and no change brought it",
-                clear: "bring the commit by a change that is merged",
-            }),
-            Way::Push { .. } | Way::Merge { .. } => None,
-        }
+        Ok(Asked { door: self, github, arrival }.answer(None)?.into_iter().collect())
     }
-}
 
-/// How a commit came to a branch.
-#[derive(Debug, PartialEq)]
-enum Way {
-    Push { forced: bool },
-    Merge { number: u64 },
-}
-
-/// A commit that came to a branch.
-#[derive(Debug, PartialEq)]
-struct Arrival {
-    repository: String,
-    branch: String,
-    default_branch: Option<String>,
-    commit: String,
-    actor: Option<String>,
-    way: Way,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    git: Git,
-}
-
-/// What git hosts' events say, as far as it is judged. A fact that an event does not have is null or missing.
-#[derive(Deserialize)]
-struct Git {
-    repo: Option<String>,
-    actor: Option<String>,
-    default_branch: Option<String>,
-    // Of a push.
-    ref_kind: Option<String>,
-    ref_name: Option<String>,
-    change: Option<String>,
-    head_commit: Option<String>,
-    after: Option<String>,
-    forced: Option<bool>,
-    // Of a change.
-    number: Option<u64>,
-    base_ref: Option<String>,
-    merged: Option<bool>,
-    merge_commit: Option<String>,
-}
-
-impl Arrival {
-    /// None where no commit came to a branch.
-    fn of(ty: &str, git: Git) -> Result<Option<Self>, Failure> {
-        let merge = ty.starts_with("dev.cdevents.change.merged.");
-        let (branch, commit, way) = if merge {
-            if git.merged != Some(true) {
-                return Err(Failure::reject(
-                    "data.git.merged is not true, though the event says that a change was merged",
-                ));
+    /// Judges again whatever waits for a check.
+    fn checked(&self, checked: &Checked) -> Result<Vec<Event>, Failure> {
+        let Some(github) = &self.github else { return Ok(Vec::new()) };
+        let mut said = Vec::new();
+        for arrival in asked::waiting(github, checked)? {
+            if self.config.protects(&arrival.branch, arrival.default_branch.as_deref()) {
+                said.extend(Asked { door: self, github, arrival: &arrival }.answer(Some(&checked.name))?);
             }
-            (git.base_ref, git.merge_commit, Way::Merge { number: fact(git.number, "number")? })
-        } else if ty == "com.github.push" {
-            let deleted = git.change.as_deref() == Some("deleted");
-            if deleted || git.ref_kind.as_deref() != Some("branch") {
-                return Ok(None);
-            }
-            (git.ref_name, git.head_commit.or(git.after), Way::Push { forced: git.forced == Some(true) })
-        } else {
-            return Err(Failure::reject(format!(
-                "events of type {ty} bring no commit; take them out of the function's on"
-            )));
-        };
-        let commit = fact(commit, if merge { "merge_commit" } else { "head_commit" })?;
-        if !is_commit(&commit) {
-            return Err(Failure::reject(format!("{commit:?} is no commit; it is 40 or 64 lower-case hex digits")));
         }
-        Ok(Some(Arrival {
-            repository: fact(git.repo, "repo")?,
-            branch: fact(branch, if merge { "base_ref" } else { "ref_name" })?,
-            default_branch: git.default_branch,
-            commit,
-            actor: git.actor,
-            way,
-        }))
+        Ok(said)
     }
 
-    fn verdict(&self, broken: Option<Broken>) -> Result<Event, Failure> {
-        let change = match self.way {
-            Way::Merge { number } => Some(number),
-            Way::Push { .. } => None,
-        };
-        let subject = match change {
-            Some(number) => format!("{}/pull/{number}", self.repository),
-            None => format!("{}/commit/{}", self.repository, self.commit),
-        };
-        let content = Content {
-            commit: &self.commit,
-            repository: &self.repository,
-            branch: &self.branch,
-            change,
-            actor: self.actor.as_deref(),
-            broken: broken.as_ref(),
-        };
-        let ty = if broken.is_some() { REFUSED } else { ACCEPTED };
-        Ok(CdEvent::new(ty, subject, content).into_event()?.partition_key(&self.commit))
+    /// Config's own rules, as they stand in a verdict.
+    fn policy(&self) -> Policy {
+        Policy { digest: self.digest.clone(), commit: None }
     }
-}
-
-#[derive(Serialize)]
-struct Content<'a> {
-    commit: &'a str,
-    repository: &'a str,
-    branch: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    change: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    actor: Option<&'a str>,
-    #[serde(flatten)]
-    broken: Option<&'a Broken>,
-}
-
-fn fact<T>(value: Option<T>, name: &str) -> Result<T, Failure> {
-    value.ok_or_else(|| Failure::reject(format!("data.git.{name} is missing")))
-}
-
-fn is_commit(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 /// `data.artifact` of what a registry's trigger says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// With the registry's host: `registry.example.com/acme/shop`.
-    pub repository: String,
+    /// With the registry's host: `registry.example.com/acme/shop`. None where the sender does not name it so.
+    #[serde(default)]
+    pub repository: Option<String>,
     /// None where the sender names none: then the tag is resolved, once.
     #[serde(default)]
     pub digest: Option<String>,

@@ -20,8 +20,12 @@ pub struct Report {
     /// RFC 3339: when it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
+    /// The worst first.
     #[serde(default)]
     pub findings: Vec<Finding>,
+    /// Of all, those that are not listed too; none: all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings_total: Option<u64>,
 }
 
 /// What was looked at, and how.
@@ -143,17 +147,32 @@ pub struct Counts {
 
 impl Counts {
     pub fn of<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Self {
+        findings.into_iter().fold(Counts::default(), |counts, finding| counts.and(&Counts::some(finding.severity, 1)))
+    }
+
+    /// So many of one severity.
+    pub fn some(severity: Severity, count: u64) -> Self {
         let mut counts = Counts::default();
-        for finding in findings {
-            *match finding.severity {
-                Severity::Critical => &mut counts.critical,
-                Severity::High => &mut counts.high,
-                Severity::Medium => &mut counts.medium,
-                Severity::Unknown => &mut counts.unknown,
-                Severity::Low => &mut counts.low,
-                Severity::Negligible => &mut counts.negligible,
-            } += 1;
-        }
+        *match severity {
+            Severity::Critical => &mut counts.critical,
+            Severity::High => &mut counts.high,
+            Severity::Medium => &mut counts.medium,
+            Severity::Unknown => &mut counts.unknown,
+            Severity::Low => &mut counts.low,
+            Severity::Negligible => &mut counts.negligible,
+        } = count;
         counts
+    }
+
+    /// Both together.
+    pub fn and(self, other: &Self) -> Self {
+        Counts {
+            critical: self.critical + other.critical,
+            high: self.high + other.high,
+            medium: self.medium + other.medium,
+            unknown: self.unknown + other.unknown,
+            low: self.low + other.low,
+            negligible: self.negligible + other.negligible,
+        }
     }
 }

@@ -1,124 +1,180 @@
-//! What an event says, and about what.
+//! What an event says, about what, and whether its word counts.
 
-use serde::Deserialize;
-use tidegate_sdk::cdevents::CdEvent;
+use delivery::{
+    Change, GateAsked, Identified, Instant, Packaged, Plan, QuarantineLifted, Quarantined, Release, ScanCompleted, Way,
+    instant, is, is_commit, is_digest, is_from, proved_origin, types,
+};
+use serde::{Deserialize, Serialize};
 use tidegate_sdk::{Event, Failure};
 
-use crate::{Require, Required};
+use crate::policy::{Need, Policy};
 
-/// One thing that an event says of one commit or digest.
-#[derive(Debug, PartialEq)]
-pub struct Evidence {
-    pub target: Target,
-    pub claim: Claim,
+/// What the gate hears.
+pub enum Heard {
+    Evidence(Evidence),
+    /// A reason to look at a digest again. It says nothing by itself: what is known is looked at.
+    Look {
+        environment: Option<String>,
+        digest: String,
+    },
 }
 
-#[derive(Debug, PartialEq)]
-pub enum Target {
-    Commit(String),
-    /// `sha256:` and 64 hex digits.
-    Digest(String),
+pub enum Evidence {
+    Accepted(Change),
+    Refused(Change),
+    Packaged(Packaged),
+    Identified(Identified),
+    Scanned(ScanCompleted),
+    Verified(Verified),
 }
 
-#[derive(Debug, PartialEq)]
-pub enum Claim {
-    /// Evidence by its name.
-    For { name: String },
-    /// A change was refused by this rule.
-    Refusal { rule: String },
-}
-
+/// What is read of `release.verified`.
 #[derive(Deserialize)]
-struct Change {
-    commit: String,
-    #[serde(default)]
-    rule: String,
+pub struct Verified {
+    pub environment: String,
+    #[serde(flatten)]
+    pub release: Release,
 }
 
-#[derive(Deserialize)]
-struct Scan {
-    commit: Option<String>,
-    digest: Option<String>,
-    tool: String,
-    result: String,
+/// Who said something that counts, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// RFC 3339: since when it is so; of a scan, when it looked.
+    pub at: String,
+    pub event: String,
+    pub origin: String,
+}
+
+impl Heard {
+    pub fn of(event: &Event) -> Result<Self, Failure> {
+        let evidence = if is(event, types::CHANGE_ACCEPTED) {
+            Evidence::Accepted(delivery::content(event)?)
+        } else if is(event, types::CHANGE_REFUSED) {
+            Evidence::Refused(delivery::content(event)?)
+        } else if is(event, types::ARTIFACT_PACKAGED) {
+            Evidence::Packaged(delivery::custom(event)?)
+        } else if is(event, types::ARTIFACT_IDENTIFIED) {
+            Evidence::Identified(delivery::content(event)?)
+        } else if is(event, types::SCAN_COMPLETED) {
+            Evidence::Scanned(delivery::content(event)?)
+        } else if is(event, types::RELEASE_VERIFIED) {
+            Evidence::Verified(delivery::content(event)?)
+        } else {
+            return Heard::look(event);
+        };
+        Ok(Heard::Evidence(evidence))
+    }
+
+    fn look(event: &Event) -> Result<Self, Failure> {
+        let (environment, digest) = if is(event, types::GATE_ASKED) {
+            let asked: GateAsked = delivery::content(event)?;
+            (Some(asked.environment), asked.digest)
+        } else if is(event, types::DIGEST_QUARANTINED) {
+            (None, delivery::content::<Quarantined>(event)?.digest)
+        } else if is(event, types::QUARANTINE_LIFTED) {
+            (None, delivery::content::<QuarantineLifted>(event)?.digest)
+        } else {
+            return Err(Failure::reject(format!(
+                "events of type {} say nothing to a gate; take them out of its on",
+                event.ty
+            )));
+        };
+        Ok(Heard::Look { environment, digest })
+    }
 }
 
 impl Evidence {
-    /// Reads an event; an error where it is none of those that a gate joins, or names nothing to join by.
-    pub fn of(event: &Event) -> Result<Self, Failure> {
-        let ty = event.ty.as_str();
-        if ty.starts_with("dev.cdeventsx.tidegate-change.accepted.") {
-            let change = CdEvent::<Change>::read(event)?.subject.content;
-            Ok(Evidence { target: Target::Commit(change.commit), claim: Claim::named("change") })
-        } else if ty.starts_with("dev.cdeventsx.tidegate-change.refused.") {
-            let change = CdEvent::<Change>::read(event)?.subject.content;
-            Ok(Evidence { target: Target::Commit(change.commit), claim: Claim::Refusal { rule: change.rule } })
-        } else if ty.starts_with("dev.cdeventsx.tidegate-scan.completed.") {
-            Evidence::of_scan(CdEvent::<Scan>::read(event)?.subject.content)
-        } else if ty.starts_with("dev.cdevents.artifact.published.") {
-            let purl = event.subject.as_deref().unwrap_or_default();
-            let digest = digest_of(purl).ok_or_else(|| {
-                Failure::reject(format!("subject {purl:?} names no digest; a package URL with @sha256%3A<digits> does"))
-            })?;
-            Ok(Evidence { target: Target::Digest(digest), claim: Claim::named("artifact") })
-        } else {
-            Err(Failure::reject(format!("events of type {ty} are no evidence; take them out of the function's on")))
-        }
-    }
-
-    fn of_scan(scan: Scan) -> Result<Self, Failure> {
-        let target = match (scan.commit, scan.digest) {
-            (Some(commit), None) => Target::Commit(commit),
-            (None, Some(digest)) => Target::Digest(digest),
-            _ => return Err(Failure::reject("a scan is of one commit or of one digest, and this one is not")),
-        };
-        let tool = scan.tool;
-        // A name that no policy can require where a scan failed or found something: it is no evidence.
-        let name = match scan.result.as_str() {
-            "unread" => format!("report:{tool}"),
-            "clean" => format!("scan:{tool}"),
-            other => format!("scan:{tool} with result {other}"),
-        };
-        Ok(Evidence { target, claim: Claim::For { name } })
-    }
-}
-
-impl Target {
-    pub fn key(&self) -> &str {
+    /// What it is evidence for, by the policy's name.
+    pub fn need(&self) -> Need {
         match self {
-            Target::Commit(key) | Target::Digest(key) => key,
+            Evidence::Accepted(_) | Evidence::Refused(_) => Need::Change,
+            Evidence::Packaged(_) => Need::Pipeline,
+            Evidence::Identified(_) => Need::Provenance,
+            Evidence::Scanned(scan) => Need::Scan(scan.kind),
+            Evidence::Verified(verified) => Need::Verified(verified.environment.clone()),
         }
     }
-}
 
-impl Claim {
-    fn named(name: &str) -> Self {
-        Claim::For { name: name.to_owned() }
+    /// Who vouches for it; an error says why it has no effect.
+    pub fn witness(&self, event: &Event, policy: &Policy, plan: &Plan) -> Result<Witness, String> {
+        let need = self.need();
+        let origin = proved_origin(event).ok_or("nobody proved who sent it")?;
+        match policy.require.get(&need) {
+            // It tells that the artifact is there, whether or not its commit counts.
+            _ if matches!(self, Evidence::Identified(_)) => {
+                if !is_from(event, "function") {
+                    return Err(format!("its origin {origin} is no function"));
+                }
+            }
+            None => return Err(format!("{need} is not required in {}", policy.environment)),
+            Some(origins) if !origins.contains(&origin) => {
+                let trusted: Vec<&str> = origins.iter().map(String::as_str).collect();
+                return Err(format!(
+                    "its origin {origin} is none of those that count for {need}: {}",
+                    trusted.join(", ")
+                ));
+            }
+            Some(_) => {}
+        }
+        self.check(plan)?;
+        let said = match self {
+            Evidence::Scanned(scan) => scan.scanned_at.as_deref().or(event.time.as_deref()),
+            _ => event.time.as_deref(),
+        };
+        // Old enough for every age that a policy sets.
+        let at = said.and_then(instant).unwrap_or(Instant::UNIX_EPOCH);
+        Ok(Witness { at: delivery::rfc3339(at), event: event.id.clone(), origin })
     }
 
-    /// The evidence that it is for or against.
-    pub fn evidence(&self) -> &str {
+    fn check(&self, plan: &Plan) -> Result<(), String> {
         match self {
-            Claim::For { name } => name,
-            Claim::Refusal { .. } => "change",
+            Evidence::Accepted(change) | Evidence::Refused(change) => match change.way {
+                Way::Merge | Way::Push => check_commit(&change.commit),
+                Way::Proposal | Way::Queue => Err("nothing is built of a change that has not been merged".to_owned()),
+            },
+            Evidence::Packaged(packaged) => {
+                check_digest(&packaged.digest)?;
+                check_commit(&packaged.commit)?;
+                let (name, service) = service_of(plan, &packaged.artifact)?;
+                match service.repository == packaged.repository {
+                    true => Ok(()),
+                    false => {
+                        Err(format!("{name} is built from {}, and it from {}", service.repository, packaged.repository))
+                    }
+                }
+            }
+            Evidence::Identified(identified) => {
+                check_digest(&identified.digest)?;
+                service_of(plan, &identified.artifact).map(drop)
+            }
+            Evidence::Scanned(scan) => match (&scan.digest, &scan.commit) {
+                (Some(digest), _) => check_digest(digest),
+                (None, Some(_)) if scan.kind == delivery::Kind::Image => {
+                    Err("an image's scan names the image's digest".to_owned())
+                }
+                (None, Some(commit)) => check_commit(commit),
+                (None, None) => Err("it names neither digest nor commit".to_owned()),
+            },
+            Evidence::Verified(verified) => check_release(&verified.release),
         }
     }
 }
 
-impl Require {
-    pub fn of(&self, target: &Target) -> &Required {
-        match target {
-            Target::Commit(_) => &self.commit,
-            Target::Digest(_) => &self.digest,
-        }
-    }
+fn check_commit(text: &str) -> Result<(), String> {
+    if is_commit(text) { Ok(()) } else { Err(format!("{text:?} is no commit")) }
 }
 
-/// The digest that is the version of a package URL; its colon may be escaped.
-fn digest_of(purl: &str) -> Option<String> {
-    let (_, rest) = purl.split_once("@sha256")?;
-    let rest = rest.strip_prefix(':').or_else(|| rest.strip_prefix("%3A")).or_else(|| rest.strip_prefix("%3a"))?;
-    let hex = rest.split(['?', '#']).next().unwrap_or_default();
-    let digits = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (hex.len() == 64 && digits).then(|| format!("sha256:{hex}"))
+fn check_digest(text: &str) -> Result<(), String> {
+    if is_digest(text) { Ok(()) } else { Err(format!("{text:?} is no digest")) }
+}
+
+/// A release is named by what it is made of: one that names another's digest names no release.
+fn check_release(said: &Release) -> Result<(), String> {
+    let Release { service, artifact, digest, configuration, commit, .. } = said;
+    let named = Release::new(service, artifact, digest, configuration, commit.as_deref(), None);
+    if named.release == said.release { Ok(()) } else { Err(format!("{} is not what it is made of", said.release)) }
+}
+
+fn service_of<'a>(plan: &'a Plan, artifact: &str) -> Result<(&'a str, &'a delivery::Service), String> {
+    plan.service_of_artifact(artifact).ok_or_else(|| format!("{artifact} belongs to no service of the plan"))
 }

@@ -1,132 +1,224 @@
-//! Joins what is known of one commit or one digest, in any order of arrival, and says whether it may go on:
-//! `tidegate-gate.passed` or `.blocked`.
+//! Judges releases for one environment: joins what is known of a digest and of the commit that it was made of, in any order of
+//! arrival, and says `gate.passed` or `gate.blocked`.
 //!
-//! | event | evidence | about |
-//! | --- | --- | --- |
-//! | `tidegate-change.accepted` | `change` | the commit |
-//! | `tidegate-change.refused` | none; the refusal is named where `change` is missing | the commit |
-//! | `artifact.published` | `artifact` | the digest in its package URL |
-//! | `tidegate-scan.completed`, result `unread` | `report:<tool>` | the commit or digest |
-//! | `tidegate-scan.completed`, result `clean` | `scan:<tool>` | the commit or digest |
-//!
-//! Config `policy` (TOML or JSON) names what is required, and whose word counts, as `<kind>:<name>` of an origin:
+//! Config `policy` (TOML or JSON) is one environment's; a second environment is a second function, whose key space config `space`
+//! names ("evidence"). Config `plan` is the project's plan.
 //!
 //! ```toml
-//! environment = "staging"
+//! environment = "production"
+//! max_age = "30d"              # evidence that is older does not count; default: any age
+//! ask_again = "1h"             # how often it looks again for what is missing
+//! asks_max = 72                # and how often at most
+//! incident_days = 7            # how long a release that runs may stay as it is, once its evidence turned bad
 //!
-//! [require.commit]
+//! [require]                    # evidence, and the origins whose word counts for it
 //! change = ["function:commit"]
-//! "report:sast" = ["function:scan"]
+//! pipeline = ["function:pipeline"]
+//! static = ["function:scan"]
+//! dependency = ["function:scan"]
+//! image = ["function:scan"]
+//! "verified:staging" = ["function:verify"]
+//!
+//! [severity]
+//! block = ["critical", "high"] # this is the default; `image`, `dependency` and `static` have lists of their own
+//! fixed_only = false           # findings in packages block only once there is a version that mends them
+//! grace_days = { high = 7 }    # known for so long before it blocks
+//!
+//! [[exception]]
+//! id = "CVE-2026-1234"
+//! owner = "payments"
+//! reason = "the affected parser is not linked"
+//! expires = "2027-01-31"       # the day's end in UTC, or an instant
 //! ```
 //!
-//! - Missing evidence blocks, and so does a policy that requires nothing. Evidence of another origin, or that nobody
-//!   proved, does not count, and the log says so.
-//! - Evidence adds up and is never taken back, so every order of arrival ends in the same verdict; a repeat changes nothing.
-//!   A verdict is emitted when it changes; `passed` is the last.
+//! | required | is brought by | about |
+//! | --- | --- | --- |
+//! | `change` | `tidegate-change.accepted` of a merge or a push, in the service's repository | the commit |
+//! | `pipeline` | `artifact.packaged` that names digest and commit | the digest, and its commit |
+//! | `provenance` | `artifact.identified`, where the artifact claims a commit | the digest, and its commit |
+//! | `image` | `scan.completed` of kind `image` | the digest |
+//! | `dependency`, `static` | `scan.completed` of that kind | the digest or the commit |
+//! | `verified:ENVIRONMENT` | `release.verified` of the same release there | the release |
 //!
-//! The verdict's subject is the commit or digest, which is also the key in the key space `evidence`. Its content is
-//! `{environment, evidence: {name: event id}}`, and `{rule, missing, refused, clear}` where it blocks. One policy file is
-//! one environment: a second environment is a second function with a key space of its own, named by config `space`.
-
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-use tidegate_sdk::{Event, Failure, config, info, kv};
-
-use crate::evidence::{Claim, Evidence};
-use crate::verdict::Verdict;
+//! - **Missing evidence blocks**, by name. So does evidence that is too old, a scan that failed, a finding that blocks, and a
+//!   change that was refused and by no other way accepted.
+//! - **Whose word counts** is the policy's: evidence of another origin, or that nobody proved, has no effect, and the log says
+//!   why. It counts for the digest or the commit that it names and no other.
+//! - **A commit's evidence reaches a digest** by `pipeline`; by `provenance` only where the policy asks for that, since
+//!   whoever builds an image can claim what he likes.
+//! - **Order of arrival is nothing**: of two that say the same the one that looked later counts, whichever came last; scans
+//!   of several tools, or of several parts, must all hold.
+//! - **A finding blocks** by its severity, where no exception holds and its grace is over. Grace counts from the day on which it was
+//!   published, else from when this gate saw it first. An exception that has ended blocks again by itself.
+//! - **A quarantined digest** (key space `quarantine`) blocks whatever else is known of it.
+//! - **`gate.passed` is said once** for each release, `gate.blocked` whenever its verdict changes, with the rule, the input, the
+//!   event that brought it and how to clear it. It looks again, by `gate.asked`, when an exception ends or grace is over and,
+//!   while something blocks, as often as the policy says.
+//! - **What runs is never taken away**: a finding that turns up after a release passed opens one `incident.detected` with a
+//!   deadline, unless `deploy` (key space `releases`) has put another release in its place.
+//! - **A policy or a plan that cannot be read passes nothing**: events become dead letters that name the problem.
+//!
+//! A release is a service of the plan, the artifact's digest, the plan's configuration of the service, and the commit.
 
 mod evidence;
-mod verdict;
+mod finding;
+mod judge;
+mod kept;
+mod ledger;
+mod policy;
+mod scanned;
+mod told;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use delivery::{Instant, Kind, Plan, QUARANTINE, Quarantined, Release, Service, instant};
+use tidegate_sdk::{Event, Failure, config, kv, warn};
+
+use crate::evidence::Heard;
+use crate::judge::{Case, Judged};
+use crate::kept::{Links, Scan};
+use crate::ledger::Ledger;
+use crate::policy::{Need, Policy};
 
 const SPACE: &str = "evidence";
+/// After a lift that is heard before the quarantine is gone from the key space.
+const LIFT_SECONDS: i64 = 5;
 
 fn handle(event: Event) -> Result<Vec<Event>, Failure> {
-    let policy: Policy = config::get("policy")?;
-    let evidence = Evidence::of(&event)?;
-    let required = policy.require.of(&evidence.target);
-    let space = kv::open(&config::text("space")?.unwrap_or_else(|| SPACE.to_owned()))?;
-    let mut record: Record = space.get_json(evidence.target.key())?.unwrap_or_default();
-    if record.told == Some(Verdict::Passed) || !record.add(&event, &evidence, required) {
-        return Ok(Vec::new());
-    }
-    let verdict = record.judge(required);
-    let news = match record.told.as_ref() {
-        Some(told) if *told == verdict => Vec::new(),
-        _ => vec![record.tell(&verdict, &policy.environment, &evidence.target)?],
+    let plan = Plan::read()?;
+    let policy = Policy::read(&plan)?;
+    let ledger = Ledger::open(&config::text("space")?.unwrap_or_else(|| SPACE.to_owned()))?;
+    let digests = match Heard::of(&event)? {
+        Heard::Look { environment: Some(other), .. } if other != policy.environment => BTreeSet::new(),
+        Heard::Look { digest, .. } => [digest].into(),
+        Heard::Evidence(evidence) => match evidence.witness(&event, &policy, &plan) {
+            Ok(witness) => ledger.add(&evidence, witness, &policy)?,
+            Err(why) => {
+                warn!("event {} of type {} has no effect in {}: {why}", event.id, event.ty, policy.environment);
+                BTreeSet::new()
+            }
+        },
     };
-    record.told = Some(verdict);
-    space.set_json(evidence.target.key(), &record)?;
-    Ok(news)
+    let gate = Gate {
+        lifted: delivery::is(&event, delivery::types::QUARANTINE_LIFTED),
+        now: delivery::now(),
+        plan,
+        policy,
+        ledger,
+    };
+    let mut said = Vec::new();
+    for digest in digests {
+        said.extend(gate.look(&digest)?);
+    }
+    Ok(said)
 }
 
 tidegate_sdk::export!(handle);
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Policy {
-    environment: String,
-    require: Require,
+struct Gate {
+    plan: Plan,
+    policy: Policy,
+    ledger: Ledger,
+    now: Instant,
+    /// Somebody lifted a quarantine, which may not be gone yet.
+    lifted: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[derive(Default)]
-struct Require {
-    commit: Required,
-    digest: Required,
-}
-
-/// Evidence by name, and the origins whose word counts for it.
-type Required = BTreeMap<String, Vec<String>>;
-
-/// What is known of one commit or digest: the value of its key.
-#[derive(Default, Serialize, Deserialize)]
-struct Record {
-    /// Evidence that counts, by name: the event that brought it first.
-    evidence: BTreeMap<String, Witness>,
-    /// Refusals by rule.
-    refused: BTreeMap<String, Witness>,
-    /// The verdict that was emitted last.
-    told: Option<Verdict>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Witness {
-    event: String,
-    origin: String,
-}
-
-impl Record {
-    /// Adds what an event says; false where it does not count.
-    fn add(&mut self, event: &Event, evidence: &Evidence, required: &Required) -> bool {
-        // Nothing required: the verdict says so, whatever came.
-        if required.is_empty() {
-            return true;
+impl Gate {
+    /// Judges every release of a digest.
+    fn look(&self, digest: &str) -> Result<Vec<Event>, Failure> {
+        let Some(mut known) = self.ledger.known(digest)? else { return Ok(Vec::new()) };
+        let quarantined: Option<Quarantined> = kv::open(QUARANTINE)?.get_json(digest)?;
+        let soon = (self.lifted && quarantined.is_some()).then(|| self.now + chrono::TimeDelta::seconds(LIFT_SECONDS));
+        let mut verdicts = Vec::new();
+        for (artifact, commits) in &known.artifacts {
+            // A service that left the plan, or does not come here, is nobody's wish.
+            let service = self.plan.service_of_artifact(artifact);
+            let service = service.filter(|(_, service)| service.targets.contains_key(&self.policy.environment));
+            let Some((name, service)) = service else { continue };
+            for (commit, links) in self.candidates(commits) {
+                verdicts.push(self.judge(name, service, digest, commit, links, quarantined.clone())?);
+            }
         }
-        let name = evidence.claim.evidence();
-        let Some(origins) = required.get(name) else {
-            info!("{name} is not required of {}", evidence.target.key());
-            return false;
-        };
-        let origin = origin_of(event);
-        let Some(origin) = origin.filter(|origin| origins.contains(origin)) else {
-            info!("{name} of {} does not count: its origin is none of {}", evidence.target.key(), origins.join(", "));
-            return false;
-        };
-        let witness = Witness { event: event.id.clone(), origin };
-        match &evidence.claim {
-            Claim::For { name } => self.evidence.entry(name.clone()).or_insert(witness),
-            Claim::Refusal { rule } => self.refused.entry(rule.clone()).or_insert(witness),
-        };
-        true
+        let said = told::tell(&self.policy, self.now, soon, digest, &mut known, verdicts)?;
+        self.ledger.keep(digest, &known)?;
+        Ok(said)
     }
-}
 
-/// `<kind>:<name>` of an origin that was proved.
-fn origin_of(event: &Event) -> Option<String> {
-    let origin = event.origin.as_ref().filter(|origin| origin.verified)?;
-    Some(format!("{}:{}", origin.kind, origin.name))
+    /// The commits that a digest may be made of, by what the policy takes for a tie.
+    fn candidates<'a>(&self, commits: &'a BTreeMap<String, Links>) -> Vec<(Option<&'a str>, Links)> {
+        let pipeline = self.policy.require.contains_key(&Need::Pipeline);
+        let ties = |links: &Links| match (pipeline, &links.pipeline, &links.provenance) {
+            (true, Some(witness), _) => self.policy.trusts(&Need::Pipeline, &witness.origin),
+            (false, _, Some(witness)) => self.policy.trusts(&Need::Provenance, &witness.origin),
+            (true, None, _) | (false, _, None) => false,
+        };
+        let tied = commits.iter().filter(|(_, links)| self.policy.links() && ties(links));
+        let tied: Vec<_> = tied.map(|(commit, links)| (Some(commit.as_str()), links.clone())).collect();
+        if tied.is_empty() { vec![(None, Links::default())] } else { tied }
+    }
+
+    fn judge(
+        &self,
+        name: &str,
+        service: &Service,
+        digest: &str,
+        commit: Option<&str>,
+        links: Links,
+        quarantined: Option<Quarantined>,
+    ) -> Result<(Release, Judged), Failure> {
+        let changed = match commit {
+            Some(commit) => self.ledger.changed(&service.repository, commit)?,
+            None => Default::default(),
+        };
+        let order = changed.accepted.as_ref().and_then(|accepted| accepted.order.as_deref());
+        let configuration = service.configuration();
+        let release = Release::new(name, &service.artifact, digest, &configuration, commit, order);
+        let (mut scans, mut verified) = (BTreeMap::new(), BTreeMap::new());
+        for need in self.policy.require.keys() {
+            match need {
+                Need::Scan(kind) => {
+                    let mut found = self.ledger.scans(digest, *kind)?;
+                    // A scan of the source is of every image that was built of it; an image's is of that image.
+                    if let (Some(commit), Kind::Dependency | Kind::Static) = (commit, kind) {
+                        found.extend(self.ledger.scans(commit, *kind)?);
+                    }
+                    scans.insert(*kind, found);
+                }
+                Need::Verified(environment) => {
+                    verified.insert(environment.clone(), self.ledger.verified(digest, environment)?);
+                }
+                Need::Change | Need::Pipeline | Need::Provenance => {}
+            }
+        }
+        let seen = self.seen(&scans)?;
+        let case = Case {
+            policy: &self.policy,
+            now: self.now,
+            release: &release.release,
+            digest,
+            commit,
+            quarantined,
+            changed,
+            links,
+            scans,
+            verified,
+            seen,
+        };
+        let judged = case.judge();
+        Ok((release, judged))
+    }
+
+    /// When findings whose grace counts from then were seen first, by their names.
+    fn seen(&self, scans: &BTreeMap<Kind, Vec<Scan>>) -> Result<BTreeMap<String, Instant>, Failure> {
+        let mut seen = BTreeMap::new();
+        let found = scans.values().flatten().flat_map(|scan| &scan.findings);
+        for found in found.filter(|found| self.policy.severity.waits_from_sight(found)) {
+            let first = self.ledger.seen(found)?;
+            seen.extend(first.as_deref().and_then(instant).map(|first| (found.name(), first)));
+        }
+        Ok(seen)
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! `tidegate demo`: a git host and an object store drive a running project from outside, over HTTP, and every step must
-//! end as it should.
+//! `tidegate demo`: a git host and a build system drive a running project from outside, over HTTP, and every step must end as
+//! it should.
 
 pub mod registry;
 mod sender;
@@ -11,19 +11,19 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
-use self::sender::{COMMIT, Request};
+use self::sender::{Request, Scan};
 use self::server::Server;
 use super::events::settled_chain;
 use super::render::Look;
 use super::terminal::{Format, Terminal};
 use super::{CliError, Status, render};
 use crate::api::model::{ReceiptsView, TraceView};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 
 /// Far beyond what a chain takes on a busy machine.
 const CHAIN_SECONDS_MAX: u64 = 60;
 
-/// From a signed push to a verdict: start a project, drive it over HTTP as a git host and an object store do, and show the
+/// From a signed push to a verdict: start a project, drive it over HTTP as a git host and a build system do, and show the
 /// causal trees.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -64,7 +64,7 @@ struct Told {
 pub async fn demo(args: &DemoArgs, terminal: &Terminal) -> Result<Status, CliError> {
     let server = Server::start(args.dir.clone()).await?;
     let mut told = Vec::new();
-    for step in story(&server) {
+    for step in story(&server, Clock::system().now()) {
         terminal.progress(step.what);
         let step = play(step, &server, terminal).await?;
         terminal.progress_done();
@@ -89,34 +89,33 @@ pub async fn demo(args: &DemoArgs, terminal: &Terminal) -> Result<Status, CliErr
 }
 
 /// A commit that goes the wrong way, one that goes the right way, and what the gate lacks at first.
-fn story(server: &Server) -> Vec<Step> {
+fn story(server: &Server, now: Timestamp) -> Vec<Step> {
     let step = |what, request, chain| Step { what, request, status: 202, duplicate: false, chain, dead_letter: false };
-    let (secret, token) = (&server.github_secret, &server.s3_token);
+    let (secret, token) = (&server.github_secret, &server.ci_token);
+    let scan = |scan| sender::report(token, scan, now);
     vec![
         Step { status: 401, ..step("a push that nobody signed is turned away", sender::unsigned_push(), &[]) },
-        step(
-            "a signed push straight to main is refused",
-            sender::direct_push(secret),
-            &["tidegate-change.refused", "gate.blocked"],
-        ),
-        step(
-            "a merged pull request is accepted, and the gate names what is missing",
-            sender::merge(secret),
-            &["tidegate-change.accepted", "gate.blocked"],
-        ),
+        step("a signed push straight to main is refused", sender::direct_push(secret), &["tidegate-change.refused"]),
+        step("a merged pull request is accepted", sender::merge(secret), &["tidegate-change.accepted"]),
         Step { duplicate: true, ..step("the host delivers the merge again: one event", sender::merge(secret), &[]) },
         step(
-            "the scanner's report arrives in the bucket, and the gate passes",
-            sender::report(token, &format!("scans/{COMMIT}/sast.sarif")),
+            "the build system names what it made of the commit, and the gate what is missing",
+            sender::packaged(token),
+            &["gate.blocked"],
+        ),
+        step(
+            "a scan finds a critical fault, and the gate blocks by it",
+            scan(Scan::Critical),
+            &["scan.completed", "gate.blocked"],
+        ),
+        step(
+            "the next scan of the same digest is clean, and the gate passes",
+            scan(Scan::Clean),
             &["scan.completed", "gate.passed"],
         ),
         Step {
             dead_letter: true,
-            ..step(
-                "a report that names no commit goes to the dead letters",
-                sender::report(token, "scans/latest/sast.sarif"),
-                &[],
-            )
+            ..step("a report that names no digest goes to the dead letters", scan(Scan::Unbound), &[])
         },
     ]
 }

@@ -1,15 +1,32 @@
-//! What the world sends in the demo: a git host's deliveries, signed as GitHub signs them, and a bucket's notifications.
+//! What the world sends in the demo: a git host's deliveries, signed as GitHub signs them, and a build system's CloudEvents.
+
+use std::time::Duration;
 
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use crate::clock::Timestamp;
 use crate::event::derive_uuid;
 
 /// The commit that the story is about.
-pub const COMMIT: &str = "9fceb02d0ae598e95dc970b74767f19372d61af8";
+const COMMIT: &str = "9fceb02d0ae598e95dc970b74767f19372d61af8";
+const PACKAGED: &str = "dev.cdevents.artifact.packaged.0.3.0";
 /// What stood on the branch before.
 const BEFORE: &str = "6dcb09b5b57875f334f61aebed695e2e4193db5e";
+
+/// What is made of it, and where it lies.
+const DIGEST: &str = "sha256:9d1c8a5b0f3e7c2d4a6b8e1f0c3d5a7b9e2f4c6d8a0b1c3e5f7a9b2d4c6e8f01";
+const ARTIFACT: &str = "registry.example.com/shop/storefront";
+
+/// What a scanner found.
+#[derive(Clone, Copy)]
+pub enum Scan {
+    Critical,
+    Clean,
+    /// It does not say in what.
+    Unbound,
+}
 
 /// One HTTP request to a webhook.
 pub struct Request {
@@ -51,28 +68,65 @@ pub fn merge(secret: &str) -> Request {
     github("pull_request", "merge", payload).signed(secret)
 }
 
-/// An object store says that a report was written: `<commit>/sast.sarif` below `scans/`.
-pub fn report(token: &str, key: &str) -> Request {
-    let record = json!({
-        "eventVersion": "2.0",
-        "eventSource": "minio:s3",
-        "awsRegion": "",
-        "eventTime": "2026-11-23T09:01:00.000Z",
-        "eventName": "s3:ObjectCreated:Put",
-        "s3": {
-            "s3SchemaVersion": "1.0",
-            "bucket": { "name": "reports", "arn": "arn:aws:s3:::reports" },
-            "object": {
-                "key": key.replace('/', "%2F"),
-                "size": 5120,
-                "eTag": "430f89010c77aa34fc8760696da62d08",
-                "sequencer": "187A2F5B0C9D4E10"
-            }
+/// The build system says what it made of the commit.
+pub fn packaged(token: &str) -> Request {
+    let data = json!({
+        "context": { "specversion": "0.5.0", "type": PACKAGED },
+        "subject": { "id": purl(), "content": { "change": { "id": "shop/storefront/pull/7" } } },
+        "customData": {
+            "digest": DIGEST,
+            "artifact": ARTIFACT,
+            "commit": COMMIT,
+            "repository": "shop/storefront",
+            "run": "shop/storefront/runs/9fceb02d0ae5"
         }
     });
-    let payload = json!({ "EventName": "s3:ObjectCreated:Put", "Key": format!("reports/{key}"), "Records": [record] });
+    let header = |name, text: &str| (name, text.to_owned());
+    let headers = vec![
+        header("content-type", "application/json"),
+        header("authorization", &format!("Bearer {token}")),
+        header("ce-specversion", "1.0"),
+        header("ce-id", "build-1"),
+        header("ce-source", "https://ci.example/shop/storefront"),
+        header("ce-type", PACKAGED),
+    ];
+    Request { path: "/hooks/ci", headers, body: bytes(&data) }
+}
+
+/// What a scanner says of what was made, as Trivy writes it.
+pub fn report(token: &str, scan: Scan, now: Timestamp) -> Request {
+    let fault = json!({
+        "VulnerabilityID": "CVE-2026-1234",
+        "PkgName": "openssl",
+        "InstalledVersion": "3.0.1",
+        "FixedVersion": "3.0.2",
+        "Severity": "CRITICAL",
+        "Title": "Overflow in the parser of certificates"
+    });
+    let (digests, faults, age_seconds) = match scan {
+        Scan::Critical => (json!([format!("{ARTIFACT}@{DIGEST}")]), json!([fault]), 60),
+        Scan::Clean => (json!([format!("{ARTIFACT}@{DIGEST}")]), json!([]), 0),
+        Scan::Unbound => (json!([]), json!([]), 0),
+    };
+    let report = json!({
+        "SchemaVersion": 2,
+        "CreatedAt": now.minus(Duration::from_secs(age_seconds)).to_string(),
+        "ArtifactName": format!("{ARTIFACT}:1.4.0"),
+        "ArtifactType": "container_image",
+        "Metadata": { "OS": { "Family": "debian", "Name": "13" }, "RepoDigests": digests },
+        "Results": [{
+            "Target": format!("{ARTIFACT}:1.4.0 (debian 13)"),
+            "Class": "os-pkgs",
+            "Type": "debian",
+            "Vulnerabilities": faults
+        }]
+    });
     let headers = vec![("content-type", "application/json".to_owned()), ("authorization", format!("Bearer {token}"))];
-    Request { path: "/hooks/s3", headers, body: bytes(&payload) }
+    Request { path: "/hooks/trivy", headers, body: bytes(&report) }
+}
+
+fn purl() -> String {
+    format!("pkg:oci/storefront@{}?repository_url={ARTIFACT}", DIGEST.replace(':', "%3A"))
 }
 
 fn push() -> Value {

@@ -15,10 +15,11 @@ use super::sender::Request;
 use crate::api::model::ReceiptsView;
 
 /// The project: the same files as the example.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("tidegate.toml", include_str!("../../../examples/gate/tidegate.toml")),
     ("admission.toml", include_str!("../../../examples/gate/admission.toml")),
     ("gate.toml", include_str!("../../../examples/gate/gate.toml")),
+    ("plan.toml", include_str!("../../../examples/gate/plan.toml")),
 ];
 const REQUEST_SECONDS_MAX: u64 = 30;
 
@@ -26,7 +27,7 @@ const REQUEST_SECONDS_MAX: u64 = 30;
 pub struct Server {
     pub client: Client,
     pub github_secret: String,
-    pub s3_token: String,
+    pub ci_token: String,
     folder: PathBuf,
     hooks: String,
     http: reqwest::Client,
@@ -44,13 +45,13 @@ impl Server {
     pub async fn start(folder: Option<PathBuf>) -> Result<Self, CliError> {
         let folder = folder.unwrap_or_else(|| std::env::temp_dir().join(format!("tidegate-demo-{}", Uuid::now_v7())));
         write_project(&folder).map_err(failed("cannot write the demo's project"))?;
-        let (github_secret, s3_token) = (Uuid::now_v7().to_string(), Uuid::now_v7().to_string());
+        let (github_secret, ci_token) = (Uuid::now_v7().to_string(), Uuid::now_v7().to_string());
         let binary = std::env::current_exe().map_err(failed("cannot find this binary"))?;
         let mut process = Command::new(binary)
             .args(["up", "-o", "json"])
             .arg(&folder)
             .env("GITHUB_WEBHOOK_SECRET", &github_secret)
-            .env("S3_WEBHOOK_TOKEN", &s3_token)
+            .env("CI_WEBHOOK_TOKEN", &ci_token)
             // The story tells what happened; the log would tell it twice.
             .env("TIDEGATE_LOG", "error")
             .stdout(Stdio::piped())
@@ -64,7 +65,7 @@ impl Server {
         let client = Client::to_write(&ServerArgs { url: Some(listening.api), token_file: None })?;
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(REQUEST_SECONDS_MAX)).build();
         let http = http.map_err(failed("cannot set up HTTP"))?;
-        Ok(Server { client, github_secret, s3_token, folder, hooks: listening.hooks, http, process })
+        Ok(Server { client, github_secret, ci_token, folder, hooks: listening.hooks, http, process })
     }
 
     /// Sends a webhook's request. Its status, and the receipts where it was accepted.

@@ -1,0 +1,257 @@
+//! Config `policy`: what an environment asks of a release, read and checked whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use chrono::{NaiveDate, NaiveTime, TimeDelta};
+use delivery::{Instant, Kind, Plan, Severity, instant, period, sha256};
+use serde::Deserialize;
+use tidegate_sdk::{Failure, config};
+
+use crate::kept::Found;
+
+const ASK_AGAIN: &str = "1h";
+const ASKS_MAX: u32 = 72;
+const INCIDENT_DAYS: u32 = 7;
+const VERIFIED: &str = "verified:";
+
+/// Invariant: every name and date of it can be read, and it asks for something.
+#[derive(Debug)]
+pub struct Policy {
+    pub environment: String,
+    /// What is asked for, and the origins whose word counts for it.
+    pub require: BTreeMap<Need, BTreeSet<String>>,
+    pub severity: SeverityRules,
+    pub exceptions: Vec<Exception>,
+    /// Evidence that is older does not count.
+    pub max_age: Option<TimeDelta>,
+    pub ask_again: TimeDelta,
+    pub asks_max: u32,
+    /// How long a release that runs may stay as it is, once its evidence turned bad.
+    pub incident: TimeDelta,
+    /// Digest of its text.
+    pub digest: String,
+}
+
+/// A name in `[require]`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// An accepted change brought the commit.
+    Change,
+    /// A pipeline run made the digest of the commit.
+    Pipeline,
+    /// The artifact itself names the commit.
+    Provenance,
+    Scan(Kind),
+    /// The release was verified in another environment.
+    Verified(String),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SeverityRules {
+    /// Severities that block; critical and high where nothing is said.
+    block: Option<BTreeSet<Severity>>,
+    image: Option<BTreeSet<Severity>>,
+    dependency: Option<BTreeSet<Severity>>,
+    r#static: Option<BTreeSet<Severity>>,
+    /// Findings in packages block only once there is a version that mends them.
+    pub fixed_only: bool,
+    grace_days: BTreeMap<Severity, u32>,
+}
+
+/// A finding that somebody answers for, until a day.
+#[derive(Debug)]
+pub struct Exception {
+    pub id: String,
+    pub owner: String,
+    pub expires: Instant,
+}
+
+/// The text, before it is checked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    environment: String,
+    require: BTreeMap<String, BTreeSet<String>>,
+    #[serde(default)]
+    severity: SeverityRules,
+    #[serde(default)]
+    exception: Vec<WrittenException>,
+    max_age: Option<String>,
+    ask_again: Option<String>,
+    asks_max: Option<u32>,
+    incident_days: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenException {
+    id: String,
+    owner: String,
+    reason: String,
+    expires: String,
+}
+
+impl Policy {
+    /// Reads config `policy`. One that cannot be read passes nothing: its events become dead letters that say why, and are
+    /// judged when they are redriven.
+    pub fn read(plan: &Plan) -> Result<Self, Failure> {
+        let text = config::text("policy")?.unwrap_or_default();
+        let written: Written = config::get("policy")?;
+        let mut problems = Vec::new();
+        let policy = written.checked(plan, sha256(text.as_bytes()), &mut problems);
+        match problems.as_slice() {
+            [] => Ok(policy),
+            problems => Err(Failure::reject(format!("config policy: {}", problems.join("; ")))),
+        }
+    }
+
+    /// Whether what is asked for ties a digest to the commit that it was made of.
+    pub fn links(&self) -> bool {
+        self.require.contains_key(&Need::Pipeline) || self.require.contains_key(&Need::Provenance)
+    }
+
+    /// Whether the word of an origin counts.
+    pub fn trusts(&self, need: &Need, origin: &str) -> bool {
+        self.require.get(need).is_some_and(|origins| origins.contains(origin))
+    }
+}
+
+impl Written {
+    fn checked(self, plan: &Plan, digest: String, problems: &mut Vec<String>) -> Policy {
+        let known = |environment: &str| plan.environments.iter().any(|known| known == environment);
+        if !known(&self.environment) {
+            problems.push(format!("environment {:?} is none of the plan's", self.environment));
+        }
+        let mut require = BTreeMap::new();
+        for (name, origins) in self.require {
+            let named = origins
+                .iter()
+                .all(|origin| origin.split_once(':').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty()));
+            if origins.is_empty() || !named {
+                problems.push(format!("require.{name:?} names no origins; write them like \"function:scan\""));
+            }
+            match Need::parse(&name) {
+                Some(Need::Verified(other)) if !known(&other) || other == self.environment => {
+                    problems.push(format!("require.{name:?}: {other:?} is no other environment of the plan"));
+                }
+                Some(need) => drop(require.insert(need, origins)),
+                None => problems.push(format!(
+                    "require.{name:?} is none of change, pipeline, provenance, image, dependency, static, verified:ENVIRONMENT"
+                )),
+            }
+        }
+        if require.is_empty() {
+            problems.push("it requires nothing; name in [require] what a release needs".to_owned());
+        }
+        let exceptions = self.exception.into_iter().filter_map(|exception| exception.checked(problems)).collect();
+        let mut length = |key: &str, text: Option<String>| {
+            let seconds =
+                text.map(|text| period(&text).and_then(|seconds| TimeDelta::try_seconds(i64::try_from(seconds).ok()?)));
+            if seconds == Some(None) {
+                problems.push(format!("{key} is no length of time; write one like \"12h\" or \"30d\""));
+            }
+            seconds.flatten()
+        };
+        let max_age = length("max_age", self.max_age);
+        let ask_again = length("ask_again", Some(self.ask_again.unwrap_or_else(|| ASK_AGAIN.to_owned())));
+        let policy = Policy {
+            environment: self.environment,
+            require,
+            severity: self.severity,
+            exceptions,
+            max_age,
+            ask_again: ask_again.unwrap_or_default(),
+            asks_max: self.asks_max.unwrap_or(ASKS_MAX),
+            incident: days(self.incident_days.unwrap_or(INCIDENT_DAYS)),
+            digest,
+        };
+        if policy.require.contains_key(&Need::Change) && !policy.links() {
+            problems.push(
+                "change is about a commit, and nothing that is required ties an artifact to one; require pipeline or provenance".to_owned(),
+            );
+        }
+        policy
+    }
+}
+
+impl WrittenException {
+    fn checked(self, problems: &mut Vec<String>) -> Option<Exception> {
+        let named = [("id", &self.id), ("owner", &self.owner), ("reason", &self.reason)];
+        for (key, _) in named.iter().filter(|(_, text)| text.trim().is_empty()) {
+            problems.push(format!("exception {:?} has no {key}", self.id));
+        }
+        let expires = end_of(&self.expires);
+        if expires.is_none() {
+            problems.push(format!(
+                "exception {:?} expires {:?}, which is no date like \"2027-01-31\"",
+                self.id, self.expires
+            ));
+        }
+        Some(Exception { id: self.id, owner: self.owner, expires: expires? })
+    }
+}
+
+/// The instant, or the end of the day in UTC.
+fn end_of(text: &str) -> Option<Instant> {
+    let day = || text.parse::<NaiveDate>().ok()?.succ_opt().map(|next| next.and_time(NaiveTime::MIN).and_utc());
+    instant(text).or_else(day)
+}
+
+fn days(days: u32) -> TimeDelta {
+    TimeDelta::days(days.into())
+}
+
+impl SeverityRules {
+    pub fn blocks(&self, kind: Kind, severity: Severity) -> bool {
+        let own = match kind {
+            Kind::Image => &self.image,
+            Kind::Dependency => &self.dependency,
+            Kind::Static => &self.r#static,
+        };
+        match own.as_ref().or(self.block.as_ref()) {
+            Some(blocked) => blocked.contains(&severity),
+            None => severity >= Severity::High,
+        }
+    }
+
+    /// Whether a finding has grace that counts from when it was seen.
+    pub fn waits_from_sight(&self, found: &Found) -> bool {
+        found.published.is_none() && self.grace(found.severity).is_some()
+    }
+
+    /// How long a finding may be known before it blocks.
+    pub fn grace(&self, severity: Severity) -> Option<TimeDelta> {
+        self.grace_days.get(&severity).filter(|grace| **grace > 0).map(|grace| days(*grace))
+    }
+}
+
+impl Need {
+    fn parse(name: &str) -> Option<Self> {
+        match name {
+            "change" => Some(Need::Change),
+            "pipeline" => Some(Need::Pipeline),
+            "provenance" => Some(Need::Provenance),
+            "image" => Some(Need::Scan(Kind::Image)),
+            "dependency" => Some(Need::Scan(Kind::Dependency)),
+            "static" => Some(Need::Scan(Kind::Static)),
+            _ => name.strip_prefix(VERIFIED).map(|environment| Need::Verified(environment.to_owned())),
+        }
+    }
+}
+
+/// The name in `[require]`.
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Need::Change => f.write_str("change"),
+            Need::Pipeline => f.write_str("pipeline"),
+            Need::Provenance => f.write_str("provenance"),
+            Need::Scan(Kind::Image) => f.write_str("image"),
+            Need::Scan(Kind::Dependency) => f.write_str("dependency"),
+            Need::Scan(Kind::Static) => f.write_str("static"),
+            Need::Verified(environment) => write!(f, "{VERIFIED}{environment}"),
+        }
+    }
+}

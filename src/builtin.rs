@@ -30,15 +30,17 @@ mod tests {
     #[test]
     fn a_shipped_function_imports_what_it_uses_and_no_more() {
         let [handler, types] = HTTP;
-        let expected: [(&str, &[&str]); 9] = [
-            ("commit", &[CONFIG]),
+        let expected: [(&str, &[&str]); 11] = [
+            ("commit", &[CONFIG, handler, types]),
             ("deploy", &[CONFIG, KEYS]),
             ("drift", &[CONFIG, KEYS]),
             ("gate", &[CONFIG, KEYS]),
+            ("image", &[CONFIG, handler, types, KEYS]),
             ("pipeline", &[CONFIG, handler, types, KEYS]),
+            ("placement", &[CONFIG]),
             ("relay", &[CONFIG]),
             ("rollback", &[CONFIG, KEYS]),
-            ("scan", &[]),
+            ("scan", &[CONFIG, KEYS]),
             ("workflow", &[CONFIG, handler, types, KEYS]),
         ];
         let found: Vec<(&str, Vec<String>)> = BUILTINS.iter().map(|(name, bytes)| (*name, granted(bytes))).collect();

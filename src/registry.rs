@@ -44,7 +44,7 @@ pub enum PullError {
         host: String,
         reference: OciReference,
         #[source]
-        source: OciDistributionError,
+        source: Box<OciDistributionError>,
     },
     #[error("{host} is no registry of the project; declare [registries.\"{host}\"]")]
     UnknownRegistry { host: String },
@@ -53,7 +53,7 @@ pub enum PullError {
     #[error("registry {host} does not let us in: {reason}; set username and password of [registries.\"{host}\"]")]
     Denied { host: String, reason: String },
     #[error("{what} of {reference} has other bytes than its digest says ({found}); somebody changed it")]
-    OtherBytes { what: &'static str, reference: OciReference, found: Digest },
+    OtherBytes { what: &'static str, reference: OciReference, found: Box<Digest> },
     #[error("{reference} is no wasm artifact: {reason}")]
     NotWasm { reference: OciReference, reason: String },
 }
@@ -160,8 +160,8 @@ fn too_large(reference: &OciReference, bytes: u64) -> PullError {
 }
 
 fn check(what: &'static str, reference: &OciReference, expected: Digest, bytes: &[u8]) -> Result<(), PullError> {
-    let found = Digest::of(bytes);
-    if found == expected { Ok(()) } else { Err(PullError::OtherBytes { what, reference: reference.clone(), found }) }
+    let found = Box::new(Digest::of(bytes));
+    if *found == expected { Ok(()) } else { Err(PullError::OtherBytes { what, reference: reference.clone(), found }) }
 }
 
 /// What a registry's refusal means.
@@ -187,10 +187,10 @@ fn refused(reference: &OciReference, error: OciDistributionError) -> PullError {
         OciDistributionError::DigestError(DigestError::VerificationError { actual, .. })
             if actual.parse::<Digest>().is_ok() =>
         {
-            let found = actual.parse().expect("it was parsed before");
+            let found = Box::new(actual.parse().expect("it was parsed before"));
             PullError::OtherBytes { what: "the manifest", reference, found }
         }
-        source => PullError::Unreachable { host, reference, source },
+        source => PullError::Unreachable { host, reference, source: Box::new(source) },
     }
 }
 

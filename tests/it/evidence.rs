@@ -19,8 +19,6 @@ const TOKEN: &str = "what registry and scanner send";
 const COMMIT: &str = "9fceb02d0ae598e95dc970b74767f19372d61af8";
 
 const MANIFEST: &str = r#"
-environments = ["staging"]
-
 [connections.registry]
 url = "${REGISTRY}"
 headers = { authorization = "Bearer ${env:TOKEN}" }

@@ -10,10 +10,10 @@ use axum::routing::{get, post as on_post};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::http;
 use crate::http::{Header, github_signature, post};
 use crate::stage::log;
 use crate::support::{Project, Server, eventually};
-use crate::wire;
 
 const SECRET: &str = "what the git host signs with";
 const COMMIT: &str = "6113728f27ae82c7b1a177c8d03f9e96e0adf246";
@@ -145,8 +145,13 @@ fn accept(server: &Server<'_>) {
         "subject": "acme/shop/pull/12", "partitionkey": COMMIT,
         "data": { "context": {"specversion": "0.5.0", "type": "x"}, "subject": { "id": "acme/shop/pull/12", "content": content } },
     });
-    let answer = wire::post(&server.api, "/events", "application/cloudevents+json", event.to_string().as_bytes());
-    assert_eq!(answer.unwrap().status, 202);
+    let answer = http::post(
+        &server.api,
+        "/events",
+        &[("content-type", "application/cloudevents+json")],
+        event.to_string().as_bytes(),
+    );
+    assert_eq!(answer.status, 202);
 }
 
 /// The events of a type, without its version.

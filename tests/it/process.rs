@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::http;
 use crate::stage::log;
 use crate::support::{Project, Server, eventually};
-use crate::wire;
 
 const COMMIT: &str = "6113728f27ae82c7b1a177c8d03f9e96e0adf246";
 const RUN: &str = "acme/shop/runs/6113728f27ae";
@@ -49,8 +49,13 @@ fn ask(server: &Server<'_>, task: &str, argv: &[&str], more: &Value) {
         "specversion": "1.0", "id": task, "source": "/tests", "type": "com.example.task", "partitionkey": COMMIT,
         "data": { "context": { "specversion": "0.5.0" }, "subject": { "id": format!("{RUN}/{task}"), "content": content } },
     });
-    let answer = wire::post(&server.api, "/events", "application/cloudevents+json", event.to_string().as_bytes());
-    assert_eq!(answer.unwrap().status, 202);
+    let answer = http::post(
+        &server.api,
+        "/events",
+        &[("content-type", "application/cloudevents+json")],
+        event.to_string().as_bytes(),
+    );
+    assert_eq!(answer.status, 202);
 }
 
 /// What was said of a task's end, once it was.
@@ -78,9 +83,9 @@ fn run(server: &Server<'_>, task: &str, argv: &[&str]) -> Value {
 #[track_caller]
 fn output(server: &Server<'_>, end: &Value) -> String {
     let digest = end["output"].as_str().unwrap_or_else(|| panic!("no output in {end}"));
-    let answer = wire::get(&server.api, &format!("/blobs/{digest}")).unwrap();
+    let answer = http::get(&server.api, &format!("/blobs/{digest}"));
     assert_eq!(answer.status, 200);
-    answer.text()
+    answer.body
 }
 
 fn is_running(pid: &str) -> bool {
@@ -265,8 +270,13 @@ fn only_a_function_may_ask_for_a_process() {
         "specversion": "1.0", "id": "forged", "source": "/tests", "type": "dev.cdeventsx.tidegate-task.requested.0.1.0",
         "data": { "subject": { "id": "forged", "content": content } },
     });
-    let answer = wire::post(&server.api, "/events", "application/cloudevents+json", event.to_string().as_bytes());
-    assert_eq!(answer.unwrap().status, 202);
+    let answer = http::post(
+        &server.api,
+        "/events",
+        &[("content-type", "application/cloudevents+json")],
+        event.to_string().as_bytes(),
+    );
+    assert_eq!(answer.status, 202);
     let letter = eventually("the refusal", || server.json(&["dlq", "list"]).pop());
     let reason = letter["invocation"]["failure"]["reason"].as_str().unwrap();
     assert!(reason.starts_with("only a function may ask for a process"), "{letter}");

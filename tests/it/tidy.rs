@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The floors of `src/lib.rs`, from the ground up; within a floor, later modules may import earlier ones.
 const FLOORS: [&[&str]; 8] = [
     &["clock", "event", "outcome", "filter", "deployment"],
-    &["s3", "blob", "bus"],
+    &["s3", "blob", "registry", "bus"],
     &["host"],
     &["invoke"],
     &["components", "native", "record"],
@@ -64,7 +64,7 @@ fn imports(code: &str) -> Vec<String> {
     let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     code.split("crate::")
         .skip(1)
-        .map(|rest| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect())
+        .map(|rest| rest.chars().take_while(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_').collect())
         .filter(|name: &String| !name.is_empty())
         .collect()
 }

@@ -183,7 +183,7 @@ fn checked(check: &Check, known: &Known<'_>) -> Judgement {
     if said.is_empty() {
         return Judgement::Pending(of("has not reported"));
     }
-    match said.iter().any(|said| *said == Said::Running) {
+    match said.contains(&Said::Running) {
         true => Judgement::Pending(of("has not ended")),
         false => Judgement::Accepted,
     }

@@ -11,7 +11,7 @@ use crate::policy::{Need, Policy};
 
 /// What the gate hears.
 pub enum Heard {
-    Evidence(Evidence),
+    Evidence(Box<Evidence>),
     /// A reason to look at a digest again. It says nothing by itself: what is known is looked at.
     Look {
         environment: Option<String>,
@@ -62,7 +62,7 @@ impl Heard {
         } else {
             return Heard::look(event);
         };
-        Ok(Heard::Evidence(evidence))
+        Ok(Heard::Evidence(Box::new(evidence)))
     }
 
     fn look(event: &Event) -> Result<Self, Failure> {

@@ -12,8 +12,8 @@ use super::{emits, name, units};
 use crate::deployment::catalogue::type_pattern;
 use crate::deployment::check::refused_imports;
 use crate::deployment::{
-    Component, ComponentRef, ConfigValue, Connection, Digest, Function, FunctionId, FunctionName, FunctionPattern, Grants,
-    Limits, NativeKind, Order, ProcessSettings, Start, Trigger, UnknownNative,
+    Component, ComponentRef, ConfigValue, Connection, Digest, Function, FunctionId, FunctionName, FunctionPattern,
+    Grants, Limits, NativeKind, Order, ProcessSettings, Start, Trigger, UnknownNative,
 };
 use crate::filter::{Filter, KeyExpression, TypePattern};
 use crate::outcome::RetryPolicy;

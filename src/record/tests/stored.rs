@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use expect_test::expect_file;
 
 use super::*;
+use crate::bus::{Bucket, Statistics};
 use crate::deployment::{Digest, FunctionId};
 use crate::host::{EffectError, HttpRequest, HttpResponse, Journal, LogLevel};
 
@@ -97,6 +98,21 @@ fn effects() -> Vec<(Effect, Answer)> {
             failed(EffectError::Refused("connection peer: no answer in time".to_owned())),
         ),
     ];
+    let statistics = Statistics {
+        delivered: 40,
+        dead_lettered: [(FailureKind::Rejected, 8)].into(),
+        latency: vec![Bucket { up_to_micros: 447, count: 48 }],
+        position: 112,
+    };
+    effects.push((
+        Effect::Statistics {
+            function: "shop-production".to_owned(),
+            component: Digest::from_bytes([0xab; 32]),
+            from: 12,
+            to: None,
+        },
+        Answer::Statistics(statistics),
+    ));
     let levels =
         [LogLevel::Trace, LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error, LogLevel::Critical];
     effects.extend(levels.map(|level| (log(level), Answer::Done)));
@@ -132,6 +148,7 @@ fn effect_kind(effect: &Effect) -> usize {
         Effect::ConfigAll => 12,
         Effect::Log { .. } => 13,
         Effect::Http(_) => 14,
+        Effect::Statistics { .. } => 15,
     }
 }
 
@@ -150,11 +167,12 @@ fn answer_kind(answer: &Answer) -> usize {
         Answer::Http(_) => 10,
         Answer::Failed(EffectError::NotPermitted(_)) => 11,
         Answer::Failed(EffectError::Refused(_)) => 12,
+        Answer::Statistics(_) => 13,
     }
 }
 
-const EFFECT_KINDS: usize = 15;
-const ANSWER_KINDS: usize = 13;
+const EFFECT_KINDS: usize = 16;
+const ANSWER_KINDS: usize = 14;
 
 #[test]
 fn the_sample_has_every_kind_of_effect_and_answer() {

@@ -167,7 +167,7 @@ impl Bucket {
             let states: Vec<(Uuid, &Object)> = states.collect();
             let room = REMEMBERED_MAX - listed.len();
             listed.extend(states.iter().map(|(id, _)| *id).take(room));
-            let new = self.new(states).await?;
+            let new = self.unknown(states).await?;
             match self.trigger.read {
                 None => self.tell(&new).await?,
                 Some(format) => refused = self.read(format, &new).await?.or(refused),
@@ -177,7 +177,7 @@ impl Bucket {
     }
 
     /// Those that are not in the log.
-    async fn new<'a>(&mut self, states: Vec<(Uuid, &'a Object)>) -> Result<Vec<(Uuid, &'a Object)>, Ended> {
+    async fn unknown<'a>(&mut self, states: Vec<(Uuid, &'a Object)>) -> Result<Vec<(Uuid, &'a Object)>, Ended> {
         let mut new = Vec::new();
         let source = object::source(&self.trigger.store);
         for (id, object) in states {
@@ -275,7 +275,7 @@ impl Bucket {
         match error {
             BusError::Closed if self.intake.stop.is_cancelled() => Ended::Stopped,
             source @ BusError::Closed => Ended::Fatal(TriggerError::Bus { trigger: self.name.clone(), source }),
-            error @ (BusError::Full | BusError::Store { .. }) => {
+            error @ (BusError::Full | BusError::Failed { .. } | BusError::Store { .. }) => {
                 self.intake.metrics.fault(&error);
                 Ended::Failed(error.to_string())
             }

@@ -11,7 +11,7 @@ fn check_forged(missing: &Event, forged: Event) {
     let before = stage.words(&rest);
     assert!(!before.contains(&"passed".to_owned()));
     assert!(stage.words(&[forged]).is_empty());
-    assert_eq!(stage.words(&[missing.clone()]), ["passed"]);
+    assert_eq!(stage.words(std::slice::from_ref(missing)), ["passed"]);
 }
 
 fn by(event: &Event, origin: &str) -> Event {

@@ -175,7 +175,7 @@ fn what_does_not_run_any_more_opens_no_incident() {
     };
     let stage = recorded(stage, json!({ "running": current(&other) }));
     let next = with(&later(&["CVE-0"]), json!({ "scanned_at": "2026-11-25T13:00:00Z" }));
-    assert!(stage.words(&[next.clone()]).is_empty());
+    assert!(stage.words(std::slice::from_ref(&next)).is_empty());
     let stage = recorded(stage, json!({ "running": current(&own.release) }));
     assert_eq!(stage.words(&[next]), ["incident image-scan"]);
 }

@@ -142,7 +142,13 @@ fn a_native_has_no_bytes_and_may_take_a_day() {
     assert_eq!(runner.component.native(), Some(NativeKind::Process));
     assert_eq!(runner.component.reference.to_string(), "native:process");
     assert_eq!(sound(native).functions[0].0.limits.time_max.as_secs(), 24 * 60 * 60);
-    check(&format!("{native}config = {{ programs = {{ make = \"make\" }}, shell = true }}\n"), expect![[r#""#]]);
+    check(
+        &format!("{native}config = {{ programs = {{ make = \"make\" }}, shell = true }}\n"),
+        expect![[r#"
+        tidegate.toml:6: error: function[0].config: shell is not known to native:process; known are programs and env
+        tidegate.toml:6: error: function[0].config: programs names make for make, which is no absolute path
+    "#]],
+    );
     check(
         &format!(
             "{native}grants = {{ http = [\"git\"], logging = true }}\nlimits = {{ memory = \"64MiB\", time = \"2d\" }}\n\
@@ -208,8 +214,8 @@ fn a_component_is_had_and_its_imports_are_granted() {
     check(
         &function("oci://registry.example.com/a@sha256:00"),
         expect![[r#"
-        tidegate.toml:5: error: function[0].component: components from registries and buckets come with a later version; write a path or builtin:NAME
-    "#]],
+            tidegate.toml:5: error: function[0].component: a component of the project file is a path or builtin:NAME; one of a registry comes by a deployment request, one of a bucket as a file
+        "#]],
     );
 }
 

@@ -19,6 +19,9 @@ const REPOSITORY: &str = "/repos/shop/storefront";
 #[derive(Clone, Default)]
 pub struct Forge(Arc<Mutex<World>>);
 
+/// What is answered in place of the right thing: status, headers, body.
+pub type Trouble = (StatusCode, Vec<(&'static str, String)>, Value);
+
 #[derive(Default)]
 pub struct World {
     /// The rules' file by commit.
@@ -31,7 +34,7 @@ pub struct World {
     /// The newest status of each commit and context.
     pub statuses: BTreeMap<(String, String), Value>,
     /// Answers that come before any other.
-    pub troubles: VecDeque<(StatusCode, Vec<(&'static str, String)>, Value)>,
+    pub troubles: VecDeque<Trouble>,
     /// `METHOD path?query` of every request.
     pub requests: Vec<String>,
 }

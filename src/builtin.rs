@@ -15,6 +15,7 @@ mod tests {
     const CONFIG: &str = "wasi:config/store";
     const HTTP: [&str; 2] = ["wasi:http/outgoing-handler", "wasi:http/types"];
     const KEYS: &str = "wasi:keyvalue/store";
+    const STATISTICS: &str = "tidegate:statistics/statistics";
 
     /// Imports beside those that every function has, without their versions.
     fn granted(component: &[u8]) -> Vec<String> {
@@ -30,7 +31,7 @@ mod tests {
     #[test]
     fn a_shipped_function_imports_what_it_uses_and_no_more() {
         let [handler, types] = HTTP;
-        let expected: [(&str, &[&str]); 11] = [
+        let expected: [(&str, &[&str]); 12] = [
             ("commit", &[CONFIG, handler, types]),
             ("deploy", &[CONFIG, KEYS]),
             ("drift", &[CONFIG, KEYS]),
@@ -41,6 +42,7 @@ mod tests {
             ("relay", &[CONFIG]),
             ("rollback", &[CONFIG, KEYS]),
             ("scan", &[CONFIG, KEYS]),
+            ("verify", &[STATISTICS, CONFIG, KEYS]),
             ("workflow", &[CONFIG, handler, types, KEYS]),
         ];
         let found: Vec<(&str, Vec<String>)> = BUILTINS.iter().map(|(name, bytes)| (*name, granted(bytes))).collect();

@@ -13,15 +13,13 @@ use std::{fs, io};
 pub use build::{BuildError, build_project};
 
 use crate::builtin;
-use crate::deployment::{FunctionName, NameError};
+use crate::deployment::FunctionName;
 
 /// Where the project's components lie.
 pub const COMPONENTS: &str = "components";
 
 #[derive(Debug, thiserror::Error)]
 pub enum ScaffoldError {
-    #[error("a project's name follows the same rule as a function's")]
-    Name(#[from] NameError),
     #[error("{} has files in it; name a folder that is empty or not there", folder.display())]
     NotEmpty { folder: PathBuf },
     #[error("cannot write {}", path.display())]
@@ -41,9 +39,9 @@ const TEMPLATE: [(&str, &str); 9] = [
     ("rustfmt.toml", include_str!("../rustfmt.toml")),
 ];
 
-/// Writes a new project into `folder`, which is empty or not there, and answers the files' paths in it.
-pub fn write_project(folder: &Path, name: &str) -> Result<Vec<PathBuf>, ScaffoldError> {
-    let name: FunctionName = name.parse()?;
+/// Writes a new project into `folder`, which is empty or not there, and answers the files' paths in it. Its name follows the
+/// same rule as a function's.
+pub fn write_project(folder: &Path, name: &FunctionName) -> Result<Vec<PathBuf>, ScaffoldError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| ScaffoldError::Write { path, source }

@@ -30,6 +30,8 @@ use crate::event::{Accepted, Origin, OriginKind, Position, from_http};
 use crate::trigger::BODY_BYTES_MAX;
 
 const LIMIT_DEFAULT: usize = 100;
+/// Of the events of one answer, and of those that a follower has read ahead; one event alone may be larger.
+const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub(super) const LIMIT_MAX: usize = 1_000;
 /// How long a trace waits for its chain at most.
 const WAIT_SECONDS_MAX: u64 = 600;
@@ -77,28 +79,32 @@ struct EventsQuery {
     r#type: Option<String>,
     since: Option<Timestamp>,
     after: Option<Position>,
+    before: Option<Position>,
     limit: Option<usize>,
     #[serde(default)]
     follow: bool,
 }
 
-/// `GET /events`: in log order, the last `limit` of those asked for, or the first `limit` after a position. With
-/// `follow=true`: server-sent events, one for each event, from the given position or time, else from now on.
+/// `GET /events`: in log order, the last `limit` of those asked for, or the first `limit` after a position; fewer where they
+/// are large, and then the answer says that there are `more`. With `follow=true`: server-sent events, one for each event,
+/// from the given position or time, else from now on.
 pub(super) async fn list(State(state): Shared, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
     let asked: EventsQuery = query(&uri)?;
     let ty = asked.r#type.as_deref().map(type_pattern).transpose().map_err(ApiError::invalid)?;
     let newest_first = asked.after.is_none() && !asked.follow;
-    let events = EventQuery { ty, since: asked.since, after: asked.after, max: limit(asked.limit)?, newest_first };
+    let EventsQuery { since, after, before, .. } = asked;
+    let (max, bytes_max) = (limit(asked.limit)?, Some(PAGE_BYTES_MAX));
+    let events = EventQuery { ty, since, after, before, max, bytes_max, newest_first };
     if asked.follow {
         return follow(state, events, &headers).await.map(IntoResponse::into_response);
     }
     let position = state.history.tail().await?;
-    let mut found = state.history.events(events).await?;
+    let mut page = state.history.events(events).await?;
     if newest_first {
-        found.reverse();
+        page.events.reverse();
     }
-    let items = found.iter().map(event_view).collect();
-    Ok(json(StatusCode::OK, &Listing::<EventView> { position, items }))
+    let items = page.events.iter().map(event_view).collect();
+    Ok(json(StatusCode::OK, &Listing::<EventView> { position, items, more: page.more }))
 }
 
 /// Where a followed listing stands.
@@ -149,7 +155,7 @@ impl Following {
             }
             // Marked as seen before reading: a commit during the read wakes the wait after it.
             self.commits.borrow_and_update();
-            self.ready = self.state.history.events(self.query.clone()).await?.into();
+            self.ready = self.state.history.events(self.query.clone()).await?.events.into();
             if self.ready.is_empty() {
                 // Waiting for a change is cancel-safe: it stays unseen.
                 let changed = self.state.shutdown.run_until_cancelled(self.commits.changed()).await;

@@ -3,7 +3,7 @@
 use super::error::ApiError;
 use super::model::EventRef;
 use super::view::{Names, event_ref};
-use crate::bus::{EventQuery, History, InvocationId};
+use crate::bus::{EventQuery, History, InvocationId, Outline};
 use crate::deployment::FunctionId;
 use crate::event::{Accepted, Position};
 
@@ -19,7 +19,7 @@ const NEAREST_SHOWN_MAX: usize = 5;
 pub async fn find(history: &dyn History, text: &str) -> Result<Accepted, ApiError> {
     if text == "last" {
         let query = EventQuery { max: 1, newest_first: true, ..EventQuery::default() };
-        let last = history.events(query).await?.pop();
+        let last = history.events(query).await?.events.pop();
         return last.ok_or_else(|| ApiError::not_found("the log has no events yet"));
     }
     if let Some(number) = text.strip_prefix(['#', '@']) {
@@ -30,7 +30,7 @@ pub async fn find(history: &dyn History, text: &str) -> Result<Accepted, ApiErro
         return history.event_at(position).await?.ok_or_else(missing);
     }
     let found = history.find(text, CANDIDATES_MAX).await?;
-    let exact: Vec<Accepted> = found.iter().filter(|event| event.event.id == text).cloned().collect();
+    let exact: Vec<Outline> = found.iter().filter(|event| event.event.id == text).cloned().collect();
     let short = text.chars().count() < PREFIX_CHARACTERS_MIN;
     let meant = match (exact.is_empty(), short) {
         (false, _) => exact,
@@ -38,7 +38,10 @@ pub async fn find(history: &dyn History, text: &str) -> Result<Accepted, ApiErro
         (true, true) => Vec::new(),
     };
     match one_of(meant) {
-        Meant::One(event) => Ok(*event),
+        Meant::One(position) => {
+            let gone = || ApiError::not_found(format!("no event at position {position} any more"));
+            history.event_at(position).await?.ok_or_else(gone)
+        }
         Meant::Several(candidates) => Err(ApiError::Ambiguous { text: text.to_owned(), candidates }),
         Meant::None => {
             let hint = if short { "; a prefix has at least 7 characters" } else { "" };
@@ -50,18 +53,20 @@ pub async fn find(history: &dyn History, text: &str) -> Result<Accepted, ApiErro
 
 enum Meant {
     None,
-    One(Box<Accepted>),
+    One(Position),
     Several(Vec<EventRef>),
 }
 
-fn one_of(mut meant: Vec<Accepted>) -> Meant {
+fn one_of(mut meant: Vec<Outline>) -> Meant {
     meant.sort_by_key(|event| event.position);
-    let chain = |event: &Accepted| event.event.correlation().unwrap_or(&event.event.id).to_owned();
+    let chain = |event: &Outline| event.event.correlation().unwrap_or(&event.event.id).to_owned();
     let same_chain = meant.windows(2).all(|pair| chain(&pair[0]) == chain(&pair[1]));
     match (meant.is_empty(), same_chain) {
         (true, _) => Meant::None,
-        (false, true) => Meant::One(Box::new(meant.swap_remove(0))),
-        (false, false) => Meant::Several(meant.iter().rev().take(CANDIDATES_SHOWN_MAX).map(event_ref).collect()),
+        (false, true) => Meant::One(meant[0].position),
+        (false, false) => {
+            Meant::Several(meant.iter().rev().take(CANDIDATES_SHOWN_MAX).map(|event| event_ref(event)).collect())
+        }
     }
 }
 
@@ -73,7 +78,7 @@ async fn nearest(history: &dyn History, text: &str) -> Result<Vec<EventRef>, Api
         let prefix: String = characters[..length].iter().collect();
         let near = history.find(&prefix, NEAREST_SHOWN_MAX).await?;
         if !near.is_empty() {
-            return Ok(near.iter().map(event_ref).collect());
+            return Ok(near.iter().map(|event| event_ref(event)).collect());
         }
         length /= 2;
     }

@@ -43,9 +43,9 @@ pub(super) async fn list(State(state): Shared, uri: Uri) -> Result<Response, Api
     let function = asked.function.map(|name| find::function_id(&name, &names)).transpose()?;
     let max = limit(asked.limit)?;
     let position = state.history.tail().await?;
-    let letters = state.history.dead_letters(function, max).await?;
+    let letters = state.history.dead_letters(function, max + 1).await?;
     let items = letters.iter().map(|letter| letter_view(letter, &names)).collect();
-    Ok(json(StatusCode::OK, &Listing::<DeadLetterView> { position, items }))
+    Ok(json(StatusCode::OK, &Listing::<DeadLetterView>::first(position, items, max)))
 }
 
 /// `GET /dlq/{id}`

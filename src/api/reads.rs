@@ -38,10 +38,10 @@ pub(super) async fn invocations(State(state): Shared, uri: Uri) -> Result<Respon
     let function = asked.function.map(|name| find::function_id(&name, &names)).transpose()?;
     let max = limit(asked.limit)?;
     let position = state.history.tail().await?;
-    let query = InvocationQuery { function, failed_only: asked.failed, before: asked.before, max };
+    let query = InvocationQuery { function, failed_only: asked.failed, before: asked.before, max: max + 1 };
     let found = state.history.invocations(query).await?;
     let items = found.iter().map(|invocation| invocation_view(invocation, &names)).collect();
-    Ok(json(StatusCode::OK, &Listing::<InvocationView> { position, items }))
+    Ok(json(StatusCode::OK, &Listing::<InvocationView>::first(position, items, max)))
 }
 
 /// `GET /invocations/{id}`: with its effects.
@@ -66,7 +66,7 @@ pub(super) async fn invocation(State(state): Shared, Path(id): Path<String>) -> 
 /// `GET /functions`: those of the active deployment first, then those that were deployed once.
 pub(super) async fn functions(State(state): Shared) -> Result<Response, ApiError> {
     let position = state.history.tail().await?;
-    Ok(json(StatusCode::OK, &Listing { position, items: function_views(&state).await? }))
+    Ok(json(StatusCode::OK, &Listing::whole(position, function_views(&state).await?)))
 }
 
 /// `GET /functions/{name}`: by its name or its id.
@@ -111,7 +111,7 @@ pub(super) async fn deployments(State(state): Shared) -> Result<Response, ApiErr
     let deployments = state.history.deployments().await?;
     let active = active_number(&deployments);
     let items = deployments.iter().rev().map(|stored| deployment_view(stored, active)).collect();
-    Ok(json(StatusCode::OK, &Listing::<DeploymentView> { position, items }))
+    Ok(json(StatusCode::OK, &Listing::<DeploymentView>::whole(position, items)))
 }
 
 /// `GET /deployments/{number}`
@@ -132,5 +132,5 @@ pub(super) fn deployment_number(text: &str) -> Result<u64, ApiError> {
 pub(super) async fn types(State(state): Shared) -> Result<Response, ApiError> {
     let position = state.history.tail().await?;
     let items = catalogue().iter().map(TypeView::from).collect();
-    Ok(json(StatusCode::OK, &Listing::<TypeView> { position, items }))
+    Ok(json(StatusCode::OK, &Listing::<TypeView>::whole(position, items)))
 }

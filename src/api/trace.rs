@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::explain::{CHAIN_SHOWN_MAX, Facts, Ground, judge};
 use super::model::{TraceNode, TraceRun, TraceView, VerdictView};
-use crate::bus::{BusError, Chain, History};
+use crate::bus::{BusError, Chain, History, Outline};
 use crate::clock::Timestamp;
 use crate::event::{Accepted, Event, Position};
 use crate::filter::Subject;
@@ -17,7 +17,7 @@ pub async fn trace(history: &dyn History, event: &Event) -> Result<TraceView, Bu
     let mut runs = HashMap::new();
     for event in &chain.events {
         let facts = Facts::read(history, event.position).await?;
-        runs.insert(event.position, runs_of(event, &ground, &facts));
+        runs.insert(event.position, runs_of(history, event, &ground, &facts).await?);
     }
     // What was emitted while this was read is in a later reading: only if there is none is the chain at rest.
     let later = history.chain(correlation, CHAIN_SHOWN_MAX).await?;
@@ -41,14 +41,29 @@ pub async fn is_settled(history: &dyn History, event: &Event) -> Result<bool, Bu
     Ok(later.events.len() == chain.events.len() && later.waiting.is_empty())
 }
 
-/// What became of an event at each function that took it; those that it was not for are left out.
-pub(super) fn runs_of(event: &Accepted, ground: &Ground, facts: &Facts) -> Vec<TraceRun> {
-    let subject = Subject::new(event);
+/// What became of an event at each function that took it. Its data is read only where a filter asks for it.
+pub(super) async fn runs_of(
+    history: &dyn History,
+    event: &Outline,
+    ground: &Ground,
+    facts: &Facts,
+) -> Result<Vec<TraceRun>, BusError> {
+    let unread = Subject::without_data(event, "it was not read".to_owned());
+    let runs = judged_runs(event, &unread, ground, facts);
+    if !runs.iter().any(|run| matches!(run.verdict, VerdictView::FilterFailed { .. })) {
+        return Ok(runs);
+    }
+    let whole = history.event_at(event.position).await?;
+    Ok(whole.map_or(runs, |whole| judged_runs(&whole, &Subject::new(&whole), ground, facts)))
+}
+
+/// Functions that the event was not for are left out.
+fn judged_runs(event: &Accepted, subject: &Subject<'_>, ground: &Ground, facts: &Facts) -> Vec<TraceRun> {
     let mut runs: Vec<TraceRun> = ground
         .judged
         .keys()
         .filter_map(|function| {
-            let (verdict, _) = judge(event, &subject, *function, ground, facts);
+            let (verdict, _) = judge(event, subject, *function, ground, facts);
             match verdict {
                 VerdictView::NotDeployed | VerdictView::BeforeStart | VerdictView::Filtered { .. } => return None,
                 VerdictView::WaitingBacklog { .. }
@@ -84,12 +99,12 @@ fn tree(correlation: &str, chain: Chain, mut runs: HashMap<Position, Vec<TraceRu
     let final_runs = runs.values().flatten().all(|run| run.verdict.is_final());
     let settled = unchanged && final_runs && chain.waiting.is_empty();
     let truncated = chain.truncated;
-    let accepted = chain.events.into_iter().map(|event| {
+    let accepted = chain.events.iter().map(|event| {
         let functions = runs.remove(&event.position).unwrap_or_default();
         (event.event.causation().map(str::to_owned), accepted_node(event, functions))
     });
     let waiting =
-        chain.waiting.into_iter().map(|(at, event)| (event.causation().map(str::to_owned), waiting_node(at, event)));
+        chain.waiting.iter().map(|(at, event)| (event.causation().map(str::to_owned), waiting_node(*at, event)));
     TraceView {
         correlation: correlation.to_owned(),
         settled,
@@ -98,27 +113,27 @@ fn tree(correlation: &str, chain: Chain, mut runs: HashMap<Position, Vec<TraceRu
     }
 }
 
-fn accepted_node(accepted: Accepted, functions: Vec<TraceRun>) -> TraceNode {
+fn accepted_node(accepted: &Accepted, functions: Vec<TraceRun>) -> TraceNode {
     TraceNode {
         position: Some(accepted.position),
         acceptedat: Some(accepted.accepted_at),
-        origin: Some(accepted.origin),
+        origin: Some(accepted.origin.clone()),
         deliverat: None,
         functions,
-        ..bare_node(accepted.event)
+        ..bare_node(&accepted.event)
     }
 }
 
-fn waiting_node(at: Timestamp, event: Event) -> TraceNode {
+fn waiting_node(at: Timestamp, event: &Event) -> TraceNode {
     TraceNode { deliverat: Some(at), ..bare_node(event) }
 }
 
-fn bare_node(event: Event) -> TraceNode {
+fn bare_node(event: &Event) -> TraceNode {
     TraceNode {
-        id: event.id,
-        ty: event.ty,
-        source: event.source,
-        subject: event.subject,
+        id: event.id.clone(),
+        ty: event.ty.clone(),
+        source: event.source.clone(),
+        subject: event.subject.clone(),
         position: None,
         acceptedat: None,
         origin: None,

@@ -227,12 +227,12 @@ async fn passed(bus: &Embedded, ends: &Ends, mut after: Position, told: Instant)
     loop {
         let last_step = step_type(HOPS).parse::<TypePattern>().expect("a type is a pattern");
         let query = EventQuery { ty: Some(last_step), after: Some(after), max: READ_MAX, ..EventQuery::default() };
-        let events = bus.events(query).await?;
-        for accepted in &events {
+        let page = bus.events(query).await?;
+        for accepted in &page.events {
             ends.reached(accepted.event.subject.as_deref().unwrap_or_default(), told);
         }
-        after = events.last().map_or(after, |accepted| accepted.position);
-        if events.len() < READ_MAX {
+        after = page.events.last().map_or(after, |accepted| accepted.position);
+        if !page.more {
             return Ok(after);
         }
     }

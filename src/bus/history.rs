@@ -1,6 +1,7 @@
 //! What can be asked of the log: it never changes anything.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub trait History: Send + Sync {
     /// The last position; 0 for an empty log.
     async fn tail(&self) -> Result<Position, BusError>;
 
+    /// The event at a position, whole.
     async fn event_at(&self, position: Position) -> Result<Option<Accepted>, BusError>;
 
     /// Whether an event with this id and source is in the log.
@@ -29,9 +31,10 @@ pub trait History: Send + Sync {
 
     /// Events whose id, or a text that the event is known by (commit, digest, delivery id), starts with `text`; at
     /// most `max`, newest first.
-    async fn find(&self, text: &str, max: usize) -> Result<Vec<Accepted>, BusError>;
+    async fn find(&self, text: &str, max: usize) -> Result<Vec<Outline>, BusError>;
 
-    async fn events(&self, query: EventQuery) -> Result<Vec<Accepted>, BusError>;
+    /// Events in order, whole, as many as fit.
+    async fn events(&self, query: EventQuery) -> Result<EventPage, BusError>;
 
     /// Every event of a chain that is in the log, by position, at most `max`; and those of it that still wait for
     /// their `deliverat`.
@@ -87,7 +90,10 @@ pub struct EventQuery {
     pub ty: Option<crate::filter::TypePattern>,
     pub since: Option<Timestamp>,
     pub after: Option<Position>,
+    pub before: Option<Position>,
     pub max: usize,
+    /// Of all events together, about; the first one may be larger by itself. None: as many bytes as there are.
+    pub bytes_max: Option<usize>,
     /// Newest first, or in log order.
     pub newest_first: bool,
 }
@@ -101,11 +107,38 @@ pub struct InvocationQuery {
     pub max: usize,
 }
 
+/// What an `EventQuery` is answered.
+#[derive(Debug, Clone, Default)]
+pub struct EventPage {
+    pub events: Vec<Accepted>,
+    /// Whether more were asked for than fit: they follow the last one.
+    pub more: bool,
+}
+
+/// An event without its data, of which lists and trees are made. `History::event_at` has it whole.
+#[derive(Debug, Clone)]
+pub struct Outline(Accepted);
+
+impl Outline {
+    pub fn of(mut accepted: Accepted) -> Self {
+        accepted.event.data = None;
+        Outline(accepted)
+    }
+}
+
+impl Deref for Outline {
+    type Target = Accepted;
+
+    fn deref(&self) -> &Accepted {
+        &self.0
+    }
+}
+
 /// A chain: all that followed from one event.
 #[derive(Debug, Clone, Default)]
 pub struct Chain {
-    pub events: Vec<Accepted>,
-    /// Stored, with no position yet: when, and what.
+    pub events: Vec<Outline>,
+    /// Stored, with no position yet: when, and what, without its data.
     pub waiting: Vec<(Timestamp, Event)>,
     /// Whether there were more than asked for.
     pub truncated: bool,
@@ -205,7 +238,7 @@ pub enum PendingState {
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
     pub invocation: Invocation,
-    pub event: Accepted,
+    pub event: Outline,
     pub state: DeadLetterState,
 }
 

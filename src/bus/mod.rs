@@ -19,8 +19,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use history::{
-    Chain, DeadLetter, DeadLetterState, EventQuery, FunctionStatus, History, Invocation, InvocationId,
-    InvocationIdError, InvocationQuery, JudgedRange, PendingState, StoredDeployment, StoredVerdict,
+    Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation, InvocationId,
+    InvocationIdError, InvocationQuery, JudgedRange, Outline, PendingState, StoredDeployment, StoredVerdict,
 };
 pub use settlement::{KeyRead, KeyWrite, ReadScope, Revision, Settled, Settlement, Versioned};
 pub use statistics::{Bucket, Statistics, StatisticsQuery};

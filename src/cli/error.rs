@@ -70,6 +70,9 @@ impl CliError {
 
 fn refusal(detail: &ErrorDetail) -> String {
     let mut text = clean(&detail.message).into_owned();
+    if detail.code == "unauthorized" {
+        text += "\n  a command takes its token from TIDEGATE_TOKEN or --token-file";
+    }
     for candidate in &detail.candidates {
         let position = candidate.position.map_or_else(String::new, |position| format!("#{position}"));
         let subject = candidate.subject.as_deref().unwrap_or_default();

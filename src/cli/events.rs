@@ -67,10 +67,10 @@ pub async fn events(args: &EventsArgs, terminal: &Terminal) -> Result<Status, Cl
         terminal.show(&event, render::event)?;
         return Ok(Status::Done);
     }
-    let mut query = vec![("limit", args.limit.to_string())];
+    let mut query = Vec::new();
     query.extend(args.r#type.iter().map(|pattern| ("type", pattern.clone())));
     query.extend(args.since.iter().map(|since| ("since", since.time(terminal.look.now).to_string())));
-    let listing: Listing<EventView> = client.get(&["events"], &query).await?;
+    let listing = newest(&client, &query, args.limit as usize).await?;
     if !args.follow || !listing.items.is_empty() {
         terminal.list(&listing.items, render::events)?;
     }
@@ -117,6 +117,24 @@ pub async fn settled_chain(
 
 /// The server answers as soon as the chain has settled; in between, whoever watches is told how far it is.
 const WAIT_SECONDS: f64 = 1.0;
+
+/// The newest events, at most `max`, in log order: the server answers fewer at a time where they are large.
+async fn newest(client: &Client, query: &[(&str, String)], max: usize) -> Result<Listing<EventView>, CliError> {
+    let page = async |max: usize, before: Option<Position>| {
+        let mut query = query.to_vec();
+        query.push(("limit", max.to_string()));
+        query.extend(before.map(|before| ("before", before.to_string())));
+        client.get::<Listing<EventView>>(&["events"], &query).await
+    };
+    let mut listing = page(max, None).await?;
+    while listing.more && listing.items.len() < max {
+        let before = listing.items.first().map(|event| event.position);
+        let mut older = page(max - listing.items.len(), before).await?;
+        older.items.append(&mut listing.items);
+        listing = Listing { position: listing.position, ..older };
+    }
+    Ok(listing)
+}
 
 /// Prints each new event after a position, until the stream breaks off.
 async fn follow(client: &Client, after: Position, args: &EventsArgs, terminal: &Terminal) -> Result<(), CliError> {

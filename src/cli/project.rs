@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::terminal::Terminal;
 use super::{CliError, Status, render};
 use crate::api::model::ProblemView;
-use crate::deployment::Severity;
+use crate::deployment::{FunctionName, Severity};
 use crate::project::Project;
 use crate::scaffold;
 
@@ -18,7 +18,7 @@ use crate::scaffold;
 pub struct NewArgs {
     /// Name of the project and of its folder: 1 to 63 of a-z, 0-9 and -, starting with a letter
     #[arg(value_name = "NAME")]
-    pub name: String,
+    pub name: FunctionName,
 }
 
 /// Build the project's functions to WebAssembly components with cargo.
@@ -53,10 +53,10 @@ pub fn check(args: &CheckArgs, terminal: &Terminal) -> Result<Status, CliError> 
 }
 
 pub fn new(args: &NewArgs, terminal: &Terminal) -> Result<Status, CliError> {
-    let folder = PathBuf::from(&args.name);
+    let folder = PathBuf::from(args.name.as_str());
     let files = scaffold::write_project(&folder, &args.name)
         .map_err(|source| CliError::Failed { what: format!("cannot make {}", args.name), source: source.into() })?;
-    terminal.show(&Made { project: args.name.clone(), folder, files }, |made, _| {
+    terminal.show(&Made { project: args.name.to_string(), folder, files }, |made, _| {
         let name = &made.project;
         format!("made {name}: {} files\nnext: cd {name} && tidegate build && tidegate up\n", made.files.len())
     })?;

@@ -80,6 +80,7 @@ fn arguments_that_belong_together_parse() {
 fn arguments_that_contradict_each_other_are_refused() {
     for line in [
         "tidegate",
+        "tidegate new Shop",
         "tidegate emit",
         "tidegate emit event.json --type a.b.c",
         "tidegate emit --subject x",

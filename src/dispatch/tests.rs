@@ -131,7 +131,7 @@ impl Stage {
 
     async fn done(&self) -> Vec<Accepted> {
         let query = EventQuery { ty: Some("org.test.done".parse().unwrap()), max: 10, ..EventQuery::default() };
-        self.bus.events(query).await.unwrap()
+        self.bus.events(query).await.unwrap().events
     }
 
     async fn dead_letter(&self, position: Position) -> DeadLetter {

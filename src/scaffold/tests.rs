@@ -6,7 +6,7 @@ use super::*;
 fn a_new_project_is_whole_and_its_function_passes_its_own_test() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("shop");
-    let files = write_project(&folder, "shop").unwrap();
+    let files = write_project(&folder, &"shop".parse().unwrap()).unwrap();
     for path in
         ["tidegate.toml", "functions/hello/src/lib.rs", "sdk/rust/src/lib.rs", "sdk/rust/Cargo.toml", "wit/handler.wit"]
     {
@@ -34,14 +34,6 @@ fn a_new_project_is_whole_and_its_function_passes_its_own_test() {
 fn a_folder_with_files_is_refused_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("notes.txt"), "mine").unwrap();
-    let error = write_project(folder.path(), "shop").unwrap_err().to_string();
+    let error = write_project(folder.path(), &"shop".parse().unwrap()).unwrap_err().to_string();
     assert!(error.contains(&folder.path().display().to_string()) && error.contains("has files in it"), "{error}");
-}
-
-#[test]
-fn a_name_that_no_project_can_have_is_refused() {
-    let parent = tempfile::tempdir().unwrap();
-    let error = write_project(&parent.path().join("a b"), "a b").unwrap_err();
-    assert!(matches!(error, ScaffoldError::Name(_)), "{error}");
-    assert!(!parent.path().join("a b").exists());
 }

@@ -52,7 +52,8 @@ impl Door {
         let wait = async {
             loop {
                 commits.mark_unchanged();
-                let events = self.history.events(EventQuery { max: 10_000, ..EventQuery::default() }).await.unwrap();
+                let events =
+                    self.history.events(EventQuery { max: 10_000, ..EventQuery::default() }).await.unwrap().events;
                 if events.len() >= count {
                     return events;
                 }

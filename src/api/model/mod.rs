@@ -29,6 +29,24 @@ use crate::event::Position;
 pub struct Listing<T> {
     pub position: Position,
     pub items: Vec<T>,
+    /// Whether there are more of those asked for than one answer holds, by count or by size; absent: no. `GET /events` goes
+    /// on `after` the last or `before` the first, `/invocations` `before` the last, `/dlq` with a higher limit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+}
+
+impl<T> Listing<T> {
+    /// All there is.
+    pub fn whole(position: Position, items: Vec<T>) -> Self {
+        Listing { position, items, more: false }
+    }
+
+    /// At most `max` of what was found, which has one more if there is more.
+    pub fn first(position: Position, mut items: Vec<T>, max: usize) -> Self {
+        let more = items.len() > max;
+        items.truncate(max);
+        Listing { position, items, more }
+    }
 }
 
 /// `GET /healthz` (alive) and `GET /readyz` (takes events; 503 with the reason where not).

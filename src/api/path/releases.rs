@@ -41,7 +41,7 @@ const OTHERS: [&str; 2] = ["dev.cdevents.service.*", "dev.cdeventsx.tidegate-qua
 pub(in crate::api) async fn releases(State(state): State<Arc<ApiState>>) -> Result<Response, ApiError> {
     let position = state.history.tail().await?;
     let items = fold(&words(&*state.history).await?);
-    Ok(json(StatusCode::OK, &Listing::<ReleaseView> { position, items }))
+    Ok(json(StatusCode::OK, &Listing::<ReleaseView>::whole(position, items)))
 }
 
 /// In log order.
@@ -50,7 +50,7 @@ async fn words(history: &dyn History) -> Result<Vec<Word>, BusError> {
     for name in TYPES.iter().chain(&OTHERS) {
         let ty = crate::deployment::type_pattern(name).expect("these are types of the catalogue");
         let query = EventQuery { ty: Some(ty), max: WORDS_MAX, newest_first: true, ..EventQuery::default() };
-        words.extend(history.events(query).await?.iter().map(Word::of));
+        words.extend(history.events(query).await?.events.iter().map(Word::of));
     }
     words.sort_by_key(|word| word.position);
     Ok(words)

@@ -17,7 +17,7 @@ use crate::api::explain::{Facts, Ground};
 use crate::api::model::WhyView;
 use crate::api::trace::runs_of;
 use crate::api::{ApiState, find};
-use crate::bus::{BusError, EventQuery, History};
+use crate::bus::{BusError, EventQuery, History, Outline};
 use crate::event::{Accepted, Position};
 use crate::filter::TypePattern;
 
@@ -60,7 +60,7 @@ pub(in crate::api) async fn why(State(state): State<Arc<ApiState>>, uri: Uri) ->
     let mut runs = BTreeMap::new();
     for (position, event) in &words.events {
         let facts = Facts::read(history, *position).await?;
-        runs.insert(*position, runs_of(event, &ground, &facts));
+        runs.insert(*position, runs_of(history, event, &ground, &facts).await?);
     }
     let running = running(history).await?;
     let known = Known { of: &of, environment: &environment, words: words.list(), runs, running };
@@ -74,8 +74,11 @@ async fn whole(history: &dyn History, text: &str) -> Result<String, ApiError> {
         Ok(event) => event,
         // Several chains tell of one thing: it is still one thing.
         Err(ApiError::Ambiguous { text, candidates }) => {
-            let found = history.find(&text, EVENTS_MAX).await?;
-            let names: BTreeSet<String> = found.iter().flat_map(|event| names_like(event, &text)).collect();
+            let mut names = BTreeSet::new();
+            for found in history.find(&text, EVENTS_MAX).await? {
+                let event = history.event_at(found.position).await?;
+                names.extend(event.iter().flat_map(|event| names_like(event, &text)));
+            }
             return match names.len() {
                 1 => Ok(names.into_iter().next().unwrap_or(text)),
                 _ => Err(ApiError::Ambiguous { text, candidates }),
@@ -103,7 +106,7 @@ fn names(word: &Word) -> Vec<String> {
 
 #[derive(Default)]
 struct Gathered {
-    events: BTreeMap<Position, Accepted>,
+    events: BTreeMap<Position, Outline>,
     words: BTreeMap<Position, Word>,
 }
 
@@ -124,13 +127,14 @@ async fn gather(history: &dyn History, of: &str) -> Result<Gathered, BusError> {
             if !asked.insert(name.clone()) {
                 continue;
             }
-            for event in history.find(&name, EVENTS_MAX).await? {
+            for found in history.find(&name, EVENTS_MAX).await? {
+                let Some(event) = history.event_at(found.position).await? else { continue };
                 let word = Word::of(&event);
                 if links(&word) {
                     found_names.extend(names(&word));
                 }
-                gathered.words.insert(event.position, word);
-                gathered.events.insert(event.position, event);
+                gathered.words.insert(found.position, word);
+                gathered.events.insert(found.position, found);
             }
             // Reports and runs hang under events that name the thing; those that failed may name nothing themselves.
         }
@@ -155,7 +159,7 @@ async fn running(history: &dyn History) -> Result<BTreeMap<(String, String), Wor
     let ty: TypePattern = "dev.cdevents.service.*".parse().expect("a type with a star is a pattern");
     let query = EventQuery { ty: Some(ty), max: SERVICES_MAX, newest_first: true, ..EventQuery::default() };
     let mut running = BTreeMap::new();
-    for event in history.events(query).await? {
+    for event in history.events(query).await?.events {
         let word = Word::of(&event);
         let place = word.content.service.clone().zip(word.environment().map(str::to_owned));
         if let Some(place) = place {

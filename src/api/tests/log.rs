@@ -113,7 +113,11 @@ impl Log {
         };
         if verdict == StoredVerdict::DeadLettered {
             let event = self.events[position as usize - 1].clone();
-            self.letters.push(DeadLetter { invocation: invocation.clone(), event, state: DeadLetterState::Open });
+            self.letters.push(DeadLetter {
+                invocation: invocation.clone(),
+                event: Outline::of(event),
+                state: DeadLetterState::Open,
+            });
         }
         self.attempts.push(invocation);
         self
@@ -139,33 +143,36 @@ impl History for Log {
         Ok(self.events.iter().any(|accepted| accepted.event.id == id && accepted.event.source == source))
     }
 
-    async fn find(&self, text: &str, max: usize) -> Result<Vec<Accepted>, BusError> {
+    async fn find(&self, text: &str, max: usize) -> Result<Vec<Outline>, BusError> {
         let known = |event: &&Accepted| {
             event.event.id.starts_with(text)
                 || event.event.text("commit").is_some_and(|commit| commit.starts_with(text))
         };
-        Ok(self.events.iter().rev().filter(known).take(max).cloned().collect())
+        Ok(self.events.iter().rev().filter(known).take(max).cloned().map(Outline::of).collect())
     }
 
-    async fn events(&self, query: EventQuery) -> Result<Vec<Accepted>, BusError> {
-        let mut found: Vec<Accepted> = self
+    async fn events(&self, query: EventQuery) -> Result<EventPage, BusError> {
+        let mut events: Vec<Accepted> = self
             .events
             .iter()
             .filter(|event| query.after.is_none_or(|after| event.position > after))
+            .filter(|event| query.before.is_none_or(|before| event.position < before))
             .filter(|event| query.since.is_none_or(|since| event.accepted_at >= since))
             .filter(|event| query.ty.as_ref().is_none_or(|ty| ty.matches(&event.event.ty)))
             .cloned()
             .collect();
         if query.newest_first {
-            found.reverse();
+            events.reverse();
         }
-        found.truncate(query.max);
-        Ok(found)
+        let more = events.len() > query.max;
+        events.truncate(query.max);
+        Ok(EventPage { events, more })
     }
 
     async fn chain(&self, correlation: &str, max: usize) -> Result<Chain, BusError> {
         let of_chain = |event: &Event| event.correlation().unwrap_or(&event.id) == correlation;
-        let mut events: Vec<Accepted> = self.events.iter().filter(|event| of_chain(&event.event)).cloned().collect();
+        let of_chain_in_log = self.events.iter().filter(|event| of_chain(&event.event));
+        let mut events: Vec<Outline> = of_chain_in_log.cloned().map(Outline::of).collect();
         let truncated = events.len() > max;
         events.truncate(max);
         let waiting = self.waiting.iter().filter(|(_, event)| of_chain(event)).cloned().collect();

@@ -199,6 +199,8 @@ macro_rules! conformance {
             publish: large_data_comes_back_whole,
             publish: nobody_outside_speaks_as_this_project_and_another_s_events_can_be_forwarded,
             publish: events_are_found_by_type_time_chain_and_beginning_of_the_id,
+            publish: a_page_of_events_ends_by_count_or_by_size_and_the_next_one_goes_on,
+            publish: lists_of_events_go_without_their_data,
             settle: emitted_events_keys_and_recording_are_one_step,
             settle: a_second_settlement_changes_nothing,
             settle: a_key_that_moved_is_a_conflict_and_the_delivery_comes_back,

@@ -1,7 +1,7 @@
 //! What comes in.
 
 use super::*;
-use crate::bus::{BusError, EventQuery, PublishError};
+use crate::bus::{EventQuery, PublishError};
 
 pub async fn a_published_event_has_a_position_and_what_every_event_has(bench: Bench) {
     let receipts = bench.publish(vec![event("a", "t.one"), event("b", "t.one")]).await;
@@ -87,8 +87,7 @@ pub async fn events_are_found_by_type_time_chain_and_beginning_of_the_id(bench: 
         bench.advance(Duration::from_secs(10));
     }
     let listed = async |query: EventQuery| -> Vec<Position> {
-        let events: Result<_, BusError> = bench.history.events(query).await;
-        events.unwrap().iter().map(|event| event.position).collect()
+        bench.history.events(query).await.unwrap().events.iter().map(|event| event.position).collect()
     };
     let all = EventQuery { max: 10, ..EventQuery::default() };
     assert_eq!(listed(all.clone()).await, [1, 2, 3]);
@@ -97,11 +96,54 @@ pub async fn events_are_found_by_type_time_chain_and_beginning_of_the_id(bench: 
     assert_eq!(listed(EventQuery { ty: Some("u".parse().unwrap()), ..all.clone() }).await, [3]);
     let since = bench.now().minus(Duration::from_secs(20));
     assert_eq!(listed(EventQuery { since: Some(since), ..all.clone() }).await, [2, 3]);
-    assert_eq!(listed(EventQuery { after: Some(2), ..all }).await, [3]);
+    assert_eq!(listed(EventQuery { after: Some(2), ..all.clone() }).await, [3]);
+    assert_eq!(listed(EventQuery { before: Some(3), newest_first: true, ..all }).await, [2, 1]);
     let found: Vec<_> = bench.history.find("abc", 10).await.unwrap().iter().map(|event| event.position).collect();
     assert_eq!(found, [2, 1]);
     let chain = bench.history.chain("chain", 2).await.unwrap();
     assert_eq!((chain.events.len(), chain.truncated), (2, true));
+}
+
+pub async fn a_page_of_events_ends_by_count_or_by_size_and_the_next_one_goes_on(bench: Bench) {
+    const DATA_BYTES: usize = 100_000;
+    let events = (0..5).map(|id| Event { data: Some(vec![b'x'; DATA_BYTES].into()), ..event(&id.to_string(), "t") });
+    bench.publish(events.collect()).await;
+    let query = EventQuery { max: 3, bytes_max: Some(5 * DATA_BYTES / 2), ..EventQuery::default() };
+    let mut pages = Vec::new();
+    for newest_first in [false, true] {
+        let mut query = EventQuery { newest_first, ..query.clone() };
+        loop {
+            let page = bench.history.events(query.clone()).await.unwrap();
+            assert!(page.events.iter().all(|event| event.event.data_bytes() == DATA_BYTES));
+            let positions: Vec<Position> = page.events.iter().map(|event| event.position).collect();
+            match newest_first {
+                false => query.after = positions.last().copied(),
+                true => query.before = positions.last().copied(),
+            }
+            pages.push(positions);
+            if !page.more {
+                break;
+            }
+        }
+    }
+    assert_eq!(pages, [vec![1, 2], vec![3, 4], vec![5], vec![5, 4], vec![3, 2], vec![1]]);
+    let small = async |max, bytes_max| {
+        let page = bench.history.events(EventQuery { max, bytes_max, ..query.clone() }).await.unwrap();
+        (page.events.len(), page.more)
+    };
+    assert_eq!(small(5, None).await, (5, false), "all there are");
+    assert_eq!(small(4, None).await, (4, true));
+    assert_eq!(small(5, Some(0)).await, (1, true), "one event alone may be larger");
+}
+
+pub async fn lists_of_events_go_without_their_data(bench: Bench) {
+    let large = Event { data: Some(vec![b'x'; 1 << 20].into()), ..event("large", "t") };
+    bench.publish(vec![with(large, "correlationid", "chain")]).await;
+    let chain = bench.history.chain("chain", 10).await.unwrap();
+    let found = bench.history.find("large", 10).await.unwrap();
+    assert_eq!((chain.events[0].event.data.as_ref(), found[0].event.data.as_ref()), (None, None));
+    let whole = bench.history.event_at(found[0].position).await.unwrap().unwrap();
+    assert_eq!(whole.event.data_bytes(), 1 << 20);
 }
 
 pub async fn nobody_outside_speaks_as_this_project_and_another_s_events_can_be_forwarded(bench: Bench) {

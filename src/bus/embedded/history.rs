@@ -9,15 +9,15 @@ use uuid::Uuid;
 
 use super::OpenError;
 use super::folder::Folder;
-use super::log::Log;
-use super::rows::{self, ACCEPTED, Stored, sql};
+use super::log::{Log, weight};
+use super::rows::{self, ACCEPTED, sql};
 use super::shared::Shared;
-use super::unread::listed;
+use super::unread::Shown;
 use crate::blob::Blobs;
 use crate::bus::{
-    BusError, Chain, DeadLetter, DeadLetterState, EventQuery, FunctionStatus, History, Invocation, InvocationId,
-    InvocationQuery, JudgedRange, PendingState, RecordingBytes, Statistics, StatisticsQuery, StoredDeployment,
-    StoredVerdict,
+    BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation,
+    InvocationId, InvocationQuery, JudgedRange, Outline, PendingState, RecordingBytes, Statistics, StatisticsQuery,
+    StoredDeployment, StoredVerdict,
 };
 use crate::clock::Timestamp;
 use crate::deployment::{Digest, FunctionId};
@@ -85,37 +85,7 @@ impl Source {
         let source = self.clone();
         super::blocking(move || source.log().read(what, read)).await?
     }
-
-    /// Reads events and the data that lies beside the log.
-    async fn events_of(
-        self: &Arc<Self>,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<Vec<Stored>> + Send + 'static,
-    ) -> Result<Vec<Accepted>, BusError> {
-        let source = self.clone();
-        super::blocking(move || {
-            let log = source.log();
-            Ok(listed(log, log.read("read events", read)?))
-        })
-        .await?
-    }
-
-    async fn letters(
-        self: &Arc<Self>,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<Vec<(Letter, Stored)>> + Send + 'static,
-    ) -> Result<Vec<DeadLetter>, BusError> {
-        let source = self.clone();
-        super::blocking(move || {
-            let log = source.log();
-            let (letters, stored): (Vec<Letter>, Vec<Stored>) =
-                log.read("read dead letters", read)?.into_iter().unzip();
-            let letters = letters.into_iter().zip(listed(log, stored));
-            Ok(letters.map(|((invocation, state), event)| DeadLetter { invocation, state, event }).collect())
-        })
-        .await?
-    }
 }
-
-type Letter = (Invocation, DeadLetterState);
 
 #[async_trait]
 impl<T: Reads> History for T {
@@ -127,11 +97,7 @@ impl<T: Reads> History for T {
         let source = self.source().clone();
         super::blocking(move || {
             let log = source.log();
-            if let Some(event) = log.recent(position) {
-                return Ok(Some(Arc::unwrap_or_clone(event)));
-            }
-            let stored = log.read("read an event", |db| rows::event_at(db, position))?;
-            Ok(listed(log, stored.into_iter().collect()).pop())
+            Ok(shown(log, position, &mut Shown::default())?.map(Arc::unwrap_or_clone))
         })
         .await?
     }
@@ -144,54 +110,57 @@ impl<T: Reads> History for T {
         self.source().read("look for an event", known).await
     }
 
-    async fn find(&self, text: &str, max: usize) -> Result<Vec<Accepted>, BusError> {
+    async fn find(&self, text: &str, max: usize) -> Result<Vec<Outline>, BusError> {
         let (from, to) = (text.to_owned(), format!("{text}{}", char::MAX));
         self.source()
-            .events_of(move |db| {
+            .read("find events", move |db| {
                 db.prepare_cached(&format!(
                     "SELECT {ACCEPTED} FROM events WHERE position IN (
                      SELECT position FROM events WHERE id >= ?1 AND id < ?2
                      UNION SELECT position FROM aliases WHERE text >= ?1 AND text < ?2)
                  ORDER BY position DESC LIMIT ?3"
                 ))?
-                .query_map(params![from, to, sql(max as u64)], rows::accepted)?
+                .query_map(params![from, to, sql(max as u64)], outline)?
                 .collect()
             })
             .await
     }
 
-    async fn events(&self, query: EventQuery) -> Result<Vec<Accepted>, BusError> {
-        self.source().events_of(move |db| events(db, &query)).await
+    async fn events(&self, query: EventQuery) -> Result<EventPage, BusError> {
+        let source = self.source().clone();
+        super::blocking(move || page(source.log(), &query)).await?
     }
 
     async fn chain(&self, correlation: &str, max: usize) -> Result<Chain, BusError> {
         let chain = correlation.to_owned();
-        let mut events = self
+        let mut events: Vec<Outline> = self
             .source()
-            .events_of(move |db| {
+            .read("read a chain", move |db| {
                 db.prepare_cached(&format!(
                     "SELECT {ACCEPTED} FROM events WHERE correlation = ? ORDER BY position LIMIT ?"
                 ))?
-                .query_map(params![chain, sql(max as u64 + 1)], rows::accepted)?
+                .query_map(params![chain, sql(max as u64 + 1)], outline)?
                 .collect()
             })
             .await?;
         let chain = correlation.to_owned();
         let waiting = self
             .source()
-            .events_of(move |db| {
+            .read("read what of a chain waits", move |db| {
                 // The due time stands where an event of the log has the time that it was accepted.
                 db.prepare_cached(
                     "SELECT 0, due, hops, origin_kind, origin_name, origin_verified, body, data_digest
                      FROM delayed WHERE correlation = ? ORDER BY due LIMIT ?",
                 )?
-                .query_map(params![chain, sql(max as u64)], rows::accepted)?
-                .collect()
+                .query_map(params![chain, sql(max as u64)], |row| {
+                    let waiting = outline(row)?;
+                    Ok((waiting.accepted_at, waiting.event.clone()))
+                })?
+                .collect::<rusqlite::Result<_>>()
             })
             .await?;
         let truncated = events.len() > max;
         events.truncate(max);
-        let waiting = waiting.into_iter().map(|accepted| (accepted.accepted_at, accepted.event)).collect();
         Ok(Chain { events, waiting, truncated })
     }
 
@@ -270,7 +239,7 @@ impl<T: Reads> History for T {
 
     async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError> {
         self.source()
-            .letters(move |db| match function {
+            .read("read dead letters", move |db| match function {
                 Some(function) => dead_letters(db, "d.function = ?2", params![sql(max as u64), function.as_bytes()]),
                 None => dead_letters(db, "true", [sql(max as u64)]),
             })
@@ -304,7 +273,9 @@ impl<T: Reads> History for T {
         let which = "d.function = ?2 AND d.position = ?3";
         let found = self
             .source()
-            .letters(move |db| dead_letters(db, which, params![1, function.as_bytes(), sql(position)]))
+            .read("read a dead letter", move |db| {
+                dead_letters(db, which, params![1, function.as_bytes(), sql(position)])
+            })
             .await?;
         Ok(found.into_iter().next())
     }
@@ -384,8 +355,8 @@ fn recording(db: &Connection, id: &InvocationId) -> rusqlite::Result<Option<Reco
 }
 
 /// `which`: a condition on the dead letter `d`.
-fn dead_letters(db: &Connection, which: &str, values: impl Params) -> rusqlite::Result<Vec<(Letter, Stored)>> {
-    let found: Vec<Letter> = db
+fn dead_letters(db: &Connection, which: &str, values: impl Params) -> rusqlite::Result<Vec<DeadLetter>> {
+    let found: Vec<(Invocation, DeadLetterState)> = db
         .prepare_cached(&format!(
             "SELECT {INVOCATION}, d.state, d.changed_at, d.dropped_by
              FROM dead_letters d JOIN invocations i ON i.sequence = d.sequence
@@ -404,14 +375,46 @@ fn dead_letters(db: &Connection, which: &str, values: impl Params) -> rusqlite::
     let mut letters = Vec::with_capacity(found.len());
     for (invocation, state) in found {
         if let Some(stored) = rows::event_at(db, invocation.id.position)? {
-            letters.push(((invocation, state), stored));
+            letters.push(DeadLetter { invocation, state, event: Outline::of(stored.accepted) });
         }
     }
     Ok(letters)
 }
 
-/// By type through the index where a pattern names few types, and else through the log.
-fn events(db: &Connection, query: &EventQuery) -> rusqlite::Result<Vec<Stored>> {
+/// Reads the columns `ACCEPTED`, without what lies beside the log.
+fn outline(row: &Row<'_>) -> rusqlite::Result<Outline> {
+    Ok(Outline::of(rows::accepted(row)?.accepted))
+}
+
+/// The event at a position with its data, as far as that can be read.
+fn shown(log: &Log, position: Position, how: &mut Shown) -> Result<Option<Arc<Accepted>>, BusError> {
+    if let Some(event) = log.recent(position) {
+        return Ok(Some(event));
+    }
+    let stored = log.read("read an event", |db| rows::event_at(db, position))?;
+    Ok(stored.map(|stored| Arc::new(how.read(log, stored))))
+}
+
+/// Reads one event after the other, so that no more of them is in memory than is answered, but for the last.
+fn page(log: &Log, query: &EventQuery) -> Result<EventPage, BusError> {
+    let positions = log.read("find events", |db| positions(db, query))?;
+    let mut page = EventPage { more: positions.len() > query.max, ..EventPage::default() };
+    let (mut how, mut bytes) = (Shown::default(), 0);
+    for position in positions.into_iter().take(query.max) {
+        let Some(event) = shown(log, position, &mut how)? else { continue };
+        bytes += weight(&event);
+        if !page.events.is_empty() && query.bytes_max.is_some_and(|max| bytes > max) {
+            page.more = true;
+            break;
+        }
+        page.events.push(Arc::unwrap_or_clone(event));
+    }
+    Ok(page)
+}
+
+/// Where the events are that are asked for, and one more if there is. By type through the index where a pattern names few
+/// types, and else through the log.
+fn positions(db: &Connection, query: &EventQuery) -> rusqlite::Result<Vec<Position>> {
     let mut after = query.after.unwrap_or(0);
     if let Some(since) = query.since {
         match rows::first_since(db, since)? {
@@ -419,6 +422,7 @@ fn events(db: &Connection, query: &EventQuery) -> rusqlite::Result<Vec<Stored>> 
             None => return Ok(Vec::new()),
         }
     }
+    let (before, max) = (query.before.unwrap_or(Position::MAX), query.max.saturating_add(1));
     let order = if query.newest_first { "DESC" } else { "ASC" };
     let (condition, types) = match &query.ty {
         None => ("?1 IS NULL", vec![None]),
@@ -427,21 +431,21 @@ fn events(db: &Connection, query: &EventQuery) -> rusqlite::Result<Vec<Stored>> 
             ("type = ?1", types.into_iter().map(Some).collect())
         }
     };
-    let mut found: Vec<Stored> = Vec::new();
+    let mut found: Vec<Position> = Vec::new();
     for ty in types {
-        let statement = format!(
-            "SELECT {ACCEPTED} FROM events WHERE {condition} AND position > ?2 ORDER BY position {order} LIMIT ?3"
-        );
         let of_type = db
-            .prepare_cached(&statement)?
-            .query_map(params![ty, sql(after), sql(query.max as u64)], rows::accepted)?
+            .prepare_cached(&format!(
+                "SELECT position FROM events WHERE {condition} AND position > ?2 AND position < ?3
+                 ORDER BY position {order} LIMIT ?4"
+            ))?
+            .query_map(params![ty, sql(after), sql(before), sql(max as u64)], |row| rows::unsigned(row, 0))?
             .collect::<rusqlite::Result<Vec<_>>>()?;
         found.extend(of_type);
     }
-    found.sort_by_key(|stored| stored.accepted.position);
+    found.sort_unstable();
     if query.newest_first {
         found.reverse();
     }
-    found.truncate(query.max);
+    found.truncate(max);
     Ok(found)
 }

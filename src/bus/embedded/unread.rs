@@ -94,24 +94,29 @@ impl Patience {
     }
 }
 
-/// Events as they are listed: one whose data cannot be read stands there too, and names the blob that it should be in.
-pub(super) fn listed(log: &Log, stored: Vec<Stored>) -> Vec<Accepted> {
-    let mut is_away = false;
-    let with_place = |mut accepted: Accepted, data: Digest| {
-        let place = Extension::Text(format!("blob:{data}"));
-        accepted.event.extensions.insert(attribute::DATA_REF.to_owned(), place);
-        accepted
-    };
-    let list = |stored: Stored| match stored.data {
-        // One that is away is not waited for again and again.
-        Some(data) if is_away => with_place(stored.accepted, data),
-        Some(data) => log.with_data(stored).unwrap_or_else(|unread| {
-            is_away = unread.error.may_pass();
-            with_place(unread.accepted, data)
-        }),
-        None => stored.accepted,
-    };
-    stored.into_iter().map(list).collect()
+/// Reads events to show them: one whose data cannot be read is shown too, and names the blob that it should be in.
+#[derive(Default)]
+pub(super) struct Shown {
+    /// A store that is away is not waited for again and again.
+    is_away: bool,
+}
+
+impl Shown {
+    pub fn read(&mut self, log: &Log, stored: Stored) -> Accepted {
+        let with_place = |mut accepted: Accepted, data: Digest| {
+            let place = Extension::Text(format!("blob:{data}"));
+            accepted.event.extensions.insert(attribute::DATA_REF.to_owned(), place);
+            accepted
+        };
+        match stored.data {
+            Some(data) if self.is_away => with_place(stored.accepted, data),
+            Some(data) => log.with_data(stored).unwrap_or_else(|unread| {
+                self.is_away = unread.error.may_pass();
+                with_place(unread.accepted, data)
+            }),
+            None => stored.accepted,
+        }
+    }
 }
 
 /// What was taken out of a function's queue, and whose event could not be read, or not before.

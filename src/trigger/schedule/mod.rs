@@ -92,7 +92,7 @@ async fn last_tick(trigger: &ScheduleTrigger, history: &dyn History) -> Result<O
         let planned = event.time.as_deref()?.parse().ok()?;
         (event.id == tick_id(trigger, planned)).then_some(planned)
     };
-    Ok(history.events(query).await?.iter().filter_map(|accepted| planned_of(&accepted.event)).max())
+    Ok(history.events(query).await?.events.iter().filter_map(|accepted| planned_of(&accepted.event)).max())
 }
 
 #[cfg(test)]

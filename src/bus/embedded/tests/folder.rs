@@ -62,7 +62,7 @@ async fn a_stopped_project_can_be_read_and_says_what_is_pending() {
     bus.settle(delivery, failed(Decision::RetryAt(at))).await.unwrap();
     bus.close().await.unwrap();
     let history = EmbeddedHistory::open(storage.path(), storage.blobs()).unwrap();
-    let all = history.events(EventQuery { max: 10, ..EventQuery::default() }).await.unwrap();
+    let all = history.events(EventQuery { max: 10, ..EventQuery::default() }).await.unwrap().events;
     assert_eq!(all.len(), 4);
     for (position, expected) in [
         (2, None),

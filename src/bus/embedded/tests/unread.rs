@@ -146,7 +146,7 @@ async fn an_event_whose_data_is_lost_waits_for_those_it_is_for_and_holds_nobody_
     let told = shop.bus.event_at(position).await.unwrap().unwrap().event;
     assert_eq!((told.id.as_str(), &told.data), ("large", &None));
     assert_eq!(told.text("dataref"), Some(format!("blob:{}", Digest::of(&large())).as_str()));
-    let all = shop.bus.events(EventQuery { max: 10, ..EventQuery::default() }).await.unwrap();
+    let all = shop.bus.events(EventQuery { max: 10, ..EventQuery::default() }).await.unwrap().events;
     assert_eq!(all.len(), 4);
     let status = shop.bus.functions().await.unwrap().into_iter().find(|one| one.function == plain.id).unwrap();
     assert_eq!((status.pending, status.lag), (1, 0), "{status:?}");

@@ -19,6 +19,8 @@ pub const OUTPUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub const TERMINATE: Duration = Duration::from_secs(5);
 /// As it was when the server started, whatever lies in its place now.
 const THIS_BINARY: &str = "/proc/self/exe";
+/// For reading what is left of the output when the supervisor is gone.
+const LINGER: Duration = Duration::from_secs(5);
 /// An `Ending`, or what a supervisor says that cannot do its work.
 const REPORT_BYTES_MAX: u64 = 64 * 1024;
 
@@ -56,12 +58,7 @@ pub async fn run(spec: &Spec, output: &Path, time: Duration, stopping: &Cancella
 
     let ended = async {
         told?;
-        let out = child.stdout.take().expect("its output is piped");
-        let mut report = child.stderr.take().expect("its errors are piped").take(REPORT_BYTES_MAX);
-        let mut said = String::new();
-        tokio::try_join!(keep(out, &mut kept), report.read_to_string(&mut said))?;
-        child.wait().await?;
-        Ok(said)
+        listen(&mut child, &mut kept).await
     };
     tokio::pin!(ended);
     // All may be dropped: of what has not ended, nothing was taken.
@@ -94,6 +91,33 @@ async fn end<T>(mut control: ChildStdin, mut ended: Pin<&mut impl Future<Output 
     }
     drop(control);
     ended.await
+}
+
+/// Keeps the output, and answers what the supervisor says at its end.
+async fn listen(child: &mut Child, kept: &mut File) -> io::Result<String> {
+    let out = child.stdout.take().expect("its output is piped");
+    let mut report = child.stderr.take().expect("its errors are piped").take(REPORT_BYTES_MAX);
+    let read = async move {
+        let mut said = String::new();
+        tokio::try_join!(keep(out, kept), report.read_to_string(&mut said))?;
+        Ok(said)
+    };
+    tokio::pin!(read);
+    // A supervisor ends when nobody can write any more. One that was killed leaves whoever still can.
+    let read_first = tokio::select! {
+        said = &mut read => Some(said),
+        _ = child.wait() => None,
+    };
+    match read_first {
+        Some(said) => {
+            child.wait().await?;
+            said
+        }
+        None => {
+            let killed = |_| Err(io::Error::other("its supervisor was killed"));
+            tokio::time::timeout(LINGER, read).await.unwrap_or_else(killed)
+        }
+    }
 }
 
 /// Keeps what is written until nobody can write any more, up to the limit, and says where it was passed.

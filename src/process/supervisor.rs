@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper,
-    waitid, waitpid,
+    set_parent_process_death_signal, waitid, waitpid,
 };
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ pub enum Ending {
 /// The program's id while it may be signalled: until it is reaped, nobody else can have it.
 type Alive = Arc<Mutex<Option<Pid>>>;
 
-/// The whole life of a supervisor.
+/// The whole life of a supervisor. A program that kills it ends with it.
 pub fn main() -> ExitCode {
     match supervise() {
         Ok(ending) => {
@@ -90,7 +90,10 @@ fn supervise() -> io::Result<Ending> {
 
 fn start(spec: &Spec) -> io::Result<Pid> {
     let output = io::stdout().as_fd().try_clone_to_owned()?;
-    let child = Command::new(&spec.program)
+    let mut command = Command::new(&spec.program);
+    // SAFETY: between fork and exec only a system call is made, which takes no lock and no memory.
+    unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
+    let child = command
         .args(&spec.arguments)
         .env_clear()
         .envs(&spec.env)

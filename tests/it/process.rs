@@ -191,6 +191,19 @@ fn what_a_program_leaves_behind_ends_with_it() {
 }
 
 #[test]
+fn a_program_that_kills_its_supervisor_ends_with_it() {
+    let project = project("");
+    let notes = project.folder().join("notes");
+    let server = project.up();
+    let script = "echo $$ > \"$NOTES\"; kill -9 $PPID; exec sleep 1000";
+    ask(&server, "patricide", &["sh", "-c", script], &json!({ "env": { "NOTES": notes } }));
+    let ended = end(&server, "patricide");
+    assert_eq!(ended["outcome"], "error");
+    assert!(ended["reason"].as_str().unwrap().starts_with("how the process ended is not known"), "{ended}");
+    check_gone(&[&runs(&notes)[0]]);
+}
+
+#[test]
 fn the_function_s_time_limit_holds_a_task_that_would_take_longer() {
     let project = project("limits = { time = \"11s\" }");
     let server = project.up();

@@ -19,8 +19,10 @@ use crate::telemetry::{self, Metrics};
 Example:
   tidegate up shop --log json
 
-What it keeps is in DIR/.tidegate. Ctrl-C or SIGTERM lets invocations finish first; a second one ends it at once,
-and what was in flight is delivered again at the next start.")]
+What it keeps is in DIR/.tidegate, and in the store that `[blob]` of the project file names.
+
+Ctrl-C or SIGTERM lets invocations finish first; a second one ends it at once, and what was in
+flight is delivered again at the next start.")]
 pub struct UpArgs {
     /// The project's folder
     #[arg(value_name = "DIR", default_value = ".")]

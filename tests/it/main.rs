@@ -19,6 +19,7 @@ mod process;
 mod promises;
 mod stage;
 mod statistics;
+mod stores;
 mod support;
 mod telemetry;
 mod tidy;

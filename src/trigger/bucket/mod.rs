@@ -162,8 +162,8 @@ impl Bucket {
         let mut refused = None;
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| Ended::Failed(DisplayErrorContext(error).to_string()))?;
-            let states =
-                page.contents().iter().filter_map(|object| Some((object::state(&self.trigger.store, object)?, object)));
+            let state = |object| object::state(&self.trigger.store, self.trigger.read, object);
+            let states = page.contents().iter().filter_map(|object| Some((state(object)?, object)));
             let states: Vec<(Uuid, &Object)> = states.collect();
             let room = REMEMBERED_MAX - listed.len();
             listed.extend(states.iter().map(|(id, _)| *id).take(room));
@@ -274,8 +274,10 @@ impl Bucket {
     fn failed(&self, error: BusError) -> Ended {
         match error {
             BusError::Closed if self.intake.stop.is_cancelled() => Ended::Stopped,
-            source @ BusError::Closed => Ended::Fatal(TriggerError::Bus { trigger: self.name.clone(), source }),
-            error @ (BusError::Full | BusError::Failed { .. } | BusError::Store { .. }) => {
+            source @ (BusError::Closed | BusError::Failed { .. }) => {
+                Ended::Fatal(TriggerError::Bus { trigger: self.name.clone(), source })
+            }
+            error @ (BusError::Full | BusError::Store { .. }) => {
                 self.intake.metrics.fault(&error);
                 Ended::Failed(error.to_string())
             }

@@ -5,16 +5,22 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::deployment::ObjectStore;
+use crate::deployment::{ObjectStore, ReportFormat};
 use crate::event::{Event, derive_uuid};
 use crate::trigger::attributes;
 use crate::trigger::payload::{attribute_text, json_bytes, time_sequence, uri_text};
 
-/// The id of an object as it is now; none for an entry without a key.
-pub fn state(store: &ObjectStore, object: &Object) -> Option<Uuid> {
+/// The id of an object as it is now, for a trigger that reads it so; none for an entry without a key.
+pub fn state(store: &ObjectStore, read: Option<ReportFormat>, object: &Object) -> Option<Uuid> {
+    let told = match read {
+        None => "bucket",
+        Some(ReportFormat::Any) => "bucket-report",
+        Some(ReportFormat::Trivy) => "bucket-trivy",
+        Some(ReportFormat::Sarif) => "bucket-sarif",
+    };
     let endpoint = store.endpoint.as_deref().unwrap_or_default();
     let changed = changed(object).unwrap_or_default();
-    let texts = ["bucket", endpoint, &store.bucket, object.key()?, object.e_tag().unwrap_or_default()];
+    let texts = [told, endpoint, &store.bucket, object.key()?, object.e_tag().unwrap_or_default()];
     let size = object.size().unwrap_or_default().to_be_bytes();
     let changed = changed.as_micros().to_be_bytes();
     Some(derive_uuid(&[&texts.map(str::as_bytes)[..], &[&size, &changed]].concat()))

@@ -39,7 +39,7 @@ name = "image"
 component = "builtin:image"
 on = ["artifact.published", "com.distribution.push"]
 config = { plan = { file = "plan.toml" } }
-grants = { http = ["registry"], keyvalue = { write = ["tags"] }, emits = ["artifact.identified", "scan.requested"] }
+grants = { http = ["registry"], keyvalue = { write = ["images"] }, emits = ["artifact.identified", "scan.requested"] }
 
 [[function]]
 name = "scan"
@@ -53,7 +53,7 @@ name = "gate"
 component = "builtin:gate"
 on = ["artifact.identified", "scan.completed", "gate.asked"]
 config = { policy = { file = "gate.toml" }, plan = { file = "plan.toml" } }
-grants = { keyvalue = { write = ["evidence"], read = ["quarantine", "releases"] }, emits = ["gate.passed", "gate.blocked", "gate.asked", "incident.detected"] }
+grants = { keyvalue = { write = ["evidence-staging"], read = ["quarantine", "releases"] }, emits = ["gate.passed", "gate.blocked", "gate.asked", "incident.detected"] }
 
 [[function]]
 name = "placement"

@@ -115,12 +115,6 @@ impl Asked<'_> {
     }
 }
 
-/// Whether a push is what a merge did: then the change's own event is judged.
-pub fn brought_by_merge(github: &Github, arrival: &Arrival) -> Result<bool, Failure> {
-    let pulls = github.pulls_of(&arrival.repository, &arrival.commit)?;
-    Ok(pulls.iter().any(|pull| pull.merged_at.is_some() && pull.merge_commit_sha.as_deref() == Some(&arrival.commit)))
-}
-
 /// What may wait for a check of a commit.
 pub fn waiting(github: &Github, checked: &Checked) -> Result<Vec<Arrival>, Failure> {
     let Checked { repository, commit, branches, .. } = checked;

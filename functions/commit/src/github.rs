@@ -37,6 +37,13 @@ pub struct Pull {
     pub base: Side,
 }
 
+/// What is read of a pull request that may have been merged.
+#[derive(Deserialize)]
+struct Merge {
+    merged_at: Option<String>,
+    merge_commit_sha: Option<String>,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 pub struct Side {
     pub sha: String,
@@ -138,6 +145,14 @@ impl Github {
     /// Pull requests that a commit belongs to; those of forks are known only once they are merged.
     pub fn pulls_of(&self, repository: &str, commit: &str) -> Result<Vec<Pull>, Failure> {
         self.list(&format!("/repos/{repository}/commits/{commit}/pulls?"), |page: Vec<Pull>| page)
+    }
+
+    /// Whether a pull request made a commit by being merged.
+    pub fn is_merge(&self, repository: &str, commit: &str) -> Result<bool, Failure> {
+        let path = format!("/repos/{repository}/commits/{commit}/pulls?");
+        let merges = self.list(&path, |page: Vec<Merge>| page)?;
+        let made = |merge: &Merge| merge.merged_at.is_some() && merge.merge_commit_sha.as_deref() == Some(commit);
+        Ok(merges.iter().any(made))
     }
 
     pub fn open_pulls(&self, repository: &str) -> Result<Vec<Pull>, Failure> {

@@ -12,7 +12,8 @@
 //! # The rules
 //! They lie in `.tidegate/admission.toml` of the repository, and are read at the commit on which the branch stood before (a change's
 //! and a queue's base, what a push followed): never in what is judged. Config `policy` has the same form, and **both hold**: what
-//! config asks for, no repository can waive. Where the file is missing, config alone holds.
+//! config asks for, no repository can waive. Where the file is missing, config alone holds; an empty one
+//! accepts what is merged to the default branch.
 //!
 //! ```toml
 //! protected = ["main", "release/*"]   # config only; default: the repository's default branch
@@ -118,7 +119,7 @@ impl Door {
             let judgement = judge(&self.config, arrival, &Known::nothing(&arrival.commit));
             return Ok(vec![say::verdict(arrival, Some(self.policy()), &judgement)?]);
         };
-        if arrival.way == Way::Push && asked::brought_by_merge(github, arrival)? {
+        if arrival.way == Way::Push && github.is_merge(&arrival.repository, &arrival.commit)? {
             info!("{} came by a change that was merged, which tells it itself", arrival.commit);
             return Ok(Vec::new());
         }

@@ -1,8 +1,8 @@
 //! What an event says, about what, and whether its word counts.
 
 use delivery::{
-    Change, GateAsked, Identified, Instant, Packaged, Plan, QuarantineLifted, Quarantined, Release, ScanCompleted, Way,
-    instant, is, is_commit, is_digest, is_from, proved_origin, types,
+    Change, GateAsked, Identified, Instant, Packaged, Plan, Release, ScanCompleted, Way, instant, is, is_commit,
+    is_digest, is_from, proved_origin, types,
 };
 use serde::{Deserialize, Serialize};
 use tidegate_sdk::{Event, Failure};
@@ -26,6 +26,12 @@ pub enum Evidence {
     Identified(Identified),
     Scanned(ScanCompleted),
     Verified(Verified),
+}
+
+/// What is read of a quarantine and of its lift.
+#[derive(Deserialize)]
+struct Named {
+    digest: String,
 }
 
 /// What is read of `release.verified`.
@@ -69,10 +75,8 @@ impl Heard {
         let (environment, digest) = if is(event, types::GATE_ASKED) {
             let asked: GateAsked = delivery::content(event)?;
             (Some(asked.environment), asked.digest)
-        } else if is(event, types::DIGEST_QUARANTINED) {
-            (None, delivery::content::<Quarantined>(event)?.digest)
-        } else if is(event, types::QUARANTINE_LIFTED) {
-            (None, delivery::content::<QuarantineLifted>(event)?.digest)
+        } else if [types::DIGEST_QUARANTINED, types::QUARANTINE_LIFTED].iter().any(|ty| is(event, ty)) {
+            (None, delivery::content::<Named>(event)?.digest)
         } else {
             return Err(Failure::reject(format!(
                 "events of type {} say nothing to a gate; take them out of its on",

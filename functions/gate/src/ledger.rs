@@ -1,4 +1,4 @@
-//! What is known, in the gate's own key space. Evidence is kept under what it is about, so that it does not matter what
+//! What is known, in key space `evidence-<environment>`. Evidence is kept under what it is about, so that it does not matter what
 //! comes first; of two that say the same, the one that counts is chosen by what they say, never by which came last.
 //!
 //! | key | value |
@@ -24,8 +24,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn open(space: &str) -> Result<Self, Failure> {
-        Ok(Ledger { space: kv::open(space)? })
+    pub fn open(environment: &str) -> Result<Self, Failure> {
+        Ok(Ledger { space: kv::open(&format!("evidence-{environment}"))? })
     }
 
     pub fn known(&self, digest: &str) -> Result<Option<Known>, Failure> {

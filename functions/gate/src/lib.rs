@@ -1,8 +1,8 @@
 //! Judges releases for one environment: joins what is known of a digest and of the commit that it was made of, in any order of
 //! arrival, and says `gate.passed` or `gate.blocked`.
 //!
-//! Config `policy` (TOML or JSON) is one environment's; a second environment is a second function, whose key space config `space`
-//! names ("evidence"). Config `plan` is the project's plan.
+//! Config `policy` (TOML or JSON) is one environment's; a second environment is a second function. Config `plan` is the project's
+//! plan. What is known is in key space `evidence-<environment>`.
 //!
 //! ```toml
 //! environment = "production"
@@ -72,7 +72,7 @@ mod told;
 use std::collections::{BTreeMap, BTreeSet};
 
 use delivery::{Instant, Kind, Plan, QUARANTINE, Quarantined, Release, Service, instant};
-use tidegate_sdk::{Event, Failure, config, kv, warn};
+use tidegate_sdk::{Event, Failure, kv, warn};
 
 use crate::evidence::Heard;
 use crate::judge::{Case, Judged};
@@ -80,14 +80,13 @@ use crate::kept::{Links, Scan};
 use crate::ledger::Ledger;
 use crate::policy::{Need, Policy};
 
-const SPACE: &str = "evidence";
 /// After a lift that is heard before the quarantine is gone from the key space.
 const LIFT_SECONDS: i64 = 5;
 
 fn handle(event: Event) -> Result<Vec<Event>, Failure> {
     let plan = Plan::read()?;
     let policy = Policy::read(&plan)?;
-    let ledger = Ledger::open(&config::text("space")?.unwrap_or_else(|| SPACE.to_owned()))?;
+    let ledger = Ledger::open(&policy.environment)?;
     let digests = match Heard::of(&event)? {
         Heard::Look { environment: Some(other), .. } if other != policy.environment => BTreeSet::new(),
         Heard::Look { digest, .. } => [digest].into(),

@@ -13,6 +13,8 @@ use crate::kept::Found;
 const ASK_AGAIN: &str = "1h";
 const ASKS_MAX: u32 = 72;
 const INCIDENT_DAYS: u32 = 7;
+/// A hundred years: nobody means more.
+const DAYS_MAX: u32 = 36_500;
 const VERIFIED: &str = "verified:";
 
 /// Invariant: every name and date of it can be read, and it asks for something.
@@ -109,7 +111,7 @@ impl Policy {
 
     /// Whether what is asked for ties a digest to the commit that it was made of.
     pub fn links(&self) -> bool {
-        self.require.contains_key(&Need::Pipeline) || self.require.contains_key(&Need::Provenance)
+        ties(&self.require)
     }
 
     /// Whether the word of an origin counts.
@@ -120,60 +122,77 @@ impl Policy {
 
 impl Written {
     fn checked(self, plan: &Plan, digest: String, problems: &mut Vec<String>) -> Policy {
-        let known = |environment: &str| plan.environments.iter().any(|known| known == environment);
-        if !known(&self.environment) {
+        if !plan.environments.contains(&self.environment) {
             problems.push(format!("environment {:?} is none of the plan's", self.environment));
         }
-        let mut require = BTreeMap::new();
-        for (name, origins) in self.require {
-            let named = origins
-                .iter()
-                .all(|origin| origin.split_once(':').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty()));
-            if origins.is_empty() || !named {
-                problems.push(format!("require.{name:?} names no origins; write them like \"function:scan\""));
-            }
-            match Need::parse(&name) {
-                Some(Need::Verified(other)) if !known(&other) || other == self.environment => {
-                    problems.push(format!("require.{name:?}: {other:?} is no other environment of the plan"));
-                }
-                Some(need) => drop(require.insert(need, origins)),
-                None => problems.push(format!(
-                    "require.{name:?} is none of change, pipeline, provenance, image, dependency, static, verified:ENVIRONMENT"
-                )),
-            }
-        }
-        if require.is_empty() {
-            problems.push("it requires nothing; name in [require] what a release needs".to_owned());
-        }
+        let require = required(self.require, &self.environment, plan, problems);
         let exceptions = self.exception.into_iter().filter_map(|exception| exception.checked(problems)).collect();
-        let mut length = |key: &str, text: Option<String>| {
-            let seconds =
-                text.map(|text| period(&text).and_then(|seconds| TimeDelta::try_seconds(i64::try_from(seconds).ok()?)));
-            if seconds == Some(None) {
-                problems.push(format!("{key} is no length of time; write one like \"12h\" or \"30d\""));
-            }
-            seconds.flatten()
-        };
-        let max_age = length("max_age", self.max_age);
-        let ask_again = length("ask_again", Some(self.ask_again.unwrap_or_else(|| ASK_AGAIN.to_owned())));
-        let policy = Policy {
+        let ask_again = self.ask_again.as_deref().unwrap_or(ASK_AGAIN);
+        let incident_days = self.incident_days.unwrap_or(INCIDENT_DAYS);
+        if incident_days > DAYS_MAX || self.severity.grace_days.values().any(|days| *days > DAYS_MAX) {
+            problems.push(format!("incident_days and grace_days are at most {DAYS_MAX}"));
+        }
+        Policy {
             environment: self.environment,
             require,
             severity: self.severity,
             exceptions,
-            max_age,
-            ask_again: ask_again.unwrap_or_default(),
+            max_age: self.max_age.and_then(|text| length("max_age", &text, problems)),
+            ask_again: length("ask_again", ask_again, problems).unwrap_or_default(),
             asks_max: self.asks_max.unwrap_or(ASKS_MAX),
-            incident: days(self.incident_days.unwrap_or(INCIDENT_DAYS)),
+            incident: days(incident_days),
             digest,
-        };
-        if policy.require.contains_key(&Need::Change) && !policy.links() {
-            problems.push(
-                "change is about a commit, and nothing that is required ties an artifact to one; require pipeline or provenance".to_owned(),
-            );
         }
-        policy
     }
+}
+
+/// What is asked for, by its name, and whose word counts for it.
+fn required(
+    written: BTreeMap<String, BTreeSet<String>>,
+    environment: &str,
+    plan: &Plan,
+    problems: &mut Vec<String>,
+) -> BTreeMap<Need, BTreeSet<String>> {
+    let mut require = BTreeMap::new();
+    let is_origin =
+        |origin: &String| origin.split_once(':').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty());
+    for (name, origins) in written {
+        if origins.is_empty() || !origins.iter().all(is_origin) {
+            problems.push(format!("require.{name:?} names no origins; write them like \"function:scan\""));
+        }
+        match Need::parse(&name) {
+            Some(Need::Verified(other)) if !plan.environments.contains(&other) || other == environment => {
+                problems.push(format!("require.{name:?}: {other:?} is no other environment of the plan"));
+            }
+            Some(need) => drop(require.insert(need, origins)),
+            None => {
+                let names = "change, pipeline, provenance, image, dependency, static, verified:ENVIRONMENT";
+                problems.push(format!("require.{name:?} is none of {names}"));
+            }
+        }
+    }
+    if require.is_empty() {
+        problems.push("it requires nothing; name in [require] what a release needs".to_owned());
+    }
+    if require.contains_key(&Need::Change) && !ties(&require) {
+        let reason = "change is about a commit, and nothing that is required ties an artifact to one";
+        problems.push(format!("{reason}; require pipeline or provenance"));
+    }
+    require
+}
+
+/// Whether something ties a digest to the commit that it was made of.
+fn ties(require: &BTreeMap<Need, BTreeSet<String>>) -> bool {
+    require.contains_key(&Need::Pipeline) || require.contains_key(&Need::Provenance)
+}
+
+fn length(key: &str, text: &str, problems: &mut Vec<String>) -> Option<TimeDelta> {
+    let days_max = u64::from(DAYS_MAX) * 24 * 60 * 60;
+    let seconds = period(text).filter(|seconds| (1..=days_max).contains(seconds));
+    if seconds.is_none() {
+        problems.push(format!("{key} is no length of time; write one like \"12h\" or \"30d\""));
+    }
+    i64::try_from(seconds?).ok().and_then(TimeDelta::try_seconds)
 }
 
 impl WrittenException {

@@ -7,7 +7,7 @@
 //! - **Artifacts of no service** of config `plan` are a log line, and nothing else. What nobody proved is a dead letter.
 //! - **The manifest is fetched by its digest** and its bytes are checked against it: other bytes are a dead letter. It is asked for at
 //!   `/v2/NAME/manifests/DIGEST` of the connection that config `connection` names ("registry"), as OCI or Docker types.
-//! - **A tag without a digest is resolved once**, when it is heard of first, and remembered in key space `tags`; the registry's own
+//! - **A tag without a digest is resolved once**, when it is heard of first, and remembered in key space `images`; the registry's own
 //!   `Docker-Content-Digest` must be that of the bytes. When it is pushed again it is not followed, and the log says so: push by
 //!   digest, or under a tag of its own. So is a tag in the log that comes with another digest than before; that digest is
 //!   identified as itself.
@@ -29,8 +29,8 @@ use tidegate_sdk::{Event, Failure, config, info, kv, warn};
 use crate::manifest::Manifest;
 use crate::registry::Registry;
 
-/// Tags that were resolved or heard of, by `<repository>:<tag>`: the digest.
-const TAGS: &str = "tags";
+/// The key space of tags that were resolved or heard of, by `<repository>:<tag>`: the digest.
+const TAGS: &str = "images";
 
 fn handle(event: Event) -> Result<Vec<Event>, Failure> {
     let plan = Plan::read()?;

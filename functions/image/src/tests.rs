@@ -20,7 +20,7 @@ function = "shop-staging"
 "#;
 
 fn host() -> Host {
-    Host::new().config("plan", PLAN).key_space("tags")
+    Host::new().config("plan", PLAN).key_space("images")
 }
 
 fn manifest(annotations: Value) -> Vec<u8> {
@@ -118,14 +118,14 @@ fn a_tag_is_resolved_once_and_never_followed() {
     let host = host().answer_with("GET", &url("latest"), Response { status: 200, headers, body: first.clone() });
     let said = handle(by_tag("latest")).unwrap();
     assert_eq!((identified(&said).digest, identified(&said).resolved), (delivery::sha256(&first), true));
-    assert_eq!(host.get_json::<String>("tags", &format!("{REPOSITORY}:latest")), Some(delivery::sha256(&first)));
+    assert_eq!(host.get_json::<String>("images", &format!("{REPOSITORY}:latest")), Some(delivery::sha256(&first)));
     assert!(handle(by_tag("latest")).unwrap().is_empty());
     assert_eq!(host.requests().len(), 1);
     // A push that names its digest is identified as itself; what the tag stood for stays.
     let host = host.answer("GET", &url(&delivery::sha256(&second)), 200, &second);
     let said = handle(by_digest(&second, Some("latest"))).unwrap();
     assert_eq!((identified(&said).digest, identified(&said).resolved), (delivery::sha256(&second), false));
-    assert_eq!(host.get_json::<String>("tags", &format!("{REPOSITORY}:latest")), Some(delivery::sha256(&first)));
+    assert_eq!(host.get_json::<String>("images", &format!("{REPOSITORY}:latest")), Some(delivery::sha256(&first)));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_registry_that_contradicts_its_bytes_is_not_believed() {
     let headers = vec![("docker-content-digest".to_owned(), delivery::sha256(b"other"))];
     let host = host().answer_with("GET", &url("latest"), Response { status: 200, headers, body: claimed() });
     assert!(handle(by_tag("latest")).unwrap_err().reason().contains("and its bytes are"));
-    assert_eq!(host.get("tags", &format!("{REPOSITORY}:latest")), None);
+    assert_eq!(host.get("images", &format!("{REPOSITORY}:latest")), None);
 }
 
 #[test]

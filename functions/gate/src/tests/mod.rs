@@ -52,7 +52,9 @@ struct Stage {
 impl Stage {
     fn new(policy: &str) -> Self {
         let host = Host::new().config("plan", PLAN).config("policy", policy).at(instant(NOW).into());
-        let host = ["evidence", "quarantine", "releases"].iter().fold(host, |host, name| host.key_space(name));
+        let host = ["evidence-staging", "evidence-production", "quarantine", "releases"]
+            .iter()
+            .fold(host, |host, name| host.key_space(name));
         Stage { host }
     }
 

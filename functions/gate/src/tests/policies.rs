@@ -26,6 +26,9 @@ fn a_policy_that_cannot_be_read_passes_nothing_and_says_why() {
         "\"staging\" is no other environment",
     );
     check_problem(&format!("max_age = \"2 weeks\"\n{POLICY}"), "max_age is no length of time");
+    check_problem(&format!("ask_again = \"0s\"\n{POLICY}"), "ask_again is no length of time");
+    check_problem(&format!("max_age = \"99999999d\"\n{POLICY}"), "max_age is no length of time");
+    check_problem(&format!("incident_days = 4000000000\n{POLICY}"), "at most 36500");
     check_problem(&format!("{POLICY}[severity]\nblock = [\"severe\"]"), "unknown variant `severe`");
     check_problem(
         &format!("{POLICY}[[exception]]\nid = \"CVE-1\"\nowner = \"\"\nreason = \"r\"\nexpires = \"soon\""),

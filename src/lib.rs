@@ -14,7 +14,7 @@
 //! | 2 | `host` | what a function can ask, and its journal |
 //! | 3 | `invoke` | component + event + host -> result |
 //! | 4 | `components` `native` `record` | components ready to run; functions of the runtime's own; run, and what is kept of it |
-//! | 5 | `trigger` `process` `dispatch` | the world -> events; tasks as processes; the path itself: READ `dispatch` FIRST |
+//! | 5 | `trigger` `process` `dispatch` `reconcile` | the world -> events; tasks as processes; the path itself: READ `dispatch` FIRST; desired -> active -> reported |
 //! | 6 | `api` | HTTP routes, JSON, server-sent events |
 //! | 7 | `project` `app` `bench` `cli` | a project's folder; putting it together; measuring it |
 //! | beside | `telemetry` `tasks` | may be used from everywhere above floor 0 |
@@ -41,6 +41,7 @@ pub mod record;
 
 pub mod dispatch;
 pub mod process;
+pub mod reconcile;
 pub mod trigger;
 
 pub mod api;

@@ -4,7 +4,6 @@
 //! the event differs. It has no instance, no keys and no journal; what it returns is stamped and held against its
 //! function's grants as if a guest had returned it.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -31,21 +30,17 @@ pub trait Native: Send + Sync {
     async fn handle(&self, delivery: &Delivery) -> Result<Result<Vec<Event>, Failure>, Fault>;
 }
 
-/// The natives of a process, by what the project file calls them.
-#[derive(Default)]
-pub struct Natives(BTreeMap<NativeKind, Arc<dyn Native>>);
-
-#[derive(Debug, thiserror::Error)]
-#[error("this process does not run {0} functions")]
-pub struct NotHere(NativeKind);
+/// The natives of a process, one for each kind.
+pub struct Natives {
+    pub process: Arc<dyn Native>,
+    pub reconcile: Arc<dyn Native>,
+}
 
 impl Natives {
-    pub fn with(mut self, kind: NativeKind, native: Arc<dyn Native>) -> Self {
-        self.0.insert(kind, native);
-        self
-    }
-
-    pub fn get(&self, kind: NativeKind) -> Result<&dyn Native, NotHere> {
-        self.0.get(&kind).map(|native| &**native).ok_or(NotHere(kind))
+    pub fn get(&self, kind: NativeKind) -> &dyn Native {
+        match kind {
+            NativeKind::Process => &*self.process,
+            NativeKind::Reconcile => &*self.reconcile,
+        }
     }
 }

@@ -195,4 +195,6 @@ fn refused(reference: &OciReference, error: OciDistributionError) -> PullError {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

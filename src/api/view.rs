@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 
 use super::model::{
     CauseView, ComponentView, DeadLetterView, DeploymentView, EventRef, EventView, FunctionView, InvocationView,
-    OutcomeView, TypeView,
+    OutcomeView, PinView, TypeView,
 };
 use crate::bus::{Cause, DeadLetter, FunctionStatus, Invocation, StoredDeployment, StoredVerdict};
-use crate::deployment::{Component, EventType, Function, FunctionId, Trigger};
+use crate::deployment::{Component, EventType, Function, FunctionId, Pin, Trigger};
 use crate::event::{Accepted, Event, to_json};
 
 /// Names of functions, of all deployments there ever were: an id keeps the last name that it had.
@@ -137,6 +137,15 @@ fn trigger_line(trigger: &Trigger) -> String {
     }
 }
 
+fn pin_view(pin: &Pin) -> PinView {
+    PinView {
+        request: pin.request,
+        release: pin.release.clone(),
+        config: pin.config.keys().cloned().collect(),
+        file: component_view(&pin.file.component),
+    }
+}
+
 /// A function as `deployment` has it, and what it has done; `status` is none if it never read the log.
 pub(super) fn function_view(
     function: &Function,
@@ -151,6 +160,7 @@ pub(super) fn function_view(
         deployed: deployment == active,
         deployment,
         component: component_view(&function.component),
+        pin: function.pin.as_ref().map(pin_view),
         on: function.filter.types().iter().map(|pattern| String::from(pattern.clone())).collect(),
         attributes: function.filter.attributes().clone(),
         when: function.filter.when().map(str::to_owned),

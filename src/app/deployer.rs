@@ -17,6 +17,7 @@ use crate::deployment::{
 };
 use crate::host::Connections;
 use crate::project::{PROJECT_FILE, normal};
+use crate::registry::Registries;
 
 /// Makes deployments: checks, compiles, stores, activates. One for a process.
 pub struct Deployer {
@@ -35,12 +36,12 @@ pub struct Deployed {
 }
 
 impl Deployer {
-    /// Activates what a checked manifest says, unless that is what runs, or for `up`, what it applied last: then what functions
-    /// were pinned to since then stays.
+    /// Activates what a checked manifest says, unless that is what runs, or for `up`, what it applied last. What was released
+    /// since then stays in force, but for functions whose component or configuration a person changed.
     pub async fn apply(&self, manifest: &Manifest, sources: &Files<'_>, cause: Cause) -> Result<Deployed, DeployError> {
         let _turn = self.turn.lock().await;
         let stored = self.history.deployments().await.map_err(fault("read the deployments"))?;
-        let deployment = plan(&known_functions(&stored), manifest).map_err(|error| problem("function", &error))?;
+        let mut deployment = plan(&known_functions(&stored), manifest).map_err(|error| problem("function", &error))?;
         if let Some(running) = running(&stored) {
             if running.project != deployment.project {
                 let (asked, runs) = (&deployment.project, &running.project);
@@ -48,13 +49,19 @@ impl Deployer {
                 return Err(refused("name", message));
             }
             // `up` leaves what came after the file that it applied last; a person who deploys means what runs now.
-            let held_against = match cause {
+            let nothing_new = match cause {
                 Cause::ProjectFile => {
-                    stored.iter().rev().find(|stored| is_from_a_file(&stored.cause)).map(|last| &last.deployment)
+                    let last = stored.iter().rev().find(|stored| is_from_a_file(&stored.cause));
+                    let is_old = last.is_some_and(|last| last.deployment.filed_digest() == deployment.digest);
+                    deployment = deployment.keeping_releases(running);
+                    is_old
                 }
-                Cause::Operator(_) | Cause::Rollback { .. } | Cause::Event(_) => Some(running),
+                Cause::Operator(_) | Cause::Rollback { .. } | Cause::Event(_) => {
+                    deployment = deployment.keeping_releases_of_unchanged(running);
+                    running.digest == deployment.digest
+                }
             };
-            if held_against.is_some_and(|held| held.digest == deployment.digest) {
+            if nothing_new {
                 return Ok(Deployed { number: running.number, changed: false });
             }
         }
@@ -94,8 +101,10 @@ impl Deployer {
             ComponentRef::Builtin(name) => sources.builtin(name).map(<[u8]>::to_vec),
             ComponentRef::Native(_) => return Ok(()),
             ComponentRef::Path(path) => sources.file(path).ok(),
-            // What a request deployed is in the store since then; a project file names none.
-            ComponentRef::Oci(_) => None,
+            ComponentRef::Oci(reference) => {
+                let message = format!("{reference} is not in the store any more, where its release had put it");
+                return Err(refused(&format!("function {}", function.name), message));
+            }
         };
         let Some(bytes) = bytes.filter(|bytes| Digest::of(bytes) == digest) else {
             let key = format!("function {}", function.name);
@@ -163,6 +172,7 @@ impl Sources for Uploaded {
 /// Whether every secret of a deployment can be had from this process's environment.
 pub fn check_secrets(deployment: &Deployment) -> Result<(), DeployError> {
     Connections::from_deployment(deployment, &env).map_err(|error| problem("connections", &error))?;
+    Registries::from_deployment(deployment, &env).map_err(|error| problem("registries", &error))?;
     Webhooks::resolve(&deployment.triggers, &env).map_err(|error| problem("trigger.webhook", &error))?;
     Ok(())
 }

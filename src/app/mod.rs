@@ -20,13 +20,14 @@ use crate::bus::embedded::{Embedded, OpenError, Settings};
 use crate::bus::{Bus, BusError, Cause};
 use crate::clock::Clock;
 use crate::components::{ComponentError, Components};
-use crate::deployment::{BlobSettings, NativeKind, PROJECT_FILE, Sources};
+use crate::deployment::{BlobSettings, PROJECT_FILE, Sources};
 use crate::dispatch::Path;
 use crate::host::World;
 use crate::invoke::{Engine, EngineError, EngineSettings};
 use crate::native::Natives;
 use crate::process::Runner;
 use crate::project::{Folder, Project, blobs_folder};
+use crate::reconcile::Reconciler;
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::trigger::{Notices, TriggerError};
@@ -134,7 +135,14 @@ impl App {
         let work = state.join("work");
         let runner = Runner::open(work.clone(), blobs.clone(), tasks.stopping());
         let runner = runner.map_err(|source| AppError::Folder { folder: work, source })?;
-        let natives = Natives::default().with(NativeKind::Process, Arc::new(runner));
+        let reconciler = Reconciler {
+            bus: bus.clone(),
+            history: bus.clone(),
+            components: components.clone(),
+            env: Arc::new(env),
+            clock: clock.clone(),
+        };
+        let natives = Natives { process: Arc::new(runner), reconcile: Arc::new(reconciler) };
         let (webhooks, webhooks_seen) = watch::channel(Arc::default());
         let world = Arc::new(World::new(bus.clone(), bus.clone(), clock.clone(), Arc::new(env)));
         let path = Path {

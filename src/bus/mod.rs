@@ -3,6 +3,7 @@
 //! The traits speak of outcomes and positions, never of SQL or subjects. Both implementations make a settlement at ONE
 //! atomic point. `conformance` says in tests what the traits mean.
 
+mod activation;
 #[cfg(test)]
 mod conformance;
 pub mod embedded;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use activation::{ACTIVATED, what_runs};
 pub use history::{
     Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation, InvocationId,
     InvocationIdError, InvocationQuery, JudgedRange, Outline, PendingState, StoredDeployment, StoredVerdict,

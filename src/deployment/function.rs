@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{NativeKind, OciReference};
+use super::{NativeKind, OciReference, Pin};
 use crate::clock::Timestamp;
-use crate::event::Position;
+use crate::event::{Origin, OriginKind, Position};
 use crate::filter::{Filter, TypePattern};
 use crate::outcome::RetryPolicy;
 
@@ -31,6 +31,20 @@ pub struct Function {
     pub concurrency: u32,
     pub order: Order,
     pub start: Start,
+    /// What was released to it; none: it runs what the project file says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
+}
+
+impl Function {
+    /// Who brought in what it emits: itself, but the reconciler speaks for Tidegate.
+    pub fn origin(&self) -> Origin {
+        let kind = match self.component.native() {
+            Some(NativeKind::Reconcile) => OriginKind::Runtime,
+            Some(NativeKind::Process) | None => OriginKind::Function,
+        };
+        Origin { kind, name: self.name.to_string(), verified: true }
+    }
 }
 
 /// What a function keeps for ever: cursors, fences, keys and recordings use it, so that they outlive names.
@@ -301,6 +315,9 @@ pub struct Grants {
     /// Functions of the deployment whose outcomes it may count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub statistics: Vec<FunctionPattern>,
+    /// Functions that it may ask to be released.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deploy: Vec<FunctionPattern>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ mod function;
 mod functions;
 mod manifest;
 mod native;
+mod pin;
 mod plan;
 mod problem;
 mod process;
@@ -32,6 +33,7 @@ pub use function::{
 pub use functions::{DeployedFunction, Functions};
 pub use manifest::{BlobSettings, BusSettings, Listen, Manifest, ProjectLimits, Scope, Sources, Token};
 pub use native::{NativeKind, UnknownNative};
+pub use pin::{Filed, Pin, Release};
 pub use plan::{PlanError, plan};
 pub use problem::{PROJECT_FILE, Problem, Severity};
 pub use process::{ProcessSettings, ProcessSettingsError};

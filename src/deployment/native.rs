@@ -13,6 +13,8 @@ use super::Digest;
 pub enum NativeKind {
     /// Runs a task as a process of this machine.
     Process,
+    /// Answers what asks for a deployment. It comes with the grant `deploy`; no project file names it.
+    Reconcile,
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -22,18 +24,20 @@ pub struct UnknownNative {
 }
 
 impl NativeKind {
-    const ALL: [NativeKind; 1] = [NativeKind::Process];
+    /// Those that a project file may name.
+    const NAMED: [NativeKind; 1] = [NativeKind::Process];
 
     pub fn name(self) -> &'static str {
         match self {
             NativeKind::Process => "process",
+            NativeKind::Reconcile => "reconcile",
         }
     }
 
     /// Raised whenever the same event would lead to something else: it is what a recording was made with.
     fn version(self) -> u32 {
         match self {
-            NativeKind::Process => 1,
+            NativeKind::Process | NativeKind::Reconcile => 1,
         }
     }
 
@@ -44,7 +48,7 @@ impl NativeKind {
 }
 
 fn known() -> String {
-    NativeKind::ALL.map(|kind| kind.to_string()).join(", ")
+    NativeKind::NAMED.map(|kind| kind.to_string()).join(", ")
 }
 
 impl fmt::Display for NativeKind {
@@ -57,7 +61,7 @@ impl FromStr for NativeKind {
     type Err = UnknownNative;
 
     fn from_str(name: &str) -> Result<Self, UnknownNative> {
-        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        let found = Self::NAMED.into_iter().find(|kind| kind.name() == name);
         found.ok_or_else(|| UnknownNative { name: name.to_owned() })
     }
 }

@@ -93,10 +93,11 @@ impl Stage {
         let function = deployment.functions[0].id;
         bus.activate(deployment, 0, Cause::ProjectFile).await.unwrap();
         let engine = Engine::new(EngineSettings { invocations_max: 1, cache: None, threads: 1 }).unwrap();
+        let obedient = Arc::new(Obedient::default());
         let path = Arc::new(Path {
             bus: bus.clone(),
             components: Components::new(Arc::new(engine), blobs),
-            natives: Natives::default().with(NativeKind::Process, Arc::new(Obedient::default())),
+            natives: Natives { process: obedient.clone(), reconcile: obedient },
             world: Arc::new(World::new(bus.clone(), bus.clone(), Clock::system(), Arc::new(|_: &str| None))),
             clock: Clock::system(),
             metrics: Metrics::new(),

@@ -41,7 +41,9 @@ pub fn derive(
     returned: Vec<Event>,
     now: Timestamp,
 ) -> Result<Vec<Event>, Failure> {
-    check_chain(parent, &returned, now)?;
+    if !returned.is_empty() {
+        check_hops(parent, now)?;
+    }
     check_amount(&returned)?;
     let granted = granted_types(function)?;
     let source = source_of(project, function);
@@ -84,9 +86,10 @@ pub fn is_source_of(project: &str, source: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn check_chain(parent: &Accepted, returned: &[Event], now: Timestamp) -> Result<(), Failure> {
+/// Whether something may follow from `parent`: a chain that has too many hops ends.
+pub fn check_hops(parent: &Accepted, now: Timestamp) -> Result<(), Failure> {
     let hops = hops_after(parent, now);
-    if returned.is_empty() || hops <= HOPS_MAX {
+    if hops <= HOPS_MAX {
         return Ok(());
     }
     let chain = parent.event.correlation().unwrap_or(&parent.event.id);
@@ -195,6 +198,7 @@ mod tests {
             concurrency: 1,
             order: Order::None,
             start: Start::Latest,
+            pin: None,
         }
     }
 

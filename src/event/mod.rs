@@ -5,6 +5,7 @@
 
 mod accept;
 mod aliases;
+mod cdevents;
 mod chain;
 mod check;
 mod http;
@@ -24,8 +25,9 @@ use serde::{Deserialize, Serialize};
 
 pub use accept::{accept, same_content};
 pub use aliases::{ALIASES_MAX, aliases};
+pub use cdevents::{CDEVENTS_VERSION, cdevent, cdevent_content};
 pub use chain::{
-    CHAIN_EVENTS_MAX, EMITTED_BYTES_MAX, EMITTED_MAX, HOPS_MAX, derive, follow, hops_after, is_source_of,
+    CHAIN_EVENTS_MAX, EMITTED_BYTES_MAX, EMITTED_MAX, HOPS_MAX, check_hops, derive, follow, hops_after, is_source_of,
     runtime_source,
 };
 pub use check::{DELIVER_AHEAD_MAX, EventError};

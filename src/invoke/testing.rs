@@ -196,12 +196,14 @@ fn function() -> Function {
             http: names(&["peer", "public"]),
             logging: true,
             statistics: vec!["tester".parse().unwrap(), "shop-*".parse().unwrap()],
+            deploy: Vec::new(),
         },
         limits: Limits { memory_bytes_max: 64 << 20, time_max: Duration::from_secs(20) },
         retry: RetryPolicy::default(),
         concurrency: 8,
         order: Order::None,
         start: Start::Latest,
+        pin: None,
     }
 }
 

@@ -195,6 +195,7 @@ fn delivery(event: Event) -> Delivery {
         concurrency: 1,
         order: Order::None,
         start: Start::Latest,
+        pin: None,
     };
     let id = function.id;
     let deployment = Deployment {

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-const SPEC_VERSION: &str = "0.5.0";
+use crate::event::CDEVENTS_VERSION;
 
 pub const ARTIFACT_DELETED: &str = "dev.cdevents.artifact.deleted.0.2.0";
 pub const ARTIFACT_DOWNLOADED: &str = "dev.cdevents.artifact.downloaded.0.2.0";
@@ -36,7 +36,7 @@ pub struct CdEvent {
 impl CdEvent {
     /// The members `context` and `subject` of the data.
     pub fn members(&self, id: &str, source: &str, subject: &str, time: Option<&str>) -> (Value, Value) {
-        let mut context = json!({ "specversion": SPEC_VERSION, "id": id, "source": source, "type": self.ty });
+        let mut context = json!({ "specversion": CDEVENTS_VERSION, "id": id, "source": source, "type": self.ty });
         if let Some(time) = time {
             context["timestamp"] = time.into();
         }

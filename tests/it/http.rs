@@ -14,6 +14,8 @@ use crate::support::PATIENCE;
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    /// Where it sends, if it does.
+    pub location: Option<String>,
     pub body: String,
 }
 
@@ -92,9 +94,13 @@ fn exchange(server: &str, method: &str, path: &str, headers: &[Header<'_>], body
 fn whole(text: &str) -> Option<Answer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    let head = head.to_ascii_lowercase();
-    let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length: "))?.parse().ok()?;
-    (body.len() == length).then(|| Answer { status, body: body.to_owned() })
+    let header = |wanted: &str| {
+        let lines = head.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value).next()
+    };
+    let length: usize = header("content-length")?.parse().ok()?;
+    let location = header("location").map(str::to_owned);
+    (body.len() == length).then(|| Answer { status, location, body: body.to_owned() })
 }
 
 /// `X-Hub-Signature-256` of a body.

@@ -17,6 +17,8 @@ mod new_project;
 mod pipeline;
 mod process;
 mod promises;
+mod registry;
+mod releases;
 mod stage;
 mod statistics;
 mod stores;

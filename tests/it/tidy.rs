@@ -10,7 +10,7 @@ const FLOORS: [&[&str]; 8] = [
     &["host"],
     &["invoke"],
     &["components", "native", "record"],
-    &["trigger", "process", "dispatch"],
+    &["trigger", "process", "dispatch", "reconcile"],
     &["api"],
     &["builtin", "scaffold", "project", "app", "bench", "cli"],
 ];

@@ -17,7 +17,11 @@ pub struct FunctionView {
     /// Whether the active deployment has it. If not, the rest tells of the last one that had it.
     pub deployed: bool,
     pub deployment: u64,
+    /// What runs.
     pub component: ComponentView,
+    /// What was released to it; absent: it runs what the project file says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<PinView>,
     /// Full types, each perhaps with a trailing `*`; none: every type.
     pub on: Vec<String>,
     /// Attribute to a pattern of its text.
@@ -44,9 +48,22 @@ pub struct FunctionView {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentView {
-    /// `builtin:NAME` or a path.
+    /// `builtin:NAME`, `native:NAME`, `oci:HOST/NAME@DIGEST` or a path.
     pub reference: String,
     pub digest: Digest,
+}
+
+/// What an event asked to be released to a function, and what of the project file it stands in place of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinView {
+    /// The event's place in the log.
+    pub request: Position,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// Keys of the configuration that it set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config: Vec<String>,
+    pub file: ComponentView,
 }
 
 /// `GET /deployments`, `/deployments/{n}`.

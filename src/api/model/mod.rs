@@ -13,7 +13,8 @@ mod verdict;
 use serde::{Deserialize, Serialize};
 
 pub use deployment::{
-    CauseView, ComponentView, DeployedView, DeploymentView, FunctionView, ProblemView, ProjectUpload, SeverityView,
+    CauseView, ComponentView, DeployedView, DeploymentView, FunctionView, PinView, ProblemView, ProjectUpload,
+    SeverityView,
 };
 pub use event::{EventRef, EventView, ReceiptView, ReceiptsView, TraceNode, TraceRun, TraceView};
 pub use filter::{ClauseView, FilterReport, FilterVerdictView, TypeView};

@@ -60,6 +60,7 @@ pub fn function(number: u128, name: &str, on: &str, when: Option<&str>) -> Funct
         concurrency: 1,
         order: Order::None,
         start: Start::Latest,
+        pin: None,
     }
 }
 

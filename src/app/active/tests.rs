@@ -18,6 +18,7 @@ use crate::event::{Event, Origin, OriginKind};
 use crate::host::World;
 use crate::invoke::testing::{Stage, engine, guests};
 use crate::native::Natives;
+use crate::reconcile::Reconciler;
 use crate::telemetry::Metrics;
 
 /// Long enough for a second path to show itself.
@@ -77,10 +78,18 @@ impl Project {
         let clock = Clock::system();
         let opened = Embedded::open(folder.path(), blobs.clone(), clock.clone(), Settings::default());
         let bus = Arc::new(opened.unwrap());
+        let components = Components::new(engine().clone(), blobs);
+        let reconciler = Arc::new(Reconciler {
+            bus: bus.clone(),
+            history: bus.clone(),
+            components: components.clone(),
+            env: Arc::new(|_: &str| None),
+            clock: clock.clone(),
+        });
         let path = Path {
             bus: bus.clone(),
-            components: Components::new(engine().clone(), blobs),
-            natives: Natives::default(),
+            components,
+            natives: Natives { process: reconciler.clone(), reconcile: reconciler },
             world: Arc::new(World::new(bus.clone(), bus.clone(), clock.clone(), Arc::new(|_: &str| None))),
             clock,
             metrics: Metrics::new(),

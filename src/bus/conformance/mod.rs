@@ -141,6 +141,7 @@ pub(super) fn function(name: &str, on: &str) -> Function {
         concurrency: 8,
         order: Order::None,
         start: Start::Earliest,
+        pin: None,
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
-use serde_json::json;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -13,12 +11,12 @@ use super::queue::Item;
 use super::rows::{self, sql};
 use super::shared::Shared;
 use super::writer::{Fault, Group, Write};
-use crate::bus::{ActivateError, BusError, Cause};
+use crate::bus::{ACTIVATED, ActivateError, BusError, Cause, what_runs};
 use crate::deployment::{Deployment, Function, FunctionId, Start};
-use crate::event::{Event, Extension, Origin, OriginKind, Position, attribute, derive_uuid, runtime_source};
-
-/// The type of the record that makes a deployment active.
-pub(super) const ACTIVATED: &str = "dev.cdeventsx.tidegate-deployment.activated.0.1.0";
+use crate::event::{
+    Event, Extension, Origin, OriginKind, Position, attribute, cdevent, cdevent_content, derive_uuid, follow,
+    hops_after, runtime_source,
+};
 
 /// Appends a deployment and the record that makes it active.
 pub(super) struct Activate {
@@ -31,33 +29,26 @@ pub(super) struct Activate {
 }
 
 impl Activate {
-    fn record(&self, group: &Group<'_>) -> rusqlite::Result<Event> {
+    /// The record, and how many hops stand before it.
+    fn record(&self, group: &Group<'_>) -> rusqlite::Result<(Event, u32)> {
         let deployment = &self.deployment;
         let number = deployment.number.to_string();
-        let functions: Vec<_> = deployment
-            .functions
-            .iter()
-            .map(|function| json!({ "name": function.name, "component": function.component.digest }))
-            .collect();
-        let data = json!({ "number": deployment.number, "digest": deployment.digest, "functions": functions });
+        let parent = match self.cause {
+            Cause::Event(position) => rows::event_at(group.db, position)?.map(|parent| parent.accepted),
+            Cause::ProjectFile | Cause::Operator(_) | Cause::Rollback { .. } => None,
+        };
+        let request = parent.as_ref().and_then(|parent| cdevent_content(&parent.event));
         let mut event = Event {
             id: derive_uuid(&[self.project.as_bytes(), b"deployment", number.as_bytes()]).to_string(),
             source: runtime_source(&deployment.project),
-            ty: ACTIVATED.to_owned(),
-            subject: Some(number),
-            datacontenttype: Some("application/json".to_owned()),
-            data: Some(Bytes::from(data.to_string())),
-            ..Event::default()
+            ..cdevent(ACTIVATED, &number, &what_runs(deployment, &self.cause, request, None))
         };
-        if let Cause::Event(position) = self.cause
-            && let Some(parent) = rows::event_at(group.db, position)?
-        {
-            let parent = parent.accepted.event;
-            let chain = parent.correlation().unwrap_or(&parent.id).to_owned();
-            event.extensions.insert(attribute::CAUSATION.to_owned(), Extension::Text(parent.id));
-            event.extensions.insert(attribute::CORRELATION.to_owned(), Extension::Text(chain));
+        let Some(parent) = parent else { return Ok((event, 0)) };
+        follow(&mut event, &parent.event);
+        if let Some(key) = parent.event.partition_key() {
+            event.extensions.insert(attribute::PARTITION_KEY.to_owned(), Extension::Text(key.to_owned()));
         }
-        Ok(event)
+        Ok((event, hops_after(&parent, group.now)))
     }
 
     /// One range for each function that came, went or changed; a function that is new starts where it says.
@@ -120,11 +111,11 @@ impl Write for Activate {
             return Ok(());
         }
         self.deployment.number = running + 1;
-        let event = self.record(group)?;
+        let (event, hops) = self.record(group)?;
         let source = event.source.clone();
         let prepared = Prepared::whole(event, group.now);
         let origin = Origin { kind: OriginKind::Runtime, name: source, verified: true };
-        let record = group.insert(&prepared, &origin, 0)?.unwrap_or_default();
+        let record = group.insert(&prepared, &origin, hops)?.unwrap_or_default();
         self.write_ranges(group, record)?;
         group.known.projects.insert(self.deployment.project.clone());
         group

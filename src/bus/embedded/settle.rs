@@ -18,7 +18,7 @@ use crate::bus::{
     BusError, Delivery, KeyRead, KeyWrite, ReadScope, RecordingBytes, Revision, SettleError, Settled, Settlement,
 };
 use crate::deployment::Digest;
-use crate::event::{CHAIN_EVENTS_MAX, Event, Origin, OriginKind};
+use crate::event::{CHAIN_EVENTS_MAX, Event};
 use crate::outcome::Decision;
 
 /// A larger recording lies in the blob store.
@@ -113,9 +113,7 @@ impl Settle {
         if self.emitted.is_empty() {
             return Ok(());
         }
-        let delivery = &self.delivery;
-        let name = delivery.function.name.to_string();
-        let origin = Origin { kind: OriginKind::Function, name, verified: true };
+        let origin = self.delivery.function.origin();
         for prepared in &self.emitted {
             let (id, source) = prepared.identity();
             // Ids are derived: what is there already is this very event.

@@ -2,7 +2,8 @@
 
 use super::time::when;
 use super::{Align, Colour, Look, Table, clean, facts, painted, plain, short_digest};
-use crate::api::model::FunctionView;
+use crate::api::model::{FunctionView, PinView};
+use crate::deployment::FunctionPattern;
 
 /// One line for each function, or that there is none.
 pub fn functions(functions: &[FunctionView], look: &Look) -> String {
@@ -14,6 +15,7 @@ pub fn functions(functions: &[FunctionView], look: &Look) -> String {
         ("FUNCTION", Align::Left),
         ("DEPLOYED", Align::Left),
         ("COMPONENT", Align::Left),
+        ("FILE", Align::Left),
         ("CURSOR", right),
         ("LAG", right),
         ("PENDING", right),
@@ -28,7 +30,8 @@ pub fn functions(functions: &[FunctionView], look: &Look) -> String {
         table.row([
             plain(&view.name),
             deployed,
-            plain(format!("{} {}", view.component.reference, short_digest(&view.component.digest))),
+            plain(format!("{} {}", runs(view), short_digest(&view.component.digest))),
+            plain(view.pin.as_ref().map_or("-", |pin| &pin.file.reference)),
             plain(view.cursor),
             plain(view.lag),
             plain(view.pending),
@@ -41,6 +44,19 @@ pub fn functions(functions: &[FunctionView], look: &Look) -> String {
     table.render(look)
 }
 
+/// What runs: the release, or what the project file names.
+fn runs(view: &FunctionView) -> &str {
+    let release = view.pin.as_ref().and_then(|pin| pin.release.as_deref());
+    release.unwrap_or(&view.component.reference)
+}
+
+/// What was released, by which event, and what configuration came with it.
+fn pinned(pin: &PinView) -> String {
+    let release = pin.release.as_deref().unwrap_or("a component");
+    let config = if pin.config.is_empty() { String::new() } else { format!(", with {}", pin.config.join(", ")) };
+    format!("{release}, asked for by #{}{config}", pin.request)
+}
+
 /// One function with what it reads, what it may do, and how far it has come.
 pub fn function(view: &FunctionView, look: &Look) -> String {
     let state = if view.deployed {
@@ -50,13 +66,17 @@ pub fn function(view: &FunctionView, look: &Look) -> String {
     };
     let grants = &view.grants;
     let list = |names: &[String]| (!names.is_empty()).then(|| names.join(", "));
-    let counted: Vec<String> = grants.statistics.iter().map(|pattern| pattern.as_str().to_owned()).collect();
+    let patterns = |patterns: &[FunctionPattern]| -> Vec<String> {
+        patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect()
+    };
     let facts = facts(
         look,
         &[
             ("id", Some(view.id.to_string())),
             ("component", Some(view.component.reference.clone())),
             ("digest", Some(view.component.digest.to_string())),
+            ("release", view.pin.as_ref().map(pinned)),
+            ("file", view.pin.as_ref().map(|pin| format!("{} {}", pin.file.reference, pin.file.digest))),
             ("on", list(&view.on)),
             ("when", view.when.clone()),
             ("emits", list(&grants.emits)),
@@ -64,7 +84,8 @@ pub fn function(view: &FunctionView, look: &Look) -> String {
             ("reads keys of", list(&grants.keyvalue_read)),
             ("connections", list(&grants.http)),
             ("logging", grants.logging.then(|| "granted".to_owned())),
-            ("statistics of", list(&counted)),
+            ("statistics of", list(&patterns(&grants.statistics))),
+            ("may deploy", list(&patterns(&grants.deploy))),
             ("concurrency", Some(view.concurrency.to_string())),
             ("cursor", Some(format!("#{}, {} behind", view.cursor, super::count(view.lag, "event")))),
             ("pending", Some(format!("{}, {} running", view.pending, view.running))),
@@ -83,6 +104,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::model::ComponentView;
     use crate::clock::Timestamp;
 
     const LOOK: Look = Look { colour: false, width: usize::MAX, now: Timestamp::EPOCH };
@@ -99,15 +121,28 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
+    fn released() -> FunctionView {
+        let component = |reference: &str| ComponentView { reference: reference.to_owned(), ..view().component };
+        let (file, config) = (component("builtin:unreleased"), vec!["greeting".to_owned()]);
+        let pin = Some(PinView { request: 12, release: Some("shop-1".to_owned()), config, file });
+        FunctionView {
+            name: "shop".into(),
+            component: component("oci:registry.example.com/acme/shop@sha256:.."),
+            pin,
+            ..view()
+        }
+    }
+
     #[test]
     fn functions_are_listed_with_where_they_stand() {
         let gone = FunctionView { deployed: false, name: "old".into(), dead_letters: 0, ..view() };
         expect![[r#"
-            FUNCTION  DEPLOYED  COMPONENT                         CURSOR  LAG  PENDING  RUNNING  DELIVERED  FAILED  DEAD
-            gate      2         builtin:gate sha256:abababababab      40    1        2        1         37       3     1
-            old       no more   builtin:gate sha256:abababababab      40    1        2        1         37       3     0
+            FUNCTION  DEPLOYED  COMPONENT                         FILE                CURSOR  LAG  PENDING  RUNNING  DELIVERED  FAILED  DEAD
+            gate      2         builtin:gate sha256:abababababab  -                       40    1        2        1         37       3     1
+            shop      2         shop-1 sha256:abababababab        builtin:unreleased      40    1        2        1         37       3     1
+            old       no more   builtin:gate sha256:abababababab  -                       40    1        2        1         37       3     0
         "#]]
-        .assert_eq(&functions(&[view(), gone], &LOOK));
+        .assert_eq(&functions(&[view(), released(), gone], &LOOK));
     }
 
     #[test]
@@ -131,5 +166,17 @@ mod tests {
               dead letters     1
         "#]]
         .assert_eq(&function(&view(), &LOOK));
+    }
+
+    #[test]
+    fn a_released_function_is_shown_with_what_its_file_says() {
+        let shown = function(&released(), &LOOK);
+        let lines: Vec<&str> =
+            shown.lines().filter(|line| line.contains("release") || line.contains("  file")).collect();
+        expect![[r#"
+              release          shop-1, asked for by #12, with greeting
+              file             builtin:unreleased sha256:abababababababababababababababababababababababababababababababab
+        "#]]
+        .assert_eq(&(lines.join("\n") + "\n"));
     }
 }

@@ -9,6 +9,7 @@ mod types;
 use serde_json::{Value, json};
 
 use super::problem::nearest;
+use crate::event::CDEVENTS_VERSION;
 use crate::filter::TypePattern;
 
 /// A type that has a short name.
@@ -127,7 +128,7 @@ impl EventType {
             "datacontenttype": "application/json",
             "data": {
                 "context": {
-                    "specversion": "0.5.0", "id": id, "source": source, "type": self.ty, "timestamp": time,
+                    "specversion": CDEVENTS_VERSION, "id": id, "source": source, "type": self.ty, "timestamp": time,
                 },
                 "subject": { "id": self.subject, "source": source, "content": content },
             },

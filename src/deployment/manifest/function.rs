@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::config::config;
 use super::read::{Item, Table};
 use super::settings::{bytes, period, unique};
-use super::{emits, name, units};
+use super::{emits, name, reconcile, units};
 use crate::deployment::catalogue::type_pattern;
 use crate::deployment::check::refused_imports;
 use crate::deployment::{
@@ -40,6 +40,7 @@ struct Context<'a, 'c> {
     renames: Vec<(Item<'a>, FunctionName)>,
     /// Functions whose statistics somebody was granted.
     counted: Vec<(Item<'a>, FunctionPattern)>,
+    deployed: Vec<(Item<'a>, FunctionPattern)>,
 }
 
 pub(super) fn functions(
@@ -54,6 +55,7 @@ pub(super) fn functions(
         writers: BTreeMap::new(),
         renames: Vec::new(),
         counted: Vec::new(),
+        deployed: Vec::new(),
     };
     let Some(items) = table.take("function") else { return Vec::new() };
     let functions = items.list(|item| item.table(|table| function(table, &mut context)).flatten());
@@ -66,9 +68,11 @@ pub(super) fn functions(
             item.error(format!("another function was {was} too; one of them can go on where it stopped"));
         }
     }
-    for (item, pattern) in &context.counted {
-        if !context.names.iter().any(|name| pattern.matches(name)) {
-            item.error(format!("no function of this file is {:?}, so there is nothing to count", pattern.as_str()));
+    for (patterns, what) in [(&context.counted, "count"), (&context.deployed, "deploy")] {
+        for (item, pattern) in
+            patterns.iter().filter(|(_, pattern)| !context.names.iter().any(|name| pattern.matches(name)))
+        {
+            item.error(format!("no function of this file is {:?}, so there is nothing to {what}", pattern.as_str()));
         }
     }
     functions.unwrap_or_default()
@@ -76,12 +80,12 @@ pub(super) fn functions(
 
 fn function<'a>(table: &mut Table<'a>, context: &mut Context<'a, '_>) -> Option<(Function, Option<FunctionName>)> {
     let name: Option<FunctionName> = table.need("name", |item| {
-        let name: FunctionName = item.parsed()?;
+        let name = name_of(&item)?;
         unique(&mut context.names, &item, name.to_string())?;
         Some(name)
     });
     let was: Option<FunctionName> = table.maybe("was", |item| {
-        let was: FunctionName = item.parsed()?;
+        let was = name_of(&item)?;
         context.renames.push((item, was.clone()));
         Some(was)
     });
@@ -116,8 +120,18 @@ fn function<'a>(table: &mut Table<'a>, context: &mut Context<'a, '_>) -> Option<
         concurrency: concurrency.unwrap_or(CONCURRENCY_DEFAULT),
         order,
         start,
+        pin: None,
     };
     Some((function, was))
+}
+
+fn name_of(item: &Item<'_>) -> Option<FunctionName> {
+    let name: FunctionName = item.parsed()?;
+    if reconcile::is_reserved(&name) {
+        item.error(format!("{name} is the runtime's own function; write another name"));
+        return None;
+    }
+    Some(name)
 }
 
 fn component(item: &Item<'_>, grants: &Grants, configured: bool) -> Option<Component> {
@@ -233,24 +247,30 @@ fn grants<'a>(table: &mut Table<'a>, function: Option<&FunctionName>, context: &
     };
     let http = table.maybe("http", |item| item.list(connection)).unwrap_or_default();
     let logging = table.maybe("logging", |item| item.boolean()).unwrap_or(false);
-    let counted = |item: Item<'a>| {
+    let statistics = table.maybe("statistics", |item| patterns(&item, &mut context.counted)).unwrap_or_default();
+    let deploy = table.maybe("deploy", |item| patterns(&item, &mut context.deployed)).unwrap_or_default();
+    Grants { keyvalue_write, keyvalue_read, emits, http, logging, statistics, deploy }
+}
+
+/// Patterns of functions, remembered until all functions are known.
+fn patterns<'a>(item: &Item<'a>, named: &mut Vec<(Item<'a>, FunctionPattern)>) -> Option<Vec<FunctionPattern>> {
+    item.list(|item| {
         let pattern: FunctionPattern = item.parsed()?;
-        context.counted.push((item, pattern.clone()));
+        named.push((item, pattern.clone()));
         Some(pattern)
-    };
-    let statistics = table.maybe("statistics", |item| item.list(counted)).unwrap_or_default();
-    Grants { keyvalue_write, keyvalue_read, emits, http, logging, statistics }
+    })
 }
 
 /// What is linked for a guest means nothing to a function that has none.
 fn refuse_guest_grants(table: &Table<'_>, kind: NativeKind, grants: &Grants) {
-    let Grants { keyvalue_write, keyvalue_read, emits: _, http, logging, statistics } = grants;
+    let Grants { keyvalue_write, keyvalue_read, emits: _, http, logging, statistics, deploy } = grants;
     let keyvalue = !keyvalue_write.is_empty() || !keyvalue_read.is_empty();
     let grants = [
         ("keyvalue", keyvalue),
         ("http", !http.is_empty()),
         ("logging", *logging),
         ("statistics", !statistics.is_empty()),
+        ("deploy", !deploy.is_empty()),
     ];
     for (grant, is_held) in grants {
         if is_held {
@@ -262,6 +282,8 @@ fn refuse_guest_grants(table: &Table<'_>, kind: NativeKind, grants: &Grants) {
 fn check_native_config(item: &Item<'_>, kind: NativeKind, config: &BTreeMap<String, ConfigValue>) {
     let problems = match kind {
         NativeKind::Process => ProcessSettings::read(config).err().unwrap_or_default(),
+        // No project file names it.
+        NativeKind::Reconcile => Vec::new(),
     };
     for problem in problems {
         item.error(format!("{} {}", problem.key, problem.problem));

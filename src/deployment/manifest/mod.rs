@@ -5,6 +5,7 @@ mod emits;
 mod function;
 mod json;
 mod read;
+mod reconcile;
 mod settings;
 mod trigger;
 mod units;
@@ -165,16 +166,19 @@ fn read_manifest(table: &mut Table<'_>, text: &str) -> Option<Manifest> {
     let connections = settings::connections(table);
     let registries = settings::registries(table);
     let triggers = trigger::triggers(table);
-    let functions = function::functions(table, &connections, &triggers);
+    let mut functions = function::functions(table, &connections, &triggers);
+    let project = project?;
+    let reconcile = reconcile::function_of(&project, functions.iter().map(|(function, _)| function));
+    functions.extend(reconcile.map(|function| (function, None)));
     Some(Manifest {
-        project: project?,
+        project,
         environments,
         listen,
         bus: bus?,
         blob: blob?,
         limits,
-        registries,
         connections: connections.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect(),
+        registries,
         triggers,
         digest: digest(text, &functions),
         functions,

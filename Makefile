@@ -6,7 +6,7 @@
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
 
-demo: toolchain ## from a signed push to a settled chain, on this machine, in one command
+demo: toolchain ## from a signed push to a verified release and back, on this machine, in one command
 	cargo run --locked -- demo
 
 test: toolchain tools ## every test: functions, units, and the runtime as a real process

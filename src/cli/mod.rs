@@ -73,6 +73,7 @@ pub enum Command {
     Filter(filter::FilterArgs),
     Types(filter::TypesArgs),
     Demo(demo::DemoArgs),
+    DemoBuild(demo::BuildArgs),
     Bench(bench::BenchArgs),
 }
 
@@ -110,6 +111,7 @@ pub async fn run(cli: Cli) -> Result<Status, CliError> {
         Command::Filter(args) => filter::filter(&args, &terminal).await,
         Command::Types(args) => filter::types(&args, &terminal),
         Command::Demo(args) => demo::demo(&args, &terminal).await,
+        Command::DemoBuild(args) => demo::build(&args, &terminal).await,
         Command::Bench(args) => bench::bench(&args, &terminal).await,
     }
 }

@@ -1,174 +1,192 @@
-//! What the world sends in the demo: a git host's deliveries, signed as GitHub signs them, and a build system's CloudEvents.
-
-use std::time::Duration;
+//! What the world sends in the demo: a git host's deliveries, signed as GitHub signs them, scanners' reports, a bucket's
+//! notifications, and orders of customers.
 
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::clock::Timestamp;
+use super::githost::{Change, REPOSITORY};
+use crate::deployment::Digest;
 use crate::event::derive_uuid;
 
-/// The commit that the story is about.
-const COMMIT: &str = "9fceb02d0ae598e95dc970b74767f19372d61af8";
-const PACKAGED: &str = "dev.cdevents.artifact.packaged.0.3.0";
-/// What stood on the branch before.
-const BEFORE: &str = "6dcb09b5b57875f334f61aebed695e2e4193db5e";
-
-/// What is made of it, and where it lies.
-const DIGEST: &str = "sha256:9d1c8a5b0f3e7c2d4a6b8e1f0c3d5a7b9e2f4c6d8a0b1c3e5f7a9b2d4c6e8f01";
-const ARTIFACT: &str = "registry.example.com/shop/storefront";
-
-/// What a scanner found.
-#[derive(Clone, Copy)]
-pub enum Scan {
-    Critical,
-    Clean,
-    /// It does not say in what.
-    Unbound,
-}
-
 /// One HTTP request to a webhook.
+#[derive(Clone)]
 pub struct Request {
     pub path: &'static str,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
 }
 
-/// A push straight to the protected branch, without a signature.
-pub fn unsigned_push() -> Request {
-    github("push", "unsigned", push())
+/// A commit's id, of a name: always the same.
+pub fn commit(name: &str) -> String {
+    Digest::of(format!("commit {name}").as_bytes()).hex().chars().take(40).collect()
 }
 
-/// The same push, from the host.
-pub fn direct_push(secret: &str) -> Request {
-    github("push", "direct", push()).signed(secret)
+/// What stood on the branch before the story.
+pub fn base() -> String {
+    commit("base")
 }
 
-/// A pull request that was merged: the way that the policy allows.
-pub fn merge(secret: &str) -> Request {
+/// A push of one commit to the protected branch.
+pub fn push(commit: &str, pushed_at: &str) -> Request {
     let payload = json!({
-        "action": "closed",
-        "number": 7,
-        "pull_request": {
-            "number": 7,
-            "html_url": "https://git.example/shop/storefront/pull/7",
-            "state": "closed",
-            "title": "Show prices with tax",
-            "merged": true,
-            "merge_commit_sha": COMMIT,
-            "merged_at": "2026-11-23T09:00:00Z",
-            "updated_at": "2026-11-23T09:00:00Z",
-            "head": { "ref": "prices", "sha": "0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c", "repo": repository() },
-            "base": { "ref": "main", "sha": BEFORE, "repo": repository() }
-        },
-        "repository": repository(),
-        "sender": { "login": "ada" }
-    });
-    github("pull_request", "merge", payload).signed(secret)
-}
-
-/// The build system says what it made of the commit.
-pub fn packaged(token: &str) -> Request {
-    let data = json!({
-        "context": { "specversion": "0.5.0", "type": PACKAGED },
-        "subject": { "id": purl(), "content": { "change": { "id": "shop/storefront/pull/7" } } },
-        "customData": {
-            "digest": DIGEST,
-            "artifact": ARTIFACT,
-            "commit": COMMIT,
-            "repository": "shop/storefront",
-            "run": "shop/storefront/runs/9fceb02d0ae5"
-        }
-    });
-    let header = |name, text: &str| (name, text.to_owned());
-    let headers = vec![
-        header("content-type", "application/json"),
-        header("authorization", &format!("Bearer {token}")),
-        header("ce-specversion", "1.0"),
-        header("ce-id", "build-1"),
-        header("ce-source", "https://ci.example/shop/storefront"),
-        header("ce-type", PACKAGED),
-    ];
-    Request { path: "/hooks/ci", headers, body: bytes(&data) }
-}
-
-/// What a scanner says of what was made, as Trivy writes it.
-pub fn report(token: &str, scan: Scan, now: Timestamp) -> Request {
-    let fault = json!({
-        "VulnerabilityID": "CVE-2026-1234",
-        "PkgName": "openssl",
-        "InstalledVersion": "3.0.1",
-        "FixedVersion": "3.0.2",
-        "Severity": "CRITICAL",
-        "Title": "Overflow in the parser of certificates"
-    });
-    let (digests, faults, age_seconds) = match scan {
-        Scan::Critical => (json!([format!("{ARTIFACT}@{DIGEST}")]), json!([fault]), 60),
-        Scan::Clean => (json!([format!("{ARTIFACT}@{DIGEST}")]), json!([]), 0),
-        Scan::Unbound => (json!([]), json!([]), 0),
-    };
-    let report = json!({
-        "SchemaVersion": 2,
-        "CreatedAt": now.minus(Duration::from_secs(age_seconds)).to_string(),
-        "ArtifactName": format!("{ARTIFACT}:1.4.0"),
-        "ArtifactType": "container_image",
-        "Metadata": { "OS": { "Family": "debian", "Name": "13" }, "RepoDigests": digests },
-        "Results": [{
-            "Target": format!("{ARTIFACT}:1.4.0 (debian 13)"),
-            "Class": "os-pkgs",
-            "Type": "debian",
-            "Vulnerabilities": faults
-        }]
-    });
-    let headers = vec![("content-type", "application/json".to_owned()), ("authorization", format!("Bearer {token}"))];
-    Request { path: "/hooks/trivy", headers, body: bytes(&report) }
-}
-
-fn purl() -> String {
-    format!("pkg:oci/storefront@{}?repository_url={ARTIFACT}", DIGEST.replace(':', "%3A"))
-}
-
-fn push() -> Value {
-    json!({
         "ref": "refs/heads/main",
-        "before": BEFORE,
-        "after": "b1b3f9723831141a31a1a7252a213e216ea76e56",
+        "before": base(),
+        "after": commit,
         "created": false,
         "deleted": false,
         "forced": false,
-        "head_commit": {
-            "id": "b1b3f9723831141a31a1a7252a213e216ea76e56",
-            "message": "Quick fix",
-            "timestamp": "2026-11-23T08:55:00Z"
-        },
-        "commits": [{ "id": "b1b3f9723831141a31a1a7252a213e216ea76e56", "message": "Quick fix" }],
+        "head_commit": { "id": commit, "message": "Quick fix", "timestamp": pushed_at },
+        "commits": [{ "id": commit, "message": "Quick fix" }],
         "pusher": { "name": "mallory" },
-        "repository": repository(),
-        "sender": { "login": "mallory" }
-    })
+        "repository": repository(pushed_at),
+        "sender": { "login": "mallory" },
+    });
+    github("push", &format!("push {commit}"), &payload)
 }
 
-fn repository() -> Value {
+/// A pull request was opened.
+pub fn opened(change: &Change, at: &str) -> Request {
+    github("pull_request", &format!("opened {}", change.number), &pull_request("opened", change, at))
+}
+
+/// A pull request was merged.
+pub fn merged(change: &Change) -> Request {
+    let (_, at) = change.merged.clone().expect("the story merges it first");
+    github("pull_request", &format!("merged {}", change.number), &pull_request("closed", change, &at))
+}
+
+fn pull_request(action: &str, change: &Change, at: &str) -> Value {
+    let (merge, merged_at) = change.merged.clone().unzip();
     json!({
-        "full_name": "shop/storefront",
-        "html_url": "https://git.example/shop/storefront",
-        "default_branch": "main"
+        "action": action,
+        "number": change.number,
+        "pull_request": {
+            "number": change.number,
+            "html_url": format!("https://git.example/{REPOSITORY}/pull/{}", change.number),
+            "state": if merge.is_some() { "closed" } else { "open" },
+            "title": format!("Change {}", change.number),
+            "user": { "login": "ada" },
+            "draft": false,
+            "merged": merge.is_some(),
+            "merge_commit_sha": merge,
+            "merged_at": merged_at,
+            "created_at": at,
+            "updated_at": at,
+            "closed_at": merged_at,
+            "head": { "ref": "change", "sha": change.head, "repo": repository(at) },
+            "base": { "ref": "main", "sha": base(), "repo": repository(at) },
+        },
+        "repository": repository(at),
+        "sender": { "login": "ada" },
     })
 }
 
-fn github(kind: &str, name: &str, payload: Value) -> Request {
+fn repository(pushed_at: &str) -> Value {
+    json!({
+        "full_name": REPOSITORY,
+        "html_url": format!("https://git.example/{REPOSITORY}"),
+        "default_branch": "main",
+        "pushed_at": pushed_at,
+    })
+}
+
+fn github(kind: &str, name: &str, payload: &Value) -> Request {
     let delivery = derive_uuid(&[b"demo", name.as_bytes()]).to_string();
     let headers = vec![
         ("content-type", "application/json".to_owned()),
         ("x-github-event", kind.to_owned()),
         ("x-github-delivery", delivery),
     ];
-    Request { path: "/hooks/github", headers, body: bytes(&payload) }
+    Request { path: "/hooks/github", headers, body: bytes(payload) }
+}
+
+/// An image scanner's report on an artifact, with findings as (id, severity).
+pub fn image_report(token: &str, artifact: &str, digest: &str, findings: &[(&str, &str)], at: &str) -> Request {
+    let report =
+        trivy("container_image", artifact, findings, at, json!({ "RepoDigests": [format!("{artifact}@{digest}")] }));
+    Request { path: "/hooks/scans", headers: bearer(token), body: bytes(&report) }
+}
+
+/// A scanner's report on what the source tree of a commit depends on. It names the tree, not the commit: its key does.
+pub fn dependency_report(at: &str) -> Vec<u8> {
+    bytes(&trivy("repository", ".", &[("CVE-2026-0007", "LOW")], at, json!({})))
+}
+
+/// Trivy's JSON (schema version 2).
+fn trivy(kind: &str, name: &str, findings: &[(&str, &str)], at: &str, metadata: Value) -> Value {
+    let vulnerability = |(id, severity): &(&str, &str)| {
+        json!({
+            "VulnerabilityID": id, "PkgName": "libwidget", "InstalledVersion": "1.2.0", "FixedVersion": "1.2.1",
+            "Severity": severity, "Title": format!("A flaw in libwidget ({id})"), "PublishedDate": "2026-10-01T00:00:00Z",
+        })
+    };
+    let vulnerabilities: Vec<Value> = findings.iter().map(vulnerability).collect();
+    json!({
+        "SchemaVersion": 2,
+        "CreatedAt": at,
+        "Trivy": { "Version": "0.67.2" },
+        "ArtifactName": name,
+        "ArtifactType": kind,
+        "Metadata": metadata,
+        "Results": [{ "Target": name, "Class": "lang-pkgs", "Type": "rust-binary", "Vulnerabilities": vulnerabilities }],
+    })
+}
+
+/// A static analyser's report on a commit, with nothing found (SARIF 2.1.0).
+pub fn static_report(token: &str, commit: &str, at: &str) -> Request {
+    let report = json!({
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": { "name": "lint", "semanticVersion": "4.2.0" } },
+            "invocations": [{ "executionSuccessful": true, "endTimeUtc": at }],
+            "versionControlProvenance": [{ "repositoryUri": format!("https://git.example/{REPOSITORY}"), "revisionId": commit }],
+            "results": [],
+        }],
+    });
+    Request { path: "/hooks/scans", headers: bearer(token), body: bytes(&report) }
+}
+
+/// An object store says that an object was written.
+pub fn notification(token: &str, bucket: &str, key: &str, size: usize, at: &str) -> Request {
+    let record = json!({
+        "eventVersion": "2.0",
+        "eventSource": "minio:s3",
+        "awsRegion": "",
+        "eventTime": at,
+        "eventName": "s3:ObjectCreated:Put",
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "bucket": { "name": bucket, "arn": format!("arn:aws:s3:::{bucket}") },
+            "object": { "key": key.replace('/', "%2F"), "size": size, "sequencer": "187A2F5B0C9D4E10" },
+        },
+    });
+    let payload = json!({ "EventName": "s3:ObjectCreated:Put", "Key": format!("{bucket}/{key}"), "Records": [record] });
+    Request { path: "/hooks/s3", headers: bearer(token), body: bytes(&payload) }
+}
+
+/// Customers place orders, all in one batch: `count` of them, every fifth in a currency other than euros if `mixed`.
+pub fn orders(token: &str, environment: &str, batch: &str, count: usize, mixed: bool) -> Request {
+    let order = |number: usize| {
+        let currency = if mixed && number.is_multiple_of(5) { "JPY" } else { "EUR" };
+        let id = format!("{environment}-{batch}-{number}");
+        json!({
+            "specversion": "1.0", "id": id, "source": "https://shop.example", "type": format!("com.example.order.placed.{environment}"),
+            "subject": id, "data": { "order": id, "currency": currency },
+        })
+    };
+    let mut headers = bearer(token);
+    headers[0].1 = "application/cloudevents-batch+json".to_owned();
+    let orders: Vec<Value> = (0..count).map(order).collect();
+    Request { path: "/hooks/orders", headers, body: bytes(&Value::from(orders)) }
+}
+
+fn bearer(token: &str) -> Vec<(&'static str, String)> {
+    vec![("content-type", "application/json".to_owned()), ("authorization", format!("Bearer {token}"))]
 }
 
 impl Request {
-    fn signed(mut self, secret: &str) -> Self {
+    pub fn signed(mut self, secret: &str) -> Self {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of every length");
         mac.update(&self.body);
         let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -25,9 +25,9 @@ pub use filter::{event_type, event_types, filter_report};
 pub use function::{function, functions};
 pub use invocation::{dead_letter, dead_letters, invocation, invocations};
 pub use listening::{Listening, listening};
-pub use path::{drift, releases, why};
+pub use path::{decisions, drift, releases, why};
 pub use problem::problems;
-pub use text::{Look, clean};
+pub use text::{Look, brief, clean};
 pub use time::duration;
 pub use trace::{has_dead_letter, settled_runs, trace};
 

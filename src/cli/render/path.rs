@@ -123,6 +123,17 @@ fn standing_cell(view: &StandingView, quarantined: bool) -> super::table::Cell {
     painted(colour, if quarantined { format!("{words}, in quarantine") } else { words.to_owned() })
 }
 
+/// One line for each decision: whether it is good news, and verdict, environment, what, rule and reason.
+pub fn decisions<'a>(rows: impl Iterator<Item = (bool, [&'a str; 5])>, look: &Look) -> String {
+    let heading = ["VERDICT", "ENVIRONMENT", "WHAT", "RULE", "REASON"];
+    let mut table = Table::new(heading.map(|name| (name, Align::Left)));
+    for (good, [verdict, environment, what, rule, reason]) in rows {
+        let verdict = painted(if good { Colour::Good } else { Colour::Bad }, verdict);
+        table.row([verdict, plain(environment), plain(what), plain(rule), plain(reason)]);
+    }
+    table.render(look)
+}
+
 /// One line for each function that a release was deployed to.
 pub fn drift(rows: &[DriftView], look: &Look) -> String {
     if rows.is_empty() {

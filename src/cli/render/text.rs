@@ -4,6 +4,10 @@ use std::borrow::Cow;
 
 use crate::clock::Timestamp;
 
+/// Hex digits of a commit's id; a digest has more.
+const COMMIT_DIGITS: usize = 40;
+const BRIEF_DIGITS: usize = 12;
+
 /// How to show things: whether in colour, how wide, and what "ago" is measured from.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
@@ -80,9 +84,41 @@ pub fn shorten(text: &str, max: usize) -> Cow<'_, str> {
     Cow::Owned(kept + "…")
 }
 
+/// A subject as a line of many shows it: commits and digests by their first digits, and a package URL without what only a
+/// program needs. What is shown so is found again by `#position`.
+pub fn brief(subject: &str) -> String {
+    let subject = subject.split_once("?repository_url=").map_or(subject, |(package, _)| package).replace("%3A", ":");
+    let mut text = String::with_capacity(subject.len());
+    let mut rest = subject.as_str();
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !matches!(c, '0'..='9' | 'a'..='f')).unwrap_or(rest.len());
+        let (hex, after) = rest.split_at(digits);
+        text += if digits >= COMMIT_DIGITS { &hex[..BRIEF_DIGITS] } else { hex };
+        let other = after.find(|c: char| matches!(c, '0'..='9' | 'a'..='f')).unwrap_or(after.len());
+        text += &after[..other];
+        rest = &after[other..];
+    }
+    clean(&text).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_brief_subject_has_the_first_digits_of_commits_and_digests() {
+        let (commit, digest) = ("0123456789abcdef".repeat(3)[..40].to_owned(), "fedcba9876543210".repeat(4));
+        let check = |subject: &str, brief_one: &str| assert_eq!(brief(subject), brief_one, "{subject}");
+        check(&format!("acme/shop/commit/{commit}"), "acme/shop/commit/0123456789ab");
+        check(
+            &format!("pkg:oci/shop@sha256%3A{digest}?repository_url=host/acme/shop"),
+            "pkg:oci/shop@sha256:fedcba987654",
+        );
+        check(&format!("{commit} and sha256:{digest}"), "0123456789ab and sha256:fedcba987654");
+        check("acme/shop/runs/a484bf57b094/component", "acme/shop/runs/a484bf57b094/component");
+        check("grün\u{1b}", "grün\\u{1b}");
+        check("", "");
+    }
 
     #[test]
     fn control_characters_are_spelled_out() {

@@ -1,7 +1,7 @@
 //! The causal tree: each event, the functions that it passed to, and the events that these emitted.
 
 use super::time::ago;
-use super::{Look, clean, count, micros, place, verdict};
+use super::{Look, brief, clean, count, micros, place, verdict};
 use crate::api::model::{TraceNode, TraceRun, TraceView, VerdictView};
 use crate::event::OriginKind;
 
@@ -17,7 +17,7 @@ pub fn trace(trace: &TraceView, look: &Look) -> String {
     let state = match trace.settled {
         true if has_dead_letter(trace) => look.bad("settled, with dead letters"),
         true => look.good("settled"),
-        false => look.waiting(&format!("not settled yet: {settled} of {all}")),
+        false => look.waiting(&left(settled, all, delayed(trace))),
     };
     text += &format!(
         "{}, {}: {state}\n",
@@ -30,6 +30,16 @@ pub fn trace(trace: &TraceView, look: &Look) -> String {
     text
 }
 
+/// What a chain that has not settled waits for.
+fn left(settled: u64, all: u64, delayed: u64) -> String {
+    let delayed = (delayed > 0).then(|| match delayed {
+        1 => "1 event waits for its time".to_owned(),
+        many => format!("{many} events wait for their time"),
+    });
+    let running = (settled < all).then(|| format!("not settled yet: {settled} of {all}"));
+    running.into_iter().chain(delayed).collect::<Vec<_>>().join("; ")
+}
+
 /// How many (event, function) of a chain have a final verdict, and how many there are.
 pub fn settled_runs(trace: &TraceView) -> (u64, u64) {
     let mut runs = (0, 0);
@@ -38,6 +48,13 @@ pub fn settled_runs(trace: &TraceView) -> (u64, u64) {
         runs.1 += node.functions.len() as u64;
     });
     runs
+}
+
+/// Events that wait for their `deliverat`.
+fn delayed(trace: &TraceView) -> u64 {
+    let mut delayed = 0;
+    each(&trace.roots, &mut |node| delayed += u64::from(node.position.is_none()));
+    delayed
 }
 
 /// Whether anything in the chain ended in a dead letter that nobody put back.
@@ -107,7 +124,7 @@ fn fork(last: bool, indent: &str) -> (String, String) {
 
 fn event_line(node: &TraceNode, look: &Look) -> String {
     let mut parts = vec![look.faint(&place(node.position)), look.strong(&clean(&node.ty))];
-    parts.extend(node.subject.as_deref().map(|subject| clean(subject).into_owned()));
+    parts.extend(node.subject.as_deref().map(brief));
     let emitted = node.origin.as_ref().is_some_and(|origin| origin.kind == OriginKind::Function);
     if let (Some(origin), false) = (&node.origin, emitted) {
         parts.push(look.faint(&format!("from {}", clean(&super::event::origin(origin)))));
@@ -197,7 +214,7 @@ mod tests {
             │  └─ #3  dev.cdevents.change.merged
             ├─ mirror  waiting: 7 events before it
             └─ -  soak.ended  waits, due in 1 h
-            4 events, 4 deliveries: not settled yet: 2 of 4
+            4 events, 4 deliveries: not settled yet: 2 of 4; 1 event waits for its time
         "#]]
         .assert_eq(&trace(&chain(), &LOOK));
     }

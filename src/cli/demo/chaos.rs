@@ -1,0 +1,53 @@
+//! Kills the project at random moments of the story, where that is asked for: the story must end the same.
+//!
+//! A moment is counted in events of the path, so that the kills are spread over the story however fast the machine is, and lies
+//! a little after the event that it counts, so that what is under way is cut anywhere. What customers do counts for none: an
+//! order that is killed three times running is a dead letter, as it should be, and would be another story.
+
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::super::CliError;
+use super::server::Server;
+
+/// From one kill to the next at most.
+const EVENTS_MAX: u32 = 6;
+const AFTER_MICROS_MAX: u32 = 20_000;
+
+/// When to strike next, by a seed.
+pub struct Chaos {
+    chance: ChaCha8Rng,
+    /// The number of events that the next kill waits for.
+    next: usize,
+    left: u32,
+    /// How often the project was killed.
+    pub struck: u32,
+}
+
+impl Chaos {
+    /// `crashes` of them, at moments that follow from the seed.
+    pub fn seeded(seed: u64, crashes: u32) -> Self {
+        let mut chance = ChaCha8Rng::seed_from_u64(seed);
+        let next = below(EVENTS_MAX, &mut chance) as usize;
+        Chaos { chance, next, left: crashes, struck: 0 }
+    }
+
+    /// Kills and starts the project again if its log has reached the moment.
+    pub async fn strike(&mut self, events: usize, server: &Server) -> Result<(), CliError> {
+        if self.left == 0 || events < self.next {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_micros(below(AFTER_MICROS_MAX, &mut self.chance).into())).await;
+        server.crash().await?;
+        self.left -= 1;
+        self.struck += 1;
+        self.next = events + 1 + below(EVENTS_MAX, &mut self.chance) as usize;
+        Ok(())
+    }
+}
+
+fn below(limit: u32, chance: &mut ChaCha8Rng) -> u32 {
+    chance.next_u32() % limit
+}

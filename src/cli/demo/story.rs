@@ -1,0 +1,129 @@
+//! The story: what the world does, and what must come of it.
+
+use std::time::{Duration, Instant};
+
+use super::super::CliError;
+use super::super::client::{Client, ServerArgs};
+use super::super::terminal::Terminal;
+use super::follow::{Log, Seen};
+use super::sender::Request;
+use super::server::Server;
+use super::tell::{Chapter, Expectation};
+use super::{chaos::Chaos, tell};
+use crate::api::model::ReceiptsView;
+
+/// Far beyond what any step takes on a busy machine.
+const STEP_SECONDS_MAX: u64 = 60;
+
+/// Tells the story chapter by chapter, and shows what the project does meanwhile.
+pub struct Story<'a> {
+    pub server: Server,
+    pub log: Log,
+    chaos: Chaos,
+    terminal: &'a Terminal,
+    started: Instant,
+    /// Events that were shown, counted from the first.
+    shown: usize,
+    /// Those of them that are the path's own.
+    path_events: usize,
+    pub chapters: Vec<Chapter>,
+}
+
+impl<'a> Story<'a> {
+    pub fn begin(server: Server, log: Log, chaos: Chaos, terminal: &'a Terminal) -> Self {
+        Story { server, log, chaos, terminal, started: Instant::now(), shown: 0, path_events: 0, chapters: Vec::new() }
+    }
+
+    /// Begins a chapter; the one before is told.
+    pub fn chapter(&mut self, title: &'static str) -> Result<(), CliError> {
+        self.end_chapter()?;
+        tell::title(title, self.terminal)?;
+        self.chapters.push(Chapter::new(title, self.log.len()));
+        Ok(())
+    }
+
+    /// Ends the last chapter.
+    pub fn end_chapter(&mut self) -> Result<(), CliError> {
+        self.show_new()?;
+        match self.chapters.last_mut() {
+            Some(chapter) => tell::verdict(chapter, self.terminal),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends a request that must be answered with `status`.
+    pub async fn send(&mut self, request: Request, status: u16) -> Result<ReceiptsView, CliError> {
+        // Both at once, so that the project may be killed while it answers.
+        let (struck, answer) =
+            tokio::join!(self.chaos.strike(self.path_events, &self.server), self.server.send(request));
+        struck?;
+        let (answered, receipts) = answer?;
+        self.expect(format!("the answer is {status}"), (answered == status).then_some(()), || {
+            format!("it is {answered}")
+        });
+        Ok(receipts.unwrap_or_default())
+    }
+
+    /// Waits for an event from this chapter on; what it is must have come in time.
+    pub async fn until(&mut self, what: &str, is_it: impl Fn(&Seen) -> bool) -> Result<Option<Seen>, CliError> {
+        let deadline = Instant::now() + Duration::from_secs(STEP_SECONDS_MAX);
+        let from = self.chapters.last().map_or(0, |chapter| chapter.from);
+        loop {
+            let found = self.log.since(from).into_iter().find(|seen| is_it(seen));
+            self.show_new()?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if found.is_some() || left.is_zero() {
+                let late = || format!("it did not come within {STEP_SECONDS_MAX} s");
+                self.expect(what.to_owned(), found.as_ref().map(|_| ()), late);
+                return Ok(found);
+            }
+            let count = self.log.len();
+            // Late is told by the loop.
+            let _ = tokio::time::timeout(left, self.log.more_than(count)).await;
+            self.chaos.strike(self.path_events, &self.server).await?;
+        }
+    }
+
+    /// Does what an operator does: asks the project's API, again while it is not there.
+    pub async fn operate(&mut self, path: &[&str]) -> Result<(), CliError> {
+        let client = Client::to_write(&ServerArgs { url: Some(self.server.api().to_owned()), token_file: None })?;
+        let deadline = Instant::now() + Duration::from_secs(STEP_SECONDS_MAX);
+        loop {
+            self.chaos.strike(self.path_events, &self.server).await?;
+            match client.post::<serde_json::Value>(path, &serde_json::json!({})).await {
+                Ok(_) => return Ok(()),
+                Err(CliError::Unreachable { .. } | CliError::BrokenOff { .. }) if Instant::now() < deadline => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Notes what must be so.
+    pub fn expect(&mut self, what: String, held: Option<()>, otherwise: impl FnOnce() -> String) {
+        let otherwise = if held.is_some() { None } else { Some(otherwise()) };
+        let chapter = self.chapters.last_mut().expect("a chapter was begun");
+        chapter.expectations.push(Expectation { what, held: held.is_some(), otherwise });
+    }
+
+    pub fn is_as_it_should(&self) -> bool {
+        self.chapters.iter().all(Chapter::is_as_it_should)
+    }
+
+    pub fn took(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub fn crashes(&self) -> u32 {
+        self.chaos.struck
+    }
+
+    fn show_new(&mut self) -> Result<(), CliError> {
+        let new = self.log.since(self.shown);
+        self.shown += new.len();
+        for seen in new.iter().filter(|seen| seen.is_of_the_path()) {
+            self.path_events += 1;
+            tell::line(seen, self.terminal)?;
+        }
+        Ok(())
+    }
+}

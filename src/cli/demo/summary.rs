@@ -1,0 +1,118 @@
+//! What the story came to: the causal tree of what was released, decisions, latencies, and where to look further.
+
+use super::super::CliError;
+use super::super::client::{Client, ServerArgs};
+use super::super::render::{self, Look, brief};
+use super::super::terminal::{Format, Terminal};
+use super::follow::Seen;
+use super::story::Story;
+use super::tell::{self, Decision, Latency, Summary};
+use crate::api::model::TraceView;
+use crate::clock::Clock;
+
+/// The change that was released first.
+const RELEASED: &str = "/pull/2";
+
+/// Stops the project and tells. Whether everything ended as it should.
+pub async fn tell(story: Story<'_>, terminal: &Terminal) -> Result<bool, CliError> {
+    let seen = story.log.since(0);
+    let tree = tree(&seen, story.server.api()).await?;
+    let (as_it_should, took, crashes) = (story.is_as_it_should(), story.took(), story.crashes());
+    let dir = story.server.folder().display().to_string();
+    story.server.stop().await?;
+    if let (Some(tree), Format::Text) = (&tree, terminal.format) {
+        // The command runs on: what is shown as past is past now.
+        let look = Look { now: Clock::system().now(), ..terminal.look };
+        let title = look.strong("what the merge of the released change led to");
+        terminal.print(&format!("\n{title}\n{}", render::trace(tree, &look)))?;
+    }
+    let summary = Summary {
+        as_it_should,
+        took_micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        crashes,
+        decisions: decisions(&seen),
+        rollback: latency(&seen),
+        commands: commands(&seen, &dir),
+        tree,
+        folder: dir,
+    };
+    terminal.show(&summary, tell::summary)?;
+    Ok(as_it_should)
+}
+
+async fn tree(seen: &[Seen], api: &str) -> Result<Option<TraceView>, CliError> {
+    let Some(merged) = seen.iter().find(|seen| seen.name == "change.merged" && seen.subject.ends_with(RELEASED)) else {
+        return Ok(None);
+    };
+    let client = Client::to_write(&ServerArgs { url: Some(api.to_owned()), token_file: None })?;
+    client.get(&["events", &merged.id, "trace"], &[]).await.map(Some)
+}
+
+/// What was decided, in the order in which it was; of a gate's words on one release the last.
+fn decisions(seen: &[Seen]) -> Vec<Decision> {
+    let mut decisions = Vec::new();
+    for (index, word) in seen.iter().enumerate() {
+        let verdict = match word.name.as_str() {
+            "tidegate-change.refused" | "release.refused" => "refused",
+            "gate.blocked" if is_last_word(word, &seen[index + 1..]) => "blocked",
+            "gate.passed" => "promoted",
+            "service.rolledback" => "rolled back",
+            "drift.resolved" => "healed",
+            _ => continue,
+        };
+        let text = |member: &str| word.text(member).unwrap_or("-").to_owned();
+        let what = brief(word.text("release").unwrap_or(&word.subject));
+        let reason = reason(verdict, word, &seen[..index]);
+        decisions.push(Decision { verdict, what, environment: text("environment"), rule: text("rule"), reason });
+    }
+    decisions
+}
+
+/// Why, in the words of the event, or of the one before it that it answers.
+fn reason(verdict: &str, word: &Seen, before: &[Seen]) -> String {
+    let last = |name: &str| before.iter().rfind(|seen| seen.name == name && seen.environment() == word.environment());
+    let said = match verdict {
+        "promoted" => Some(format!("on its {}", word.members("evidence").join(", "))),
+        "rolled back" => last("release.failed").and_then(|failed| failed.text("reason")).map(str::to_owned),
+        "healed" => last("drift.detected")
+            .and_then(|found| Some(format!("{} ran, by {}", brief(found.text("runs")?), found.text("cause")?))),
+        _ => word.text("reason").map(brief),
+    };
+    said.unwrap_or_else(|| "-".to_owned())
+}
+
+fn is_last_word(word: &Seen, after: &[Seen]) -> bool {
+    let same = |other: &Seen| {
+        other.name.starts_with("gate.")
+            && other.text("digest") == word.text("digest")
+            && other.environment() == word.environment()
+    };
+    !after.iter().any(same)
+}
+
+/// Of the last rollback.
+fn latency(seen: &[Seen]) -> Option<Latency> {
+    let back = seen.iter().rposition(|seen| seen.name == "service.rolledback")?;
+    let detected = seen[..back].iter().rposition(|seen| seen.name == "release.failed")?;
+    let environment = seen[detected].environment()?;
+    let decided = seen[detected..back].iter().find(|seen| seen.is("purpose", "rollback"))?;
+    let deployed = seen[..detected].iter().rposition(|seen| {
+        matches!(seen.name.as_str(), "service.deployed" | "service.upgraded") && seen.is("environment", environment)
+    })?;
+    let order = format!("com.example.order.placed.{environment}");
+    let onset = seen[deployed..detected].iter().find(|seen| seen.name == order)?;
+    Some(Latency { onset: onset.at, detected: seen[detected].at, decided: decided.at, confirmed: seen[back].at })
+}
+
+/// Three to paste: why one is held, what there is, and one verdict whole.
+fn commands(seen: &[Seen], dir: &str) -> Vec<String> {
+    let blocked = seen.iter().find(|seen| seen.name == "gate.blocked" && seen.text("input").is_some());
+    let why = blocked.and_then(|blocked| blocked.text("digest"));
+    let failed = seen.iter().rfind(|seen| seen.name == "release.failed");
+    let failed = failed.map_or("last", |failed| failed.id.as_str());
+    let mut commands: Vec<String> =
+        why.map(|digest| format!("tidegate why {digest} --in staging --dir {dir}")).into_iter().collect();
+    commands.push(format!("tidegate releases --dir {dir}"));
+    commands.push(format!("tidegate explain {failed} --dir {dir}"));
+    commands
+}

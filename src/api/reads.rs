@@ -109,8 +109,7 @@ fn active_number(deployments: &[StoredDeployment]) -> u64 {
 pub(super) async fn deployments(State(state): Shared) -> Result<Response, ApiError> {
     let position = state.history.tail().await?;
     let deployments = state.history.deployments().await?;
-    let active = active_number(&deployments);
-    let items = deployments.iter().rev().map(|stored| deployment_view(stored, active)).collect();
+    let items = (0..deployments.len()).rev().map(|index| deployment_view(&deployments, index)).collect();
     Ok(json(StatusCode::OK, &Listing::<DeploymentView>::whole(position, items)))
 }
 
@@ -118,10 +117,12 @@ pub(super) async fn deployments(State(state): Shared) -> Result<Response, ApiErr
 pub(super) async fn deployment(State(state): Shared, Path(number): Path<String>) -> Result<Response, ApiError> {
     let number = deployment_number(&number)?;
     let deployments = state.history.deployments().await?;
-    let found = deployments.iter().find(|stored| stored.deployment.number == number);
-    let active = active_number(&deployments);
-    let missing = || ApiError::not_found(format!("there is no deployment {number}; the last one is {active}"));
-    Ok(json(StatusCode::OK, &deployment_view(found.ok_or_else(missing)?, active)))
+    let found = deployments.iter().position(|stored| stored.deployment.number == number);
+    let missing = || {
+        let active = active_number(&deployments);
+        ApiError::not_found(format!("there is no deployment {number}; the last one is {active}"))
+    };
+    Ok(json(StatusCode::OK, &deployment_view(&deployments, found.ok_or_else(missing)?)))
 }
 
 pub(super) fn deployment_number(text: &str) -> Result<u64, ApiError> {

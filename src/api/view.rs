@@ -1,6 +1,6 @@
 //! From what the log holds to the JSON of `model`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -10,7 +10,7 @@ use super::model::{
     OutcomeView, PinView, TypeView,
 };
 use crate::bus::{Cause, DeadLetter, FunctionStatus, Invocation, StoredDeployment, StoredVerdict};
-use crate::deployment::{Component, EventType, Function, FunctionId, Pin, Trigger};
+use crate::deployment::{Component, Deployment, EventType, Function, FunctionId, Pin, Trigger};
 use crate::event::{Accepted, Event, to_json};
 
 /// Names of functions, of all deployments there ever were: an id keeps the last name that it had.
@@ -106,24 +106,41 @@ pub(super) fn component_view(component: &Component) -> ComponentView {
     ComponentView { reference: component.reference.to_string(), digest: component.digest }
 }
 
-pub(super) fn deployment_view(stored: &StoredDeployment, active: u64) -> DeploymentView {
+/// One of all deployments, oldest first: the last is the active one.
+pub(super) fn deployment_view(all: &[StoredDeployment], index: usize) -> DeploymentView {
+    let stored = &all[index];
+    let before = index.checked_sub(1).map(|before| &all[before].deployment);
     let deployment = &stored.deployment;
     let functions = deployment.functions.iter();
     DeploymentView {
         number: deployment.number,
-        active: deployment.number == active,
+        active: index + 1 == all.len(),
         at: stored.at,
         position: stored.position,
-        cause: match &stored.cause {
-            Cause::ProjectFile => CauseView::ProjectFile,
-            Cause::Operator(name) => CauseView::Operator { name: name.clone() },
-            Cause::Rollback { to, by } => CauseView::Rollback { to: *to, by: by.clone() },
-            Cause::Event(position) => CauseView::Event { position: *position },
-        },
+        cause: cause_view(&stored.cause),
+        verified: stored.cause.is_verified(),
         digest: deployment.digest,
         functions: functions.map(|one| (one.name.to_string(), component_view(&one.component))).collect(),
+        changed: changed(deployment, before),
         triggers: deployment.triggers.iter().map(trigger_line).collect(),
     }
+}
+
+pub(super) fn cause_view(cause: &Cause) -> CauseView {
+    match cause {
+        Cause::ProjectFile => CauseView::ProjectFile,
+        Cause::Operator(name) => CauseView::Operator { name: name.clone() },
+        Cause::Rollback { to, by } => CauseView::Rollback { to: *to, by: by.clone() },
+        Cause::Event(position) => CauseView::Event { position: *position },
+    }
+}
+
+/// Names of functions that are not the same in both.
+fn changed(deployment: &Deployment, before: Option<&Deployment>) -> Vec<String> {
+    let names = |one: &Deployment| one.functions.iter().map(|function| function.name.to_string()).collect::<Vec<_>>();
+    let all: BTreeSet<String> = names(deployment).into_iter().chain(before.into_iter().flat_map(names)).collect();
+    let differs = |name: &String| deployment.function(name) != before.and_then(|before| before.function(name));
+    all.into_iter().filter(differs).collect()
 }
 
 fn trigger_line(trigger: &Trigger) -> String {

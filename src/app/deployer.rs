@@ -13,7 +13,8 @@ use crate::api::{self, DeployError, ProjectFiles, Webhooks};
 use crate::bus::{Bus, Cause, History, StoredDeployment};
 use crate::components::Components;
 use crate::deployment::{
-    ComponentRef, Deployment, Digest, Function, FunctionId, FunctionName, Manifest, Problem, Severity, Sources, plan,
+    ComponentRef, Deployment, Digest, Function, FunctionId, FunctionName, Manifest, Problem, Severity, Sources,
+    Unverified, plan,
 };
 use crate::host::Connections;
 use crate::project::{PROJECT_FILE, normal};
@@ -47,6 +48,11 @@ impl Deployer {
                 let (asked, runs) = (&deployment.project, &running.project);
                 let message = format!("this is project {asked}, and {runs} runs here; deploy it to its own server");
                 return Err(refused("name", message));
+            }
+            if running.unverified == Unverified::Refuse && matches!(cause, Cause::Operator(_)) {
+                let message = "no event of the path asked for this deployment, and the project that runs refuses what is \
+                               unverified; release it by the path, or start the changed project file with `tidegate up`";
+                return Err(refused("deploy.unverified", message.to_owned()));
             }
             // `up` leaves what came after the file that it applied last; a person who deploys means what runs now.
             let nothing_new = match cause {

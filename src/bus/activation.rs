@@ -43,6 +43,7 @@ pub fn what_runs(deployment: &Deployment, cause: &Cause, request: Option<Value>,
         "number": deployment.number,
         "digest": deployment.digest,
         "cause": cause.kind(),
+        "verified": cause.is_verified(),
         "functions": functions,
     });
     let by = cause.by().map(Value::from);
@@ -62,6 +63,14 @@ impl Cause {
             Cause::Operator(_) => "operator",
             Cause::Rollback { .. } => "rollback",
             Cause::Event(_) => "event",
+        }
+    }
+
+    /// Whether it came by the project's own ways. A folder that a person deployed came from anywhere.
+    pub fn is_verified(&self) -> bool {
+        match self {
+            Cause::ProjectFile | Cause::Rollback { .. } | Cause::Event(_) => true,
+            Cause::Operator(_) => false,
         }
     }
 

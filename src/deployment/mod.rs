@@ -59,10 +59,27 @@ pub struct Deployment {
     /// Registries that components may be pulled from, by host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub registries: BTreeMap<String, Registry>,
+    #[serde(default, skip_serializing_if = "Unverified::is_accepted")]
+    pub unverified: Unverified,
     /// Version of the filter language that judged under this deployment.
     pub filter_language: u32,
     /// Digest of all above but the number: two deployments with the same digest do the same.
     pub digest: Digest,
+}
+
+/// What becomes of a folder that a person deploys while this one runs: no event of the path asked for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unverified {
+    #[default]
+    Accept,
+    Refuse,
+}
+
+impl Unverified {
+    fn is_accepted(&self) -> bool {
+        *self == Unverified::Accept
+    }
 }
 
 /// Where granted functions may send HTTP requests. The guest knows the name only.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Connection, Deployment, Digest, Function, FunctionId, FunctionName, Manifest, Registry, Trigger};
+use super::{
+    Connection, Deployment, Digest, Function, FunctionId, FunctionName, Manifest, Registry, Trigger, Unverified,
+};
 use crate::filter::LANGUAGE_VERSION;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +45,7 @@ pub fn plan(known: &BTreeMap<FunctionName, FunctionId>, manifest: &Manifest) -> 
         triggers: manifest.triggers.clone(),
         connections: manifest.connections.clone(),
         registries: manifest.registries.clone(),
+        unverified: manifest.unverified,
         filter_language: LANGUAGE_VERSION,
         digest: Digest::of(b""),
     };
@@ -59,6 +62,8 @@ struct Digested<'a> {
     triggers: &'a [Trigger],
     connections: &'a BTreeMap<String, Connection>,
     registries: &'a BTreeMap<String, Registry>,
+    #[serde(skip_serializing_if = "Unverified::is_accepted")]
+    unverified: Unverified,
     filter_language: u32,
 }
 
@@ -72,6 +77,7 @@ impl Deployment {
             triggers: &self.triggers,
             connections: &self.connections,
             registries: &self.registries,
+            unverified: self.unverified,
             filter_language: self.filter_language,
         };
         Digest::of(&serde_json::to_vec(&digested).expect("a deployment has text keys and finite numbers only"))

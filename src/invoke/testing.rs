@@ -18,7 +18,7 @@ use crate::bus::{Bus, Cause, Delivery, History, Incoming, KeyWrite, Settled, Set
 use crate::clock::{Clock, Timestamp};
 use crate::deployment::{
     Component, ComponentRef, ConfigValue, Connection, DeployedFunction, Deployment, Digest, Function, FunctionId,
-    Grants, Limits, Order, Secret, Start,
+    Grants, Limits, Order, Secret, Start, Unverified,
 };
 use crate::event::{Accepted, Event, Origin, OriginKind};
 use crate::filter::Filter;
@@ -95,6 +95,7 @@ impl Stage {
             triggers: Vec::new(),
             connections: self.connections.clone(),
             registries: BTreeMap::new(),
+            unverified: Unverified::Accept,
             filter_language: 1,
             digest: Digest::of(b"deployment"),
         }

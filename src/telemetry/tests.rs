@@ -8,6 +8,7 @@ use crate::bus::{Delivery, Receipt};
 use crate::clock::Timestamp;
 use crate::deployment::{
     Component, ComponentRef, DeployedFunction, Deployment, Digest, Function, FunctionId, Grants, Limits, Order, Start,
+    Unverified,
 };
 use crate::event::{Accepted, Event, Origin, OriginKind};
 use crate::filter::Filter;
@@ -206,6 +207,7 @@ fn delivery(event: Event) -> Delivery {
         triggers: Vec::new(),
         connections: BTreeMap::new(),
         registries: BTreeMap::new(),
+        unverified: Unverified::Accept,
         filter_language: 1,
         digest: Digest::of(b"deployment"),
     };

@@ -152,3 +152,32 @@ fn a_project_may_not_have_the_reconciler_s_name_nor_grant_what_is_not_there() {
     let granted = manifest("", UNRELEASED).replace("deploy = [\"shop\"]", "deploy = [\"shp-*\"]");
     assert!(text_of(&granted).contains("so there is nothing to deploy"), "{}", text_of(&granted));
 }
+
+#[test]
+fn what_a_person_deploys_is_unverified_and_refused_where_the_running_project_says_so() {
+    let with = |head: &str| format!("{head}\n[[function]]\nname = \"shop\"\n{UNRELEASED}\non = [\"org.test.order\"]\n");
+    let project = Project::new(&with(""));
+    let server = project.up();
+    let verified = |number: &str| server.json(&["deployments", number]).remove(0)["verified"].clone();
+    assert_eq!(verified("1"), true);
+    let refusing = "[deploy]\nunverified = \"refuse\"";
+    project.write(
+        "tidegate.toml",
+        std::fs::read_to_string(project.folder().join("tidegate.toml")).expect("it is there") + refusing,
+    );
+    server.output(&["deploy"]);
+    assert_eq!(verified("2"), false);
+    assert!(server.output(&["deployments"]).contains("unverified"));
+
+    // From now on nothing from a laptop runs, whatever it says of itself.
+    let file = std::fs::read_to_string(project.folder().join("tidegate.toml")).expect("it is there");
+    project.write("tidegate.toml", file.replace(refusing, "").replace("order", "return"));
+    let refused = server.tidegate(&["deploy"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused);
+    assert!(said.contains("deploy.unverified") && said.contains("release it by the path"), "{said}");
+    assert_eq!(server.json(&["deployments"]).len(), 2);
+    // A set that was active before can be had again.
+    server.output(&["rollback", "1"]);
+    assert_eq!(verified("3"), true);
+}

@@ -75,9 +75,13 @@ pub struct DeploymentView {
     /// Its record in the log.
     pub position: Position,
     pub cause: CauseView,
+    /// False: a person deployed a folder, and no event of the path asked for it.
+    pub verified: bool,
     pub digest: Digest,
     /// Name to component.
     pub functions: BTreeMap<String, ComponentView>,
+    /// Functions that came, went or differ from those of the deployment before.
+    pub changed: Vec<String>,
     /// One line each, like `webhook /hooks/github`.
     pub triggers: Vec<String>,
 }
@@ -100,7 +104,7 @@ impl fmt::Display for CauseView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CauseView::ProjectFile => f.write_str("project file"),
-            CauseView::Operator { name } => write!(f, "operator {name}"),
+            CauseView::Operator { name } => write!(f, "operator {name}, unverified"),
             CauseView::Rollback { to, by } => write!(f, "rollback to {to} by {by}"),
             CauseView::Event { position } => write!(f, "event #{position}"),
         }

@@ -11,7 +11,7 @@ use super::word::Word;
 use crate::api::answer::json;
 use crate::api::error::ApiError;
 use crate::api::model::{DriftView, Listing};
-use crate::api::view::deployment_view;
+use crate::api::view::cause_view;
 use crate::api::{ApiState, explain::Ground};
 use crate::bus::EventQuery;
 
@@ -55,6 +55,6 @@ fn row(ground: &Ground, function: &str, word: &Word) -> Option<DriftView> {
         should,
         runs,
         since: stored.at,
-        cause: deployment_view(stored, active.number).cause.to_string(),
+        cause: cause_view(&stored.cause).to_string(),
     })
 }

@@ -90,6 +90,7 @@ impl Log {
             triggers: Vec::new(),
             connections: BTreeMap::new(),
             registries: BTreeMap::new(),
+            unverified: Unverified::Accept,
             filter_language: crate::filter::LANGUAGE_VERSION,
             digest: Digest::of(&number.to_be_bytes()),
         };

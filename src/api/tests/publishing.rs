@@ -19,7 +19,7 @@ use crate::blob::{Blobs, FolderBlobs};
 use crate::bus::embedded::{Embedded, Settings};
 use crate::bus::{Bus, Cause, Incoming, Settlement, Subscription};
 use crate::clock::Clock;
-use crate::deployment::{Deployment, Digest, Proof, Secret, Sender, Trigger, WebhookTrigger};
+use crate::deployment::{Deployment, Digest, Proof, Secret, Sender, Trigger, Unverified, WebhookTrigger};
 use crate::event::{Event, Origin, OriginKind, derived_id};
 use crate::outcome::{Decision, Failure, FailureKind};
 
@@ -98,6 +98,7 @@ fn deployment() -> Deployment {
         triggers: Vec::new(),
         connections: Default::default(),
         registries: Default::default(),
+        unverified: Unverified::Accept,
         filter_language: crate::filter::LANGUAGE_VERSION,
         digest: Digest::of(b"deployment"),
     }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::clock::{Clock, Timestamp};
 use crate::deployment::{
-    Component, ComponentRef, Deployment, Digest, Function, FunctionId, Grants, Limits, Order, Start,
+    Component, ComponentRef, Deployment, Digest, Function, FunctionId, Grants, Limits, Order, Start, Unverified,
 };
 use crate::event::{Event, Extension, Origin, OriginKind, Position};
 use crate::filter::{Filter, KeyExpression, LANGUAGE_VERSION};
@@ -122,6 +122,7 @@ pub(super) fn deployment(functions: Vec<Function>) -> Deployment {
         triggers: Vec::new(),
         connections: BTreeMap::new(),
         registries: BTreeMap::new(),
+        unverified: Unverified::Accept,
         filter_language: LANGUAGE_VERSION,
         digest: Digest::of(b"test"),
     }

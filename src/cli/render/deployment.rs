@@ -4,6 +4,9 @@ use super::time::{ago, when};
 use super::{Align, Colour, Look, Table, clean, facts, painted, plain, problem, short_digest};
 use crate::api::model::{DeployedView, DeploymentView};
 
+/// As many functions are named in a line.
+const CHANGED_MAX: usize = 4;
+
 /// One line for each deployment, or that there is none.
 pub fn deployments(deployments: &[DeploymentView], look: &Look) -> String {
     if deployments.is_empty() {
@@ -15,21 +18,29 @@ pub fn deployments(deployments: &[DeploymentView], look: &Look) -> String {
         ("STATE", left),
         ("SINCE", left),
         ("CAUSE", left),
-        ("FUNCTIONS", left),
+        ("CHANGED", left),
         ("DIGEST", left),
     ]);
     for view in deployments {
-        let names: Vec<&str> = view.functions.keys().map(String::as_str).collect();
         table.row([
             plain(view.number),
             if view.active { painted(Colour::Good, "active") } else { plain("-") },
             plain(ago(view.at, look.now)),
             plain(&view.cause),
-            plain(names.join(", ")),
+            plain(changed(view)),
             plain(short_digest(&view.digest)),
         ]);
     }
     table.render(look)
+}
+
+/// What is other than before, in a few words.
+fn changed(view: &DeploymentView) -> String {
+    match view.changed.len() {
+        0 => "no function".to_owned(),
+        many if many > CHANGED_MAX => format!("{many} functions"),
+        _ => view.changed.join(", "),
+    }
 }
 
 /// One deployment with its functions and triggers.
@@ -81,6 +92,7 @@ mod tests {
             "number": 2, "active": true, "at": "1970-01-01T00:00:00Z", "position": 9, "digest": digest,
             "cause": {"kind": "operator", "name": "ops"},
             "functions": {"gate": {"reference": "builtin:gate", "digest": digest}},
+            "verified": false, "changed": ["gate"],
             "triggers": ["webhook /hooks/github"],
         });
         serde_json::from_value(json).unwrap()
@@ -88,11 +100,12 @@ mod tests {
 
     #[test]
     fn deployments_are_listed_with_their_cause() {
-        let before = DeploymentView { number: 1, active: false, ..view() };
+        let changed = ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec();
+        let before = DeploymentView { number: 1, active: false, changed, ..view() };
         expect![[r#"
-            NUMBER  STATE   SINCE  CAUSE         FUNCTIONS  DIGEST
-                 1  -       now    operator ops  gate       sha256:abababababab
-                 2  active  now    operator ops  gate       sha256:abababababab
+            NUMBER  STATE   SINCE  CAUSE                     CHANGED      DIGEST
+                 1  -       now    operator ops, unverified  5 functions  sha256:abababababab
+                 2  active  now    operator ops, unverified  gate         sha256:abababababab
         "#]]
         .assert_eq(&deployments(&[before, view()], &LOOK));
     }
@@ -102,7 +115,7 @@ mod tests {
         expect![[r#"
             deployment 2  active
               activated  1970-01-01 00:00:00Z (now)
-              cause      operator ops
+              cause      operator ops, unverified
               record     #9
               digest     sha256:abababababababababababababababababababababababababababababababab
             functions

@@ -20,7 +20,7 @@ use toml::de::DeTable;
 use self::read::{Report, Table};
 use super::{
     Component, Connection, Digest, Function, FunctionName, ObjectStore, Problem, Proof, Registry, Secret, Severity,
-    Trigger,
+    Trigger, Unverified,
 };
 
 /// A project file that was read whole.
@@ -35,6 +35,7 @@ pub struct Manifest {
     pub connections: BTreeMap<String, Connection>,
     /// By host.
     pub registries: BTreeMap<String, Registry>,
+    pub unverified: Unverified,
     pub triggers: Vec<Trigger>,
     /// With new ids; `plan` gives each the one it keeps. Beside it the name it had before (`was`).
     pub functions: Vec<(Function, Option<FunctionName>)>,
@@ -163,6 +164,7 @@ fn read_manifest(table: &mut Table<'_>, text: &str) -> Option<Manifest> {
     let bus = settings::bus(table);
     let blob = settings::blob(table);
     let limits = settings::limits(table);
+    let unverified = settings::unverified(table);
     let connections = settings::connections(table);
     let registries = settings::registries(table);
     let triggers = trigger::triggers(table);
@@ -177,6 +179,7 @@ fn read_manifest(table: &mut Table<'_>, text: &str) -> Option<Manifest> {
         bus: bus?,
         blob: blob?,
         limits,
+        unverified,
         connections: connections.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect(),
         registries,
         triggers,

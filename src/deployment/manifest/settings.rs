@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::read::{Item, Table};
 use super::{BlobSettings, BusSettings, Listen, ProjectLimits, Scope, Token, name, units};
 use crate::deployment::catalogue::type_pattern;
-use crate::deployment::{Connection, ObjectStore, Registry, Secret};
+use crate::deployment::{Connection, ObjectStore, Registry, Secret, Unverified};
 
 const HOOKS_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7118);
 /// The region that S3 servers other than AWS take for granted.
@@ -152,6 +152,13 @@ pub(super) fn limits(table: &mut Table<'_>) -> ProjectLimits {
     table.maybe("limits", |item| item.table(read)).unwrap_or_default()
 }
 
+/// `[deploy]`
+pub(super) fn unverified(table: &mut Table<'_>) -> Unverified {
+    let choices = [("accept", Unverified::Accept), ("refuse", Unverified::Refuse)];
+    let read = |table: &mut Table<'_>| table.maybe("unverified", |item| item.choice(&choices));
+    table.maybe("deploy", |item| item.table(read)).flatten().unwrap_or_default()
+}
+
 /// A size within bounds, which `what` names.
 pub(super) fn bytes(item: &Item<'_>, min: u64, max: u64, what: &str) -> Option<u64> {
     let size = item.checked(units::size)?;
@@ -172,7 +179,6 @@ pub(super) fn period(item: &Item<'_>, min: Duration, max: Duration) -> Option<Du
     Some(length)
 }
 
-/// Every connection by name; `None` for one with a problem, so that a grant of it is not a second problem.
 /// `[registries."HOST"]`: where components may be pulled from.
 pub(super) fn registries(table: &mut Table<'_>) -> BTreeMap<String, Registry> {
     let read = |host: &str, item: Item<'_>| {
@@ -195,6 +201,7 @@ fn registry(table: &mut Table<'_>) -> Registry {
     Registry { insecure, username, password }
 }
 
+/// Every connection by name; `None` for one with a problem, so that a grant of it is not a second problem.
 pub(super) fn connections(table: &mut Table<'_>) -> BTreeMap<String, Option<Connection>> {
     let read = |key: &str, item: Item<'_>| {
         if let Err(problem) = name(key) {

@@ -110,9 +110,21 @@ fn commands(seen: &[Seen], dir: &str) -> Vec<String> {
     let why = blocked.and_then(|blocked| blocked.text("digest"));
     let failed = seen.iter().rfind(|seen| seen.name == "release.failed");
     let failed = failed.map_or("last", |failed| failed.id.as_str());
-    let mut commands: Vec<String> =
-        why.map(|digest| format!("tidegate why {digest} --in staging --dir {dir}")).into_iter().collect();
-    commands.push(format!("tidegate releases --dir {dir}"));
-    commands.push(format!("tidegate explain {failed} --dir {dir}"));
-    commands
+    let why = why.map(|digest| format!("why {digest} --in staging"));
+    let commands = why.into_iter().chain(["releases".to_owned(), format!("explain {failed}")]);
+    let binary = binary();
+    commands.map(|command| format!("{binary} {command} --dir {dir}")).collect()
+}
+
+/// What runs this binary where the reader is: its name if that is on the path, else where it lies.
+fn binary() -> String {
+    const NAME: &str = "tidegate";
+    let Ok(own) = std::env::current_exe() else { return NAME.to_owned() };
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let first = std::env::split_paths(&folders).map(|folder| folder.join(NAME)).find(|path| path.is_file());
+    if first.is_some_and(|first| first.canonicalize().is_ok_and(|first| first == own)) {
+        return NAME.to_owned();
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    own.strip_prefix(here).unwrap_or(&own).display().to_string()
 }

@@ -14,6 +14,8 @@ mod guests;
 mod hostile;
 mod http;
 mod new_project;
+mod pages;
+mod path;
 mod pipeline;
 mod process;
 mod promises;

@@ -2,13 +2,8 @@
 
 use tempfile::TempDir;
 
+use crate::pages::{README, commands, section};
 use crate::support::{Server, text, tidegate};
-
-/// The command lines of the README's session, in order.
-fn readme_session() -> Vec<Vec<&'static str>> {
-    let commands = include_str!("../../README.md").lines().filter_map(|line| line.strip_prefix("$ tidegate "));
-    commands.map(|command| command.split_whitespace().collect()).collect()
-}
 
 #[test]
 fn a_new_project_builds_runs_and_explains_its_first_event() {
@@ -19,7 +14,7 @@ fn a_new_project_builds_runs_and_explains_its_first_event() {
         assert!(output.status.success(), "tidegate {arguments:?}: {}", text(&output));
         text(&output)
     };
-    let session = readme_session();
+    let session = commands(section(README, "A first function"));
     let (new, rest) = session.split_first().expect("the README has a session");
     let up = rest.iter().position(|command| command == &["up"]).expect("the session runs the project");
     run(folder.path(), new);

@@ -1,6 +1,6 @@
 //! The service of `tidegate demo`: an order that was placed, `com.example.order.placed*`, is confirmed, `com.example.order.confirmed`.
 //!
-//! A build stamps its release into [`STAMP`]. A release that was stamped as defective fails orders that are not in euros, as a
+//! A build stamps its release into `STAMP`. A release that was stamped as defective fails orders that are not in euros, as a
 //! real one might: whoever looks at the traffic finds out.
 
 use serde::Deserialize;

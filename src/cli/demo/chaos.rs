@@ -1,8 +1,9 @@
 //! Kills the project at random moments of the story, where that is asked for: the story must end the same.
 //!
 //! A moment is counted in events of the path, so that the kills are spread over the story however fast the machine is, and lies
-//! a little after the event that it counts, so that what is under way is cut anywhere. What customers do counts for none: an
-//! order that is killed three times running is a dead letter, as it should be, and would be another story.
+//! a little after the event that it counts, so that what is under way is cut anywhere. What is killed three times running is a
+//! dead letter, as it should be, and would be another story: so what customers do counts for no moment, and neither does what
+//! comes while a task runs.
 
 use std::time::Duration;
 

@@ -76,6 +76,35 @@ impl Seen {
     }
 }
 
+/// What an event has to be.
+pub struct Wanted {
+    names: Vec<&'static str>,
+    members: Vec<(&'static str, String)>,
+}
+
+/// An event by the catalogue's name of its type.
+pub fn event(name: &'static str) -> Wanted {
+    Wanted { names: vec![name], members: Vec::new() }
+}
+
+impl Wanted {
+    /// Or one of this name.
+    pub fn or(mut self, name: &'static str) -> Self {
+        self.names.push(name);
+        self
+    }
+
+    /// With a member that has this text.
+    pub fn with(mut self, member: &'static str, text: &str) -> Self {
+        self.members.push((member, text.to_owned()));
+        self
+    }
+
+    pub fn is_it(&self, seen: &Seen) -> bool {
+        self.names.contains(&seen.name.as_str()) && self.members.iter().all(|(member, text)| seen.is(member, text))
+    }
+}
+
 /// The log of a running project, in its order.
 pub struct Log {
     seen: Arc<Mutex<Vec<Seen>>>,

@@ -24,7 +24,7 @@ pub use build::{BuildArgs, build};
 use self::chaos::Chaos;
 use self::follow::Log;
 use self::server::Server;
-use self::story::Story;
+use self::story::{Halt, Story};
 use self::world::World;
 use super::terminal::Terminal;
 use super::{CliError, Status};
@@ -59,7 +59,9 @@ pub async fn demo(args: &DemoArgs, terminal: &Terminal) -> Result<Status, CliErr
     let mut story = Story::begin(server, log, chaos, terminal);
     let told = play::play(&mut story, &world).await;
     story.end_chapter()?;
-    told?;
+    if let Err(Halt::Failed(error)) = told {
+        return Err(error);
+    }
     let as_it_should = summary::tell(story, terminal).await?;
     Ok(if as_it_should { Status::Done } else { Status::Failed })
 }

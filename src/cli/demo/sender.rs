@@ -165,19 +165,18 @@ pub fn notification(token: &str, bucket: &str, key: &str, size: usize, at: &str)
     Request { path: "/hooks/s3", headers: bearer(token), body: bytes(&payload) }
 }
 
-/// Customers place orders, all in one batch: `count` of them, every fifth in a currency other than euros if `mixed`.
-pub fn orders(token: &str, environment: &str, batch: &str, count: usize, mixed: bool) -> Request {
-    let order = |number: usize| {
-        let currency = if mixed && number.is_multiple_of(5) { "JPY" } else { "EUR" };
+/// Customers place orders, all in one batch, each in its currency.
+pub fn orders(token: &str, environment: &str, batch: &str, currencies: impl Iterator<Item = &'static str>) -> Request {
+    let order = |(number, currency): (usize, &str)| {
         let id = format!("{environment}-{batch}-{number}");
         json!({
             "specversion": "1.0", "id": id, "source": "https://shop.example", "type": format!("com.example.order.placed.{environment}"),
             "subject": id, "data": { "order": id, "currency": currency },
         })
     };
+    let orders: Vec<Value> = currencies.enumerate().map(order).collect();
     let mut headers = bearer(token);
     headers[0].1 = "application/cloudevents-batch+json".to_owned();
-    let orders: Vec<Value> = (0..count).map(order).collect();
     Request { path: "/hooks/orders", headers, body: bytes(&Value::from(orders)) }
 }
 

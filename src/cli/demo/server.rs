@@ -12,7 +12,6 @@ use tokio::sync::Mutex;
 use super::super::CliError;
 use super::failed;
 use super::sender::Request;
-use crate::api::model::ReceiptsView;
 
 const REQUEST_SECONDS_MAX: u64 = 30;
 /// A sender sends again for this long while the project is not there.
@@ -59,9 +58,8 @@ impl Server {
         Ok(())
     }
 
-    /// Sends a webhook's request as a patient sender does: again until it is answered. Its status, and the receipts where it
-    /// was accepted.
-    pub async fn send(&self, request: Request) -> Result<(u16, Option<ReceiptsView>), CliError> {
+    /// Sends a webhook's request as a patient sender does: again until it is answered. The answer's status.
+    pub async fn send(&self, request: Request) -> Result<u16, CliError> {
         let started = Instant::now();
         loop {
             let mut builder =
@@ -69,15 +67,8 @@ impl Server {
             for (name, value) in &request.headers {
                 builder = builder.header(*name, value);
             }
-            let answered = async {
-                let answer = builder.send().await?;
-                Ok::<_, reqwest::Error>((answer.status(), answer.bytes().await?))
-            };
-            match answered.await {
-                Ok((status, body)) => {
-                    let receipts = if status.is_success() { serde_json::from_slice(&body).ok() } else { None };
-                    return Ok((status.as_u16(), receipts));
-                }
+            match builder.send().await {
+                Ok(answer) => return Ok(answer.status().as_u16()),
                 Err(_) if started.elapsed().as_secs() < SEND_SECONDS_MAX => tokio::time::sleep(SEND_AGAIN).await,
                 Err(error) => return Err(failed("cannot reach the project's webhooks")(error)),
             }

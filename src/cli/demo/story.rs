@@ -5,15 +5,28 @@ use std::time::{Duration, Instant};
 use super::super::CliError;
 use super::super::client::{Client, ServerArgs};
 use super::super::terminal::Terminal;
-use super::follow::{Log, Seen};
+use super::follow::{Log, Seen, Wanted};
 use super::sender::Request;
 use super::server::Server;
 use super::tell::{Chapter, Expectation};
 use super::{chaos::Chaos, tell};
-use crate::api::model::ReceiptsView;
 
 /// Far beyond what any step takes on a busy machine.
 const STEP_SECONDS_MAX: u64 = 60;
+
+/// Why a story does not go on.
+#[derive(Debug)]
+pub enum Halt {
+    /// Something is otherwise than it should be; its chapter tells what.
+    Otherwise,
+    Failed(CliError),
+}
+
+impl From<CliError> for Halt {
+    fn from(error: CliError) -> Self {
+        Halt::Failed(error)
+    }
+}
 
 /// Tells the story chapter by chapter, and shows what the project does meanwhile.
 pub struct Story<'a> {
@@ -24,14 +37,26 @@ pub struct Story<'a> {
     started: Instant,
     /// Events that were shown, counted from the first.
     shown: usize,
-    /// Those of them that are the path's own.
-    path_events: usize,
+    /// Those of them after which the project may be killed.
+    moments: usize,
+    /// Whether a task of the pipeline is under way.
+    task_runs: bool,
     pub chapters: Vec<Chapter>,
 }
 
 impl<'a> Story<'a> {
     pub fn begin(server: Server, log: Log, chaos: Chaos, terminal: &'a Terminal) -> Self {
-        Story { server, log, chaos, terminal, started: Instant::now(), shown: 0, path_events: 0, chapters: Vec::new() }
+        Story {
+            server,
+            log,
+            chaos,
+            terminal,
+            started: Instant::now(),
+            shown: 0,
+            moments: 0,
+            task_runs: false,
+            chapters: Vec::new(),
+        }
     }
 
     /// Begins a chapter; the one before is told.
@@ -52,35 +77,33 @@ impl<'a> Story<'a> {
     }
 
     /// Sends a request that must be answered with `status`.
-    pub async fn send(&mut self, request: Request, status: u16) -> Result<ReceiptsView, CliError> {
+    pub async fn send(&mut self, request: Request, status: u16) -> Result<(), Halt> {
         // Both at once, so that the project may be killed while it answers.
-        let (struck, answer) =
-            tokio::join!(self.chaos.strike(self.path_events, &self.server), self.server.send(request));
+        let (struck, answer) = tokio::join!(self.chaos.strike(self.moments, &self.server), self.server.send(request));
         struck?;
-        let (answered, receipts) = answer?;
-        self.expect(format!("the answer is {status}"), (answered == status).then_some(()), || {
-            format!("it is {answered}")
-        });
-        Ok(receipts.unwrap_or_default())
+        let answered = answer?;
+        self.expect(format!("the answer is {status}"), (answered != status).then(|| format!("it is {answered}")))
     }
 
-    /// Waits for an event from this chapter on; what it is must have come in time.
-    pub async fn until(&mut self, what: &str, is_it: impl Fn(&Seen) -> bool) -> Result<Option<Seen>, CliError> {
+    /// Waits for an event of this chapter.
+    pub async fn until(&mut self, what: &str, wanted: Wanted) -> Result<Seen, Halt> {
         let deadline = Instant::now() + Duration::from_secs(STEP_SECONDS_MAX);
         let from = self.chapters.last().map_or(0, |chapter| chapter.from);
         loop {
-            let found = self.log.since(from).into_iter().find(|seen| is_it(seen));
+            let count = self.log.len();
+            let found = self.log.since(from).into_iter().find(|seen| wanted.is_it(seen));
             self.show_new()?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if found.is_some() || left.is_zero() {
-                let late = || format!("it did not come within {STEP_SECONDS_MAX} s");
-                self.expect(what.to_owned(), found.as_ref().map(|_| ()), late);
+            if let Some(found) = found {
+                self.expect(what.to_owned(), None)?;
                 return Ok(found);
             }
-            let count = self.log.len();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.expect(what.to_owned(), Some(format!("it did not come within {STEP_SECONDS_MAX} s")))?;
+            }
             // Late is told by the loop.
             let _ = tokio::time::timeout(left, self.log.more_than(count)).await;
-            self.chaos.strike(self.path_events, &self.server).await?;
+            self.chaos.strike(self.moments, &self.server).await?;
         }
     }
 
@@ -89,7 +112,7 @@ impl<'a> Story<'a> {
         let client = Client::to_write(&ServerArgs { url: Some(self.server.api().to_owned()), token_file: None })?;
         let deadline = Instant::now() + Duration::from_secs(STEP_SECONDS_MAX);
         loop {
-            self.chaos.strike(self.path_events, &self.server).await?;
+            self.chaos.strike(self.moments, &self.server).await?;
             match client.post::<serde_json::Value>(path, &serde_json::json!({})).await {
                 Ok(_) => return Ok(()),
                 Err(CliError::Unreachable { .. } | CliError::BrokenOff { .. }) if Instant::now() < deadline => {}
@@ -98,11 +121,12 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// Notes what must be so.
-    pub fn expect(&mut self, what: String, held: Option<()>, otherwise: impl FnOnce() -> String) {
-        let otherwise = if held.is_some() { None } else { Some(otherwise()) };
+    /// Notes what must be so, or how it is otherwise, which ends the story.
+    pub fn expect(&mut self, what: String, otherwise: Option<String>) -> Result<(), Halt> {
+        let held = otherwise.is_none();
         let chapter = self.chapters.last_mut().expect("a chapter was begun");
-        chapter.expectations.push(Expectation { what, held: held.is_some(), otherwise });
+        chapter.expectations.push(Expectation { what, held, otherwise });
+        if held { Ok(()) } else { Err(Halt::Otherwise) }
     }
 
     pub fn is_as_it_should(&self) -> bool {
@@ -121,7 +145,12 @@ impl<'a> Story<'a> {
         let new = self.log.since(self.shown);
         self.shown += new.len();
         for seen in new.iter().filter(|seen| seen.is_of_the_path()) {
-            self.path_events += 1;
+            match seen.name.as_str() {
+                "task.requested" => self.task_runs = true,
+                "taskrun.finished" => self.task_runs = false,
+                _ => {}
+            }
+            self.moments += usize::from(!self.task_runs);
             tell::line(seen, self.terminal)?;
         }
         Ok(())

@@ -158,7 +158,6 @@ fn settlement(ran: Ran, decision: Decision, component: Digest) -> Settlement {
         decision,
         failure,
         emitted,
-        hops: ran.hops,
         reads: ran.reads,
         writes: ran.writes,
         recording: ran.recording,

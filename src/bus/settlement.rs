@@ -20,8 +20,6 @@ pub struct Settlement {
     pub failure: Option<Failure>,
     /// Stamped and checked. Empty unless the decision is `Ack`.
     pub emitted: Vec<Event>,
-    /// Hops of the emitted events.
-    pub hops: u32,
     /// What the invocation read; if a revision has moved, nothing is committed.
     pub reads: Vec<KeyRead>,
     /// Empty unless the decision is `Ack`.
@@ -38,7 +36,6 @@ impl Settlement {
             decision: Decision::DeadLetter,
             failure: Some(failure),
             emitted: Vec::new(),
-            hops: 0,
             reads: Vec::new(),
             writes: Vec::new(),
             recording,

@@ -41,9 +41,7 @@ pub fn derive(
     returned: Vec<Event>,
     now: Timestamp,
 ) -> Result<Vec<Event>, Failure> {
-    if !returned.is_empty() {
-        check_hops(parent, now)?;
-    }
+    returned.iter().try_for_each(|event| check_hops(parent, event.due(now)))?;
     check_amount(&returned)?;
     let granted = granted_types(function)?;
     let source = source_of(project, function);
@@ -63,9 +61,9 @@ pub fn derive(
     Ok(emitted)
 }
 
-/// Hops of what is emitted for `parent`: a hop that waited a second or more is not counted.
-pub fn hops_after(parent: &Accepted, now: Timestamp) -> u32 {
-    let waited = now.since(parent.accepted_at) >= HOP_WAIT;
+/// Hops of what follows `parent` and gets its place in the log at `due`: a hop that took a second or more is not counted.
+pub fn hops_after(parent: &Accepted, due: Timestamp) -> u32 {
+    let waited = due.since(parent.accepted_at) >= HOP_WAIT;
     if waited { parent.hops } else { parent.hops.saturating_add(1) }
 }
 
@@ -86,9 +84,9 @@ pub fn is_source_of(project: &str, source: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether something may follow from `parent`: a chain that has too many hops ends.
-pub fn check_hops(parent: &Accepted, now: Timestamp) -> Result<(), Failure> {
-    let hops = hops_after(parent, now);
+/// Whether something may follow from `parent` at `due`: a chain that has too many hops ends.
+pub fn check_hops(parent: &Accepted, due: Timestamp) -> Result<(), Failure> {
+    let hops = hops_after(parent, due);
     if hops <= HOPS_MAX {
         return Ok(());
     }
@@ -335,6 +333,13 @@ mod tests {
         assert_eq!(emit(HOPS_MAX, vec![returned("a")], now()), Err(FailureKind::ChainTooLong));
         assert!(emit(HOPS_MAX, vec![], now()).is_ok());
         assert!(emit(HOPS_MAX, vec![returned("a")], now().plus(HOP_WAIT)).is_ok());
+        let later = |at: Timestamp| {
+            let at = Extension::Text(at.to_string());
+            Event { extensions: [(attribute::DELIVER_AT.to_owned(), at)].into(), ..returned("a") }
+        };
+        assert!(emit(HOPS_MAX, vec![later(now().plus(HOP_WAIT))], now()).is_ok());
+        let mixed = vec![later(now().plus(HOP_WAIT)), later(now())];
+        assert_eq!(emit(HOPS_MAX, mixed, now()), Err(FailureKind::ChainTooLong));
         assert_eq!(hops_after(&parent(3), now()), 4);
         assert_eq!(hops_after(&parent(3), now().plus(HOP_WAIT)), 3);
     }

@@ -147,6 +147,11 @@ impl Event {
         self.text(attribute::DELIVER_AT)?.parse().ok()
     }
 
+    /// When it gets its place in the log, if it is said at `now`.
+    pub fn due(&self, now: Timestamp) -> Timestamp {
+        self.deliver_at().map_or(now, |at| at.max(now))
+    }
+
     /// Whether data is declared to be JSON: `datacontenttype` is absent, or its subtype is `json` or ends in `+json`.
     pub fn is_json(&self) -> bool {
         self.datacontenttype.as_deref().is_none_or(is_json_type)
@@ -168,8 +173,8 @@ pub struct Accepted {
     /// Never falls from one position to the next.
     pub accepted_at: Timestamp,
     pub origin: Origin,
-    /// How many functions stand between the first event of the chain and this one; a hop that waited a second or more
-    /// is not counted.
+    /// How many functions stand between the first event of the chain and this one; a hop that waited a second or more,
+    /// for its function or for its own `deliverat`, is not counted.
     pub hops: u32,
     pub event: Event,
 }

@@ -158,7 +158,6 @@ impl Stage {
             decision: Decision::Ack,
             failure: None,
             emitted: Vec::new(),
-            hops: 0,
             reads: Vec::new(),
             writes,
             recording: Bytes::new(),

@@ -12,7 +12,7 @@ pub use recording::{DecodeError, RECORDING_BYTES_MAX, RECORDING_VERSION, Recorde
 use crate::bus::{Delivery, KeyRead, KeyWrite};
 use crate::clock::Timestamp;
 use crate::deployment::Digest;
-use crate::event::{derive, hops_after};
+use crate::event::derive;
 use crate::host::{Host, HostFault, Trail, World};
 use crate::invoke::{Compiled, Engine, Invoked};
 use crate::native::{Fault, Native};
@@ -21,8 +21,6 @@ use crate::outcome::{Failure, Outcome};
 /// One attempt, run.
 pub struct Ran {
     pub outcome: Outcome,
-    /// Hops of the emitted events.
-    pub hops: u32,
     /// Empty unless it completed: a failed attempt commits nothing that could be stale.
     pub reads: Vec<KeyRead>,
     /// Empty unless it completed: what a failed attempt wrote never shows.
@@ -88,7 +86,6 @@ fn record(delivery: &Delivery, component: Digest, invoked: Invoked, now: Timesta
             Ok(emitted) => Outcome::Completed { emitted },
             Err(failure) => Outcome::Failed(failure),
         },
-        hops: hops_after(parent, now),
         reads,
         writes,
         recording: recording.encode(),

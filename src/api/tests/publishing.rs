@@ -80,7 +80,6 @@ fn settlement(decision: Decision, emitted: Vec<Event>) -> Settlement {
         decision,
         failure: (decision != Decision::Ack).then_some(failed),
         emitted,
-        hops: 1,
         reads: Vec::new(),
         writes: Vec::new(),
         recording: Bytes::new(),

@@ -17,11 +17,11 @@ pub async fn emitted_events_keys_and_recording_are_one_step(bench: Bench) {
     let (handler, _subscription, delivery) = delivered(&bench).await;
     let id = InvocationId { position: delivery.event.position, function: handler.id, round: 0, attempt: 1 };
     let emitted = vec![with(event("child", "u"), "correlationid", "parent")];
-    let settlement = Settlement { emitted, hops: 3, writes: vec![write("k", "1")], ..ack() };
+    let settlement = Settlement { emitted, writes: vec![write("k", "1")], ..ack() };
     assert!(matches!(bench.bus.settle(delivery, settlement).await.unwrap(), Settled::Settled));
     let bench = bench.crash();
     let child = bench.history.event_at(id.position + 1).await.unwrap().unwrap();
-    assert_eq!((child.event.id.as_str(), child.hops), ("child", 3));
+    assert_eq!((child.event.id.as_str(), child.hops), ("child", 1));
     assert_eq!((child.origin.kind, child.origin.name.as_str()), (OriginKind::Function, "f"));
     assert_eq!(bench.value("k").await.unwrap(), "1");
     let invocation = bench.history.invocation(&id).await.unwrap().unwrap();

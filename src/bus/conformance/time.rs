@@ -1,6 +1,7 @@
 //! Timers: of one (event, function) for a retry, of an event for all.
 
 use super::*;
+use crate::event::{HOPS_MAX, derive};
 
 pub async fn a_retry_comes_at_its_time_and_keeps_its_first_start(bench: Bench) {
     let handler = function("f", "t");
@@ -87,4 +88,37 @@ pub async fn a_delayed_event_is_known_before_it_is_due(bench: Bench) {
         bench.publish(vec![later]).await[0],
         Receipt { id: "later".to_owned(), position: Some(1), duplicate: true }
     );
+}
+
+pub async fn what_waits_for_its_time_is_no_hop(bench: Bench) {
+    let handler =
+        Function { grants: Grants { emits: vec!["*".to_owned()], ..Grants::default() }, ..function("f", "t") };
+    bench.activate(vec![handler.clone()]).await;
+    bench.publish_one(event("first", "t")).await;
+    let mut subscription = bench.bus.subscribe(handler.id);
+    let later = |ty: &str, millis: u64| {
+        let due = bench.now().plus(Duration::from_millis(millis));
+        with(Event { ty: ty.to_owned(), ..Event::default() }, "deliverat", &due.to_string())
+    };
+    // A function that reminds itself goes on for as long as it likes.
+    for _ in 0..=HOPS_MAX {
+        let delivery = next(&mut subscription).await;
+        assert_eq!(delivery.event.hops, 0);
+        let emitted = derive(&delivery.event, "test", &handler, vec![later("t", 1_000)], bench.now()).unwrap();
+        bench.bus.settle(delivery, Settlement { emitted, ..ack() }).await.unwrap();
+        bench.advance(Duration::from_secs(1));
+    }
+    // Less than a second is no wait, and neither is that of another event.
+    let delivery = next(&mut subscription).await;
+    let position = delivery.event.position;
+    let returned = vec![later("t", 999), later("u", 0), later("t", 1_000)];
+    let emitted = derive(&delivery.event, "test", &handler, returned, bench.now()).unwrap();
+    bench.bus.settle(delivery, Settlement { emitted, ..ack() }).await.unwrap();
+    assert_eq!(bench.history.event_at(position + 1).await.unwrap().unwrap().hops, 1);
+    bench.advance(Duration::from_secs(1));
+    for hops in [1, 0] {
+        let delivery = next(&mut subscription).await;
+        assert_eq!(delivery.event.hops, hops);
+        bench.ack(delivery).await;
+    }
 }

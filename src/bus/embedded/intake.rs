@@ -76,6 +76,10 @@ impl Prepared {
         (&self.event.id, &self.event.source)
     }
 
+    pub fn hops_after(&self, parent: &Accepted, now: Timestamp) -> u32 {
+        event::hops_after(parent, self.event.due(now))
+    }
+
     fn correlation(&self) -> &str {
         self.event.correlation().unwrap_or(&self.event.id)
     }

@@ -114,11 +114,12 @@ impl Settle {
             return Ok(());
         }
         let origin = self.delivery.function.origin();
+        let parent = &self.delivery.event;
         for prepared in &self.emitted {
             let (id, source) = prepared.identity();
             // Ids are derived: what is there already is this very event.
             if !group.has_event(id, source)? {
-                group.insert(prepared, &origin, self.settlement.hops)?;
+                group.insert(prepared, &origin, prepared.hops_after(parent, group.now))?;
             }
         }
         Ok(())

@@ -181,7 +181,7 @@ pub struct Verification {
     pub since: String,
     /// The log's position from which on what ran counts.
     pub from: u64,
-    /// Milliseconds from the activation to the last look, by the policy: a fault is found no later.
+    /// Milliseconds from the activation to the last look, by the policy: a fault is found no later while the runtime runs.
     pub detection_millis_max: u64,
     /// What was seen; none before the first look.
     #[serde(default, skip_serializing_if = "Option::is_none")]

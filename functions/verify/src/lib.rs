@@ -9,8 +9,8 @@
 //! Config `policy`:
 //!
 //! ```toml
-//! delay = "30s"              # from the activation to the first look
-//! interval = "30s"           # from one look to the next
+//! delay = "30s"              # from the activation, when it is heard of, to the first look
+//! interval = "30s"           # from one look, when it has run, to the next
 //! looks_max = 4
 //! samples_min = 50           # events that ended
 //! failure_rate_max = 0.01    # of those
@@ -29,8 +29,9 @@
 //!   look at which neither is verifies, at once as well.
 //! - A newer deployment of the service in the environment, or a rollback, ends the verification of the older one without a verdict; the log
 //!   says superseded. What is late or repeated changes nothing: each deployment gets one verdict at most.
-//! - The looks stand at `delay`, `delay + interval` ... after the activation, so a fault is found at most `delay + interval *
-//!   (looks_max - 1)` after it, which each verdict says (`detection_millis_max`).
+//! - While the runtime runs, a fault is found at most `delay + interval * (looks_max - 1)` after the activation, which each
+//!   verdict says (`detection_millis_max`). What a stopped runtime missed is not made up for: the look that was due runs at the
+//!   start, and the next one an interval later, so that whoever uses the release has had the time to.
 //!
 //! Key space `verifications` is its own: `<service>/<environment>`, the last deployment that was verified there.
 //!

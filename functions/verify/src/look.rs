@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use delivery::record::place;
-use delivery::{ServiceChanged, Verification, instant, now, rfc3339, say, types};
+use delivery::{ServiceChanged, Verification, now, rfc3339, say, types};
 use tidegate_sdk::{Event, Failure, info, statistics};
 
 use crate::books::{Books, Watch};
@@ -107,11 +107,11 @@ fn first_position(before: Option<&Watch>, changed: &ServiceChanged, now: u64) ->
     }
 }
 
-/// The reminder of a look.
+/// The reminder of a look. It counts from now: one that was planned while the runtime was stopped has run late, and the
+/// next one is not to follow it at once.
 fn due(policy: &Policy, verification: &Verification) -> Result<Event, Failure> {
-    let Verification { release, environment, since, look, .. } = verification;
-    let activated = instant(since).ok_or_else(|| Failure::reject(format!("{since:?} is no RFC 3339 time")))?;
-    let at = rfc3339(activated + Duration::from_millis(policy.until_millis(*look)));
+    let Verification { release, environment, look, .. } = verification;
+    let at = rfc3339(now() + Duration::from_millis(policy.wait_millis(*look)));
     let place = place(&release.service, environment);
     Ok(say(types::VERIFICATION_DUE, &release.release, &place, verification)?.deliver_at(at))
 }

@@ -7,8 +7,8 @@ use tidegate_sdk::{Failure, config};
 /// How far ahead an event can be delivered.
 const AHEAD_MILLIS_MAX: u64 = 400 * 24 * 60 * 60 * 1_000;
 
-/// Invariant: there is at least one look, at least one sample is asked for, the rate is one, and the last look can be
-/// waited for.
+/// Invariant: there is at least one look, at least one sample is asked for, the rate is one, and every look can be waited
+/// for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub delay_millis: u64,
@@ -72,8 +72,8 @@ impl Policy {
         if !(0.0..=1.0).contains(&policy.failure_rate_max) {
             problems.push(format!("failure_rate_max: {} is no rate; write 0.0 to 1.0", policy.failure_rate_max));
         }
-        if policy.detection_millis_max() > AHEAD_MILLIS_MAX {
-            problems.push("the last look is more than 400 days ahead, which no event can be".to_owned());
+        if policy.delay_millis.max(policy.interval_millis) > AHEAD_MILLIS_MAX {
+            problems.push("delay and interval are at most 400 days: no event can wait for longer".to_owned());
         }
         match problems.is_empty() {
             true => Ok(policy),
@@ -81,14 +81,14 @@ impl Policy {
         }
     }
 
-    /// From the activation to a look, counted from 1.
-    pub fn until_millis(&self, look: u32) -> u64 {
-        let intervals = u64::from(look.saturating_sub(1));
-        self.delay_millis.saturating_add(self.interval_millis.saturating_mul(intervals))
+    /// From what came before it, the activation or another look, to a look, counted from 1.
+    pub fn wait_millis(&self, look: u32) -> u64 {
+        if look == 1 { self.delay_millis } else { self.interval_millis }
     }
 
-    /// From the activation to the last look: a fault is found no later.
+    /// From the activation to the last look: a fault is found no later while the runtime runs.
     pub fn detection_millis_max(&self) -> u64 {
-        self.until_millis(self.looks_max)
+        let intervals = u64::from(self.looks_max.saturating_sub(1));
+        self.delay_millis.saturating_add(self.interval_millis.saturating_mul(intervals))
     }
 }

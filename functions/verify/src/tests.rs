@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use delivery::{Purpose, Release, ServiceChanged, ServiceContent, Verification, is, say, say_cd, sha256};
+use delivery::{
+    Purpose, Release, ServiceChanged, ServiceContent, Verification, instant, is, say, say_cd, sha256,
+};
 use tidegate_sdk::Origin;
 use tidegate_sdk::statistics::Statistics;
 use tidegate_sdk::testing::Host;
@@ -122,15 +124,24 @@ fn a_verification_looks_until_it_knows() {
     assert_eq!(verdict.detection_millis_max, 11_000);
 }
 
+fn at(host: Host, time: &str) -> Host {
+    host.at(instant(&format!("2026-11-25T{time}Z")).unwrap().into())
+}
+
 #[test]
-fn looks_stand_at_fixed_times_after_the_activation() {
-    let _host = did(begins(host(), "b", "production", 100), "b", "production", 101, ended(0, 0, 1));
+fn a_look_is_planned_when_the_one_before_has_run() {
+    let mut host = did(begins(host(), "b", "production", 100), "b", "production", 101, ended(0, 0, 1));
     let mut event = upgraded("b", "production", 7);
-    for at in ["10.500", "11.000", "11.500"] {
+    // The runtime was stopped before the activation was heard of, and again when the first look was due.
+    for (now, due) in
+        [("10:30:00", "10:30:10.000"), ("12:00:00", "12:00:00.500"), ("12:00:00.520", "12:00:01.020")]
+    {
+        host = at(host, now);
         event = hear(&event).unwrap().1;
-        assert_eq!(event.text("deliverat"), Some(format!("2026-11-25T10:00:{at}Z").as_str()));
+        assert_eq!(event.text("deliverat"), Some(format!("2026-11-25T{due}Z").as_str()));
         event = again(&event);
     }
+    let _host = at(host, "12:00:01.020");
     assert_eq!(hear(&event).unwrap().0, "insufficient");
 }
 
@@ -260,7 +271,8 @@ fn a_policy_that_cannot_hold_says_why() {
     check_policy(&POLICY.replace("= 20", "= 0"), "samples_min: nothing seen is no success");
     check_policy(&POLICY.replace("0.1", "1.5"), "failure_rate_max: 1.5 is no rate");
     check_policy(&POLICY.replace("0.1", "nan"), "failure_rate_max: NaN is no rate");
-    check_policy(&POLICY.replace("10s", "401d"), "the last look is more than 400 days ahead");
+    check_policy(&POLICY.replace("10s", "401d"), "delay and interval are at most 400 days");
+    check_policy(&POLICY.replace("500ms", "401d"), "delay and interval are at most 400 days");
     check_policy(&POLICY.replace("delay", "delays"), "config policy is not what the function reads");
     check_policy(&POLICY.replace("10s", "soon").replace("= 20", "= 0"), "; samples_min");
     let unheard = say(types::RELEASE_VERIFIED, "b", "key", &()).unwrap();

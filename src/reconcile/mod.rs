@@ -1,6 +1,9 @@
 //! The reconciler: desired -> active -> reported. A function's request becomes a numbered deployment, or is refused with every
 //! problem; asked for drift, it tells what runs.
 //!
+//! Only a function of the deployment is answered. What anybody else sends as a request is a dead letter that says so: an answer
+//! says what was asked for, and whoever asked for the same would take it for its own.
+//!
 //! An activation and the settlement of its request are two commits. What makes them one: the deployment names the request as
 //! its cause, so that a second attempt finds what the first one did. The answer to a request is the record of the activation
 //! itself. A request for what runs already is appended too: whoever asked gets its answer, and the pin says which release it
@@ -46,6 +49,8 @@ pub struct Reconciler {
 
 /// Why there is no deployment for a request.
 enum Refusal {
+    /// Nobody who is answered asked for it.
+    Unasked(String),
     /// For good: every problem.
     Problems(Vec<String>),
     /// A registry may answer later.
@@ -75,6 +80,7 @@ impl Reconciler {
         let problems = match self.deploy(&delivery.event).await? {
             // The record of the activation is the answer.
             Ok(()) => return Ok(Ok(Vec::new())),
+            Err(Refusal::Unasked(reason)) => return Ok(Err(Failure::new(FailureKind::Rejected, reason))),
             Err(Refusal::Problems(problems)) => problems,
             Err(Refusal::Later(reason)) if delivery.attempt < delivery.function.retry.attempts => {
                 return Ok(Err(Failure::new(FailureKind::Retry, reason)));
@@ -118,6 +124,10 @@ impl Reconciler {
         running: &Deployment,
         component: &mut Option<Digest>,
     ) -> Result<Result<Deployment, Refusal>, Fault> {
+        let asker = match request::asker(&event.origin, running) {
+            Ok(asker) => asker,
+            Err(reason) => return Ok(Err(Refusal::Unasked(reason))),
+        };
         if event.event.data_bytes() > DATA_INLINE_BYTES_MAX {
             // Its record copies it, and a record waits for no store.
             return Ok(Err(format!("the request has more than {DATA_INLINE_BYTES_MAX} bytes").into()));
@@ -126,7 +136,7 @@ impl Reconciler {
             Ok(request) => request,
             Err(problem) => return Ok(Err(problem.into())),
         };
-        let function = match request.judge(&event.origin, running) {
+        let function = match request.judge(asker, running) {
             Ok(function) => function,
             Err(problems) => return Ok(Err(Refusal::Problems(problems))),
         };

@@ -39,10 +39,10 @@ impl Request {
     }
 
     /// The function that is to change, or every reason why the asker may not ask for it.
-    pub fn judge<'d>(&self, asker: &Origin, running: &'d Deployment) -> Result<&'d Function, Vec<String>> {
+    pub fn judge<'d>(&self, asker: &Function, running: &'d Deployment) -> Result<&'d Function, Vec<String>> {
         let mut problems = Vec::new();
         let name = &self.function;
-        if let Err(problem) = check_asker(asker, name, running) {
+        if let Err(problem) = check_grant(asker, name) {
             problems.push(problem);
         }
         let function = running.function(name.as_str());
@@ -62,23 +62,27 @@ impl Request {
     }
 }
 
-/// Only a function of the deployment asks, for others than itself, and for those that it was granted.
-fn check_asker(asker: &Origin, name: &FunctionName, running: &Deployment) -> Result<(), String> {
-    let by = &asker.name;
-    let function = match asker.kind {
-        OriginKind::Function => running.function(by),
-        OriginKind::Trigger | OriginKind::Api | OriginKind::Runtime => {
-            let kind = asker.kind.as_str();
-            return Err(format!("{kind} {by} asks for it; a function with the grant `deploy` has to"));
+/// The function of the running deployment that asks; an error says that none does.
+pub(super) fn asker<'d>(origin: &Origin, running: &'d Deployment) -> Result<&'d Function, String> {
+    let asks = format!("{}:{} asks for a deployment", origin.kind.as_str(), origin.name);
+    match origin.kind {
+        OriginKind::Function => {
+            let number = running.number;
+            running.function(&origin.name).ok_or_else(|| format!("{asks}, and is not in deployment {number}"))
         }
-    };
-    let Some(function) = function else {
-        return Err(format!("function {by} asks for it, which is not in deployment {}", running.number));
-    };
-    if function.name == *name {
+        OriginKind::Trigger | OriginKind::Api | OriginKind::Runtime => {
+            Err(format!("{asks}; a function of the project with the grant `deploy` has to"))
+        }
+    }
+}
+
+/// A function asks for others than itself, and for those that it was granted.
+fn check_grant(asker: &Function, name: &FunctionName) -> Result<(), String> {
+    let by = &asker.name;
+    if asker.name == *name {
         return Err(format!("function {by} asks for a change of itself; another one has to"));
     }
-    match function.grants.deploy.iter().any(|pattern| pattern.matches(name.as_str())) {
+    match asker.grants.deploy.iter().any(|pattern| pattern.matches(name.as_str())) {
         true => Ok(()),
         false => Err(format!(
             "function {by} was not granted to change {name}; see grants.deploy of function {by}, like deploy = [\"{name}\"]"

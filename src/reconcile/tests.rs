@@ -149,8 +149,15 @@ impl Stage {
         self.publish(request(content), by(OriginKind::Function, "deploy")).await
     }
 
-    /// The one event that answers, once nothing is pending any more.
+    /// The one event that answers.
     async fn answer(&self, position: Position) -> Accepted {
+        let mut answers = self.answers(position).await;
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        answers.remove(0)
+    }
+
+    /// What followed from an event, once nothing is pending any more.
+    async fn answers(&self, position: Position) -> Vec<Accepted> {
         let mut commits = self.bus.commits();
         let settled = async {
             while !self.bus.pending(position).await.unwrap().is_empty() {
@@ -160,10 +167,7 @@ impl Stage {
         tokio::time::timeout(Duration::from_secs(30), settled).await.expect("the request is settled");
         let id = self.bus.event_at(position).await.unwrap().unwrap().event.id;
         let events = self.bus.events(EventQuery { max: 1_000, ..EventQuery::default() }).await.unwrap();
-        let mut answers: Vec<Accepted> =
-            events.events.into_iter().filter(|event| event.event.causation() == Some(&id)).collect();
-        assert_eq!(answers.len(), 1, "{answers:?}");
-        answers.remove(0)
+        events.events.into_iter().filter(|event| event.event.causation() == Some(&id)).collect()
     }
 
     /// That a request is refused for a reason, and nothing changes.
@@ -181,6 +185,19 @@ impl Stage {
         assert_eq!(content["request"], copied);
         let problems = content["problems"].to_string();
         assert!(problems.contains(reason), "{problems} does not say {reason:?}");
+        assert_eq!(*self.running(), *before, "{reason}");
+    }
+
+    /// That a request of somebody who may not ask is a dead letter for this reason, that nobody is answered, and that nothing
+    /// changes.
+    async fn rejected(&self, event: Event, origin: Origin, reason: &str) {
+        let before = self.running();
+        let position = self.publish(event, origin).await;
+        assert_eq!(self.answers(position).await, []);
+        let letter = self.bus.dead_letter(self.reconcile, position).await.unwrap().expect("a dead letter");
+        let failure = letter.invocation.failure.expect("it says why");
+        assert_eq!((failure.kind, letter.invocation.id.attempt), (FailureKind::Rejected, 1));
+        assert!(failure.reason.contains(reason), "{} does not say {reason:?}", failure.reason);
         assert_eq!(*self.running(), *before, "{reason}");
     }
 }
@@ -292,10 +309,6 @@ async fn what_may_not_be_asked_is_refused_with_the_reason() {
         (asks("reconcile"), deploy(), "is native:reconcile, which is part of the runtime"),
         (asks("none"), deploy(), "there is no function none in deployment 1"),
         (asks("shop-staging"), by(OriginKind::Function, "other"), "function other was not granted"),
-        (asks("shop-staging"), by(OriginKind::Function, "gone"), "which is not in deployment 1"),
-        (asks("shop-staging"), by(OriginKind::Api, "ops"), "api ops asks for it"),
-        (asks("shop-staging"), by(OriginKind::Trigger, "/hooks"), "trigger /hooks asks for it"),
-        (asks("shop-staging"), by(OriginKind::Runtime, "reconcile"), "runtime reconcile asks for it"),
         (request(json!({ "component": "x" })), deploy(), "missing field `function`"),
         (request(json!({ "function": "Shop", "component": "x" })), deploy(), "is no function name"),
     ];
@@ -305,6 +318,25 @@ async fn what_may_not_be_asked_is_refused_with_the_reason() {
     // Both problems are told at once.
     let event = request(release("none", &reference));
     stage.refused(event, by(OriginKind::Function, "other"), "was not granted").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_function_asks_for_is_rejected_and_not_answered() {
+    let stage = Stage::new().await;
+    let reference = stage.served.push(&component(1)).await;
+    let _serving = stage.serve();
+    // Word for word what `deploy` may have asked for: an answer would be taken for its own.
+    let asks = || request(release("shop-staging", &reference));
+    for (origin, reason) in [
+        (by(OriginKind::Api, "ops"), "api:ops asks for a deployment; a function of the project with the grant"),
+        (by(OriginKind::Trigger, "/hooks"), "trigger:/hooks asks for a deployment"),
+        (by(OriginKind::Runtime, "reconcile"), "runtime:reconcile asks for a deployment"),
+        (by(OriginKind::Function, "gone"), "function:gone asks for a deployment, and is not in deployment 1"),
+    ] {
+        stage.rejected(asks(), origin, reason).await;
+    }
+    // Nobody looks into what a stranger sends.
+    stage.rejected(request(json!({ "component": "x" })), by(OriginKind::Api, "ops"), "api:ops asks").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,6 @@
 use std::time::Duration;
 
-use delivery::{
-    Purpose, Release, ServiceChanged, ServiceContent, Verification, instant, is, say, say_cd, sha256,
-};
+use delivery::{Purpose, Release, ServiceChanged, ServiceContent, Verification, instant, is, say, say_cd, sha256};
 use tidegate_sdk::Origin;
 use tidegate_sdk::statistics::Statistics;
 use tidegate_sdk::testing::Host;
@@ -133,9 +131,7 @@ fn a_look_is_planned_when_the_one_before_has_run() {
     let mut host = did(begins(host(), "b", "production", 100), "b", "production", 101, ended(0, 0, 1));
     let mut event = upgraded("b", "production", 7);
     // The runtime was stopped before the activation was heard of, and again when the first look was due.
-    for (now, due) in
-        [("10:30:00", "10:30:10.000"), ("12:00:00", "12:00:00.500"), ("12:00:00.520", "12:00:01.020")]
-    {
+    for (now, due) in [("10:30:00", "10:30:10.000"), ("12:00:00", "12:00:00.500"), ("12:00:00.520", "12:00:01.020")] {
         host = at(host, now);
         event = hear(&event).unwrap().1;
         assert_eq!(event.text("deliverat"), Some(format!("2026-11-25T{due}Z").as_str()));

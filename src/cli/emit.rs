@@ -39,7 +39,7 @@ pub struct EmitArgs {
 /// One event, told by options.
 #[derive(Debug, Clone, Default, Args)]
 pub struct EventArgs {
-    /// Type of the event, like shop.order.paid
+    /// Type of the event, like shop.order.paid, or a short name that `tidegate types` lists
     #[arg(long, value_name = "TYPE", conflicts_with = "file")]
     pub r#type: Option<String>,
     /// What the event is about

@@ -6,6 +6,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Deserializer, Value};
 
 use super::{CliError, EventArgs};
+use crate::deployment::full_type;
 
 /// The batch mode of the CloudEvents HTTP binding.
 pub const MEDIA_TYPE: &str = "application/cloudevents-batch+json";
@@ -54,7 +55,9 @@ fn reason(error: &serde_json::Error) -> String {
 /// Makes one event of options. `data`: JSON text.
 pub fn from_args(args: &EventArgs, data: &Option<String>) -> Result<Vec<u8>, CliError> {
     let mut event = Members::new();
-    let attributes = [("type", &args.r#type), ("subject", &args.subject), ("source", &args.source), ("id", &args.id)];
+    let ty = args.r#type.as_deref().map(full_type).transpose();
+    let ty = ty.map_err(|problem| CliError::Usage(format!("--type: {problem}")))?;
+    let attributes = [("type", &ty), ("subject", &args.subject), ("source", &args.source), ("id", &args.id)];
     for (name, value) in attributes {
         if let Some(value) = value {
             event.insert(name.to_owned(), raw(value));
@@ -164,5 +167,33 @@ mod tests {
         let error = from_args(&args, &Some("text".into())).unwrap_err().to_string();
         expect![[r#"--data is no JSON (expected ident at line 1 column 2); quote a text like '"text"'"#]]
             .assert_eq(&error);
+    }
+
+    #[test]
+    fn a_type_may_be_a_short_name_of_the_catalogue() {
+        let emit = |ty: &str| {
+            let args = EventArgs { r#type: Some(ty.into()), id: Some("x".into()), ..EventArgs::default() };
+            from_args(&args, &None).map(|batch| String::from_utf8(batch).unwrap()).map_err(|error| error.to_string())
+        };
+        let named = |ty: &str| format!(r#"[{{"id":"x","source":"/tidegate/emit","specversion":"1.0","type":"{ty}"}}]"#);
+        for (given, ty) in [
+            ("quarantine.lifted", "dev.cdeventsx.tidegate-quarantine.lifted.0.1.0"),
+            ("artifact.published", "dev.cdevents.artifact.published.0.3.0"),
+            ("dev.cdevents.artifact.published.0.2.0", "dev.cdevents.artifact.published.0.2.0"),
+            ("shop.order.paid", "shop.order.paid"),
+        ] {
+            assert_eq!(emit(given), Ok(named(ty)));
+        }
+        for (given, problem) in [
+            (
+                "quarantine.lift",
+                r#"--type: "quarantine.lift" is no short name of the catalogue (did you mean "quarantine.lifted"?)"#,
+            ),
+            ("order.paid", r#"a type of your own has three parts or more"#),
+            ("com.shop.*", r#"--type: "com.shop.*" is a pattern; write one type"#),
+        ] {
+            let error = emit(given).unwrap_err();
+            assert!(error.contains(problem), "{error}");
+        }
     }
 }

@@ -4,9 +4,14 @@
 //! `dev.cdeventsx.tidegate-SUBJECT.PREDICATE.VERSION`. A short name is the type without its namespace and version. Where
 //! CDEvents uses our subject too, ours keeps its `tidegate-` prefix, so that a short name never has two meanings.
 
+#[cfg(test)]
+mod samples;
 mod types;
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value, json};
 
 use super::problem::nearest;
 use crate::event::CDEVENTS_VERSION;
@@ -22,11 +27,12 @@ pub struct EventType {
     /// What it says, in one line.
     pub meaning: &'static str,
     pub author: Author,
-    /// The sample's subject.
-    subject: &'static str,
-    /// The sample's `subject.content`, as JSON.
-    content: &'static str,
 }
+
+/// By short name, the data of a sample as far as it is its own: the subject with its content, and what stands beside it:
+/// `customData` of ours, or what a trigger says in its own words. All of them tell of one service and one release of it.
+static SAMPLES: LazyLock<BTreeMap<String, Map<String, Value>>> =
+    LazyLock::new(|| serde_json::from_str(include_str!("samples.json")).expect("a test reads every sample"));
 
 /// Who may say a type. No type has both a trigger and a function as origin, so that evidence can be told from a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,21 +123,23 @@ impl EventType {
     /// A sample event as structured JSON: a CDEvent in a CloudEvent, by the binding of CDEvents 0.5.
     pub fn sample(&self) -> Value {
         let (id, source, time) = ("5b1c2f0e-7d7a-4f43-9d0a-0c8f7a3e2b11", "/samples", "2026-11-23T04:45:00Z");
-        let content: Value = serde_json::from_str(self.content).unwrap_or_default();
+        let context = json!({
+            "specversion": CDEVENTS_VERSION, "id": id, "source": source, "type": self.ty, "timestamp": time,
+        });
+        let mut data = json!({ "context": context });
+        for (name, value) in SAMPLES.get(self.name).into_iter().flatten() {
+            data[name] = value.clone();
+        }
+        data["subject"]["source"] = source.into();
         json!({
             "specversion": "1.0",
             "id": id,
             "source": source,
             "type": self.ty,
-            "subject": self.subject,
+            "subject": data["subject"]["id"],
             "time": time,
             "datacontenttype": "application/json",
-            "data": {
-                "context": {
-                    "specversion": CDEVENTS_VERSION, "id": id, "source": source, "type": self.ty, "timestamp": time,
-                },
-                "subject": { "id": self.subject, "source": source, "content": content },
-            },
+            "data": data,
         })
     }
 }
@@ -143,11 +151,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_sample_is_an_event_of_its_type_with_content() {
+    fn every_type_has_a_sample_which_is_an_event_with_content() {
+        assert_eq!(SAMPLES.len(), catalogue().len());
         for entry in catalogue() {
             let sample = entry.sample();
             assert_eq!(sample["type"], entry.ty);
-            assert!(sample["data"]["subject"]["content"].is_object(), "{}: {}", entry.name, entry.content);
+            assert!(sample["data"]["subject"]["content"].is_object(), "{}: {sample}", entry.name);
             assert!(!entry.meaning.is_empty() && !entry.meaning.ends_with('.'), "{}", entry.name);
             crate::event::from_json(sample.to_string().as_bytes()).unwrap();
         }
@@ -198,6 +207,12 @@ mod tests {
         expect![[r#"
             {
               "data": {
+                "artifact": {
+                  "digest": "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+                  "media_type": "application/vnd.oci.image.manifest.v1+json",
+                  "repository": "registry.example.com/acme/shop",
+                  "tag": "2.4.0"
+                },
                 "context": {
                   "id": "5b1c2f0e-7d7a-4f43-9d0a-0c8f7a3e2b11",
                   "source": "/samples",

@@ -31,7 +31,7 @@ mod tests {
     #[test]
     fn a_shipped_function_imports_what_it_uses_and_no_more() {
         let [handler, types] = HTTP;
-        let expected: [(&str, &[&str]); 13] = [
+        let expected: [(&str, &[&str]); 14] = [
             ("commit", &[CONFIG, handler, types]),
             ("deploy", &[CONFIG, KEYS]),
             ("drift", &[CONFIG, KEYS]),
@@ -42,6 +42,7 @@ mod tests {
             ("relay", &[CONFIG]),
             ("rollback", &[CONFIG, KEYS]),
             ("scan", &[CONFIG, KEYS]),
+            ("storefront", &[]),
             ("unreleased", &[]),
             ("verify", &[STATISTICS, CONFIG, KEYS]),
             ("workflow", &[CONFIG, handler, types, KEYS]),

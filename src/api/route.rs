@@ -50,6 +50,7 @@ pub fn api(state: Arc<ApiState>) -> Router {
         .route("/deployments", post(deploy::deploy))
         .route("/deployments/{number}/rollback", post(deploy::rollback))
         .route("/releases/{release}/redeploy", post(path::redeploy))
+        .route("/quarantine/{digest}/lift", post(path::lift))
         .route("/dlq/redrive", post(letters::redrive))
         .route("/dlq/drop", post(letters::drop_letters))
         .route_layer(from_fn_with_state(state.clone(), may_operate));

@@ -1,11 +1,11 @@
-//! `tidegate why`, `releases`, `redeploy` and `drift`: the path from commit to production.
+//! `tidegate why`, `releases`, `redeploy`, `lift` and `drift`: the path from commit to production.
 
 use clap::Args;
 
 use super::client::{Client, ReadArgs, ServerArgs};
 use super::terminal::Terminal;
 use super::{CliError, Status, render};
-use crate::api::model::{DriftView, Listing, ReceiptsView, RedeployRequest, ReleaseView, WhyView};
+use crate::api::model::{DriftView, LiftRequest, Listing, ReceiptsView, RedeployRequest, ReleaseView, WhyView};
 
 /// Say where a commit, a digest or a release stands in an environment: the one thing in its way, since when, and how to
 /// clear it; of what was released, the chain that released it.
@@ -51,6 +51,22 @@ pub struct RedeployArgs {
     pub server: ServerArgs,
 }
 
+/// Lift the quarantine of a digest that failed, so that it may be released again: who asks and why go into the record.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  tidegate lift sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae --reason 'the database was down'")]
+pub struct LiftArgs {
+    /// The digest, whole, as `tidegate why` names it
+    #[arg(value_name = "DIGEST")]
+    pub digest: String,
+    /// Why it was not at fault
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
 /// Compare what runs with what was released, by digest.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  tidegate drift\n\nExit status 1 where something runs that should not.")]
@@ -80,6 +96,14 @@ pub async fn redeploy(args: &RedeployArgs, terminal: &Terminal) -> Result<Status
     let client = Client::to_write(&args.server)?;
     let asked = RedeployRequest { environment: args.environment.clone(), reason: args.reason.clone() };
     let receipts: ReceiptsView = client.post(&["releases", &args.release, "redeploy"], &asked).await?;
+    terminal.list(&receipts.receipts, render::receipts)?;
+    Ok(Status::Done)
+}
+
+pub async fn lift(args: &LiftArgs, terminal: &Terminal) -> Result<Status, CliError> {
+    let client = Client::to_write(&args.server)?;
+    let asked = LiftRequest { reason: args.reason.clone() };
+    let receipts: ReceiptsView = client.post(&["quarantine", &args.digest, "lift"], &asked).await?;
     terminal.list(&receipts.receipts, render::receipts)?;
     Ok(Status::Done)
 }

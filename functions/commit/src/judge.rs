@@ -144,9 +144,14 @@ fn reviewed(wanted: usize, head: &Head, reviews: &[Review]) -> Judgement {
     let by_text = if by.is_empty() { "nobody".to_owned() } else { by.join(", ") };
     let lacking = wanted - by.len();
     let commit = &head.commit;
+    let of_another = last.iter().filter_map(|(login, review)| {
+        let other = review.commit_id.as_deref().filter(|other| *other != commit && state(review) == "APPROVED")?;
+        Some(format!("; {login} approved {}, which is another commit", short(other)))
+    });
+    let of_another: String = of_another.collect();
     Judgement::Pending(Verdict {
         rule: "reviews".to_owned(),
-        reason: format!("{} of {wanted} approvals of {}: {by_text}", by.len(), short(commit)),
+        reason: format!("{} of {wanted} approvals of {}: {by_text}{of_another}", by.len(), short(commit)),
         clear: format!("have {lacking} more of the repository's people, not the author, approve {commit}"),
     })
 }

@@ -54,9 +54,11 @@ fn check_quarantine(case: &Case<'_>) -> Result<(), Verdict> {
         "{} is in quarantine since {} in {}: {} ({})",
         entry.digest, entry.release, entry.environment, entry.reason, entry.by
     );
-    let clear =
-        "release another build; or lift the quarantine with quarantine.lifted, which names digest, by and reason";
-    Err(verdict("quarantined", reason, clear))
+    let clear = format!(
+        "release another build; or, if this one was not at fault, `tidegate lift {} --reason TEXT`",
+        entry.digest
+    );
+    Err(verdict("quarantined", reason, &clear))
 }
 
 fn check_environment_order(case: &Case<'_>) -> Result<(), Verdict> {
@@ -98,7 +100,7 @@ pub fn is_older(release: &Release, other: &Release) -> bool {
 }
 
 fn described(release: &Release) -> String {
-    let commit = release.commit.as_deref().unwrap_or("no known commit");
+    let commit = release.commit.as_deref().map_or("no known commit", |commit| commit.get(..12).unwrap_or(commit));
     let order = release.order.as_deref().unwrap_or("no known order");
     format!("{} ({commit}, {order})", release.release)
 }

@@ -16,7 +16,6 @@ pub struct Case<'a> {
     pub policy: &'a Policy,
     pub now: Instant,
     pub release: &'a str,
-    pub digest: &'a str,
     /// None: nothing that counts ties the digest to one.
     pub commit: Option<&'a str>,
     pub quarantined: Option<Quarantined>,
@@ -74,8 +73,7 @@ impl Case<'_> {
             }
         }
         let quarantined = self.quarantined.as_ref().map(|quarantined| (quarantine(quarantined), false));
-        let lacking =
-            || (Blocked { reason: reasons.join("; "), clear: clears.join("; "), ..block("missing-evidence") }, false);
+        let lacking = || (Blocked { reason: each(&reasons), clear: each(&clears), ..block("missing-evidence") }, false);
         let first = quarantined.or(bad).or_else(|| (!missing.is_empty()).then(lacking));
         if let Some((blocked, found)) = first {
             judged.blocked = Some(Blocked { missing, ..blocked });
@@ -88,14 +86,12 @@ impl Case<'_> {
         match need {
             Need::Change => self.change(),
             Need::Pipeline => {
-                let reason = format!("no run says that it made {}", self.digest);
-                let clear = "let the commit's pipeline make the artifact and push it";
-                self.witnessed(need, self.links.pipeline.as_ref(), reason, clear.to_owned())
+                let (reason, clear) = untied(need);
+                self.witnessed(need, self.links.pipeline.as_ref(), reason, clear)
             }
             Need::Provenance => {
-                let reason = "the artifact does not name the commit that it was made of".to_owned();
-                let clear = "build it with the annotation org.opencontainers.image.revision";
-                self.witnessed(need, self.links.provenance.as_ref(), reason, clear.to_owned())
+                let (reason, clear) = untied(need);
+                self.witnessed(need, self.links.provenance.as_ref(), reason, clear)
             }
             Need::Scan(kind) => self.scanned(need, *kind),
             Need::Verified(environment) => {
@@ -120,8 +116,9 @@ impl Case<'_> {
 
     fn change(&self) -> Held {
         let Some(commit) = self.commit else {
-            let reason = "nothing says of which commit it was made".to_owned();
-            return Held::Missing { reason, clear: "let the commit's pipeline make the artifact".to_owned() };
+            let by_run = self.policy.require.contains_key(&Need::Pipeline);
+            let (reason, clear) = untied(if by_run { &Need::Pipeline } else { &Need::Provenance });
+            return Held::Missing { reason, clear };
         };
         let accepted = self.changed.accepted.as_ref().map(|accepted| &accepted.witness);
         let reason = format!("no accepted change brought {commit} to a protected branch");
@@ -148,9 +145,10 @@ impl Case<'_> {
         let scans = self.scans.get(&kind).into_iter().flatten();
         let scans: Vec<&Scan> = scans.filter(|scan| self.policy.trusts(need, &scan.witness.origin)).collect();
         if scans.is_empty() {
-            let subject = if kind == Kind::Image { self.digest } else { self.commit.unwrap_or(self.digest) };
-            let reason = format!("there is no {need} scan of {subject}");
-            return Held::Missing { reason, clear: format!("scan {subject} and send the report") };
+            let of = if kind == Kind::Image || self.commit.is_none() { "this digest" } else { "its commit" };
+            let trusted: Vec<&str> = self.policy.require[need].iter().map(String::as_str).collect();
+            let clear = format!("scan it, and send the report, which counts by the word of {}", trusted.join(" or "));
+            return Held::Missing { reason: format!("there is no {need} scan of {of}"), clear };
         }
         let (mut events, mut until) = (Vec::new(), None);
         for scan in &scans {
@@ -178,12 +176,39 @@ impl Case<'_> {
     }
 }
 
+/// Nothing says of which commit the artifact was made.
+fn untied(need: &Need) -> (String, String) {
+    let (reason, clear) = match need {
+        Need::Provenance => (
+            "the artifact does not name the commit that it was made of",
+            "build it with the annotation org.opencontainers.image.revision",
+        ),
+        _ => {
+            ("no pipeline run says that it made this digest", "let the commit's pipeline make the artifact and push it")
+        }
+    };
+    (reason.to_owned(), clear.to_owned())
+}
+
+/// Each text once.
+fn each(texts: &[String]) -> String {
+    let mut said: Vec<&str> = Vec::new();
+    for text in texts {
+        if !said.contains(&text.as_str()) {
+            said.push(text);
+        }
+    }
+    said.join("; ")
+}
+
 fn quarantine(quarantined: &Quarantined) -> Blocked {
     let Quarantined { digest, reason, by, environment, .. } = quarantined;
     Blocked {
         reason: format!("{by} put {digest} in quarantine after {environment}: {reason}"),
         input: Some(digest.clone()),
-        clear: "find what failed; lift it by publishing quarantine.lifted with who and why".to_owned(),
+        clear: format!(
+            "release another build; or, if this one was not at fault, `tidegate lift {digest} --reason TEXT`"
+        ),
         ..block("quarantined")
     }
 }

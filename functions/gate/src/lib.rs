@@ -195,7 +195,6 @@ impl Gate {
             policy: &self.policy,
             now: self.now,
             release: &release.release,
-            digest,
             commit,
             quarantined,
             changed,

@@ -58,7 +58,7 @@ impl Case<'_> {
             ScanResult::Failed => scan.problem.as_deref().unwrap_or("it did not run to its end"),
             ScanResult::Clean | ScanResult::Findings => return None,
         };
-        let reason = format!("the {need} scan by {tool} failed: {problem}");
+        let reason = format!("the {need} scan by {tool} does not count: {problem}");
         Some(Blocked { reason, input: Some(tool), clear, ..block("scan-failed") })
     }
 

@@ -80,8 +80,5 @@ impl Way {
 
 /// How to clear an incident, whatever the way out.
 pub fn clear(digest: &str) -> String {
-    format!(
-        "release a mended build; or, if the fault was not the release's, lift the quarantine of {digest} with \
-         quarantine.lifted, which names digest, by and reason"
-    )
+    format!("release a mended build; or, if this one was not at fault, `tidegate lift {digest} --reason TEXT`")
 }

@@ -77,14 +77,8 @@ pub fn look(verification: Verification, books: &Books) -> Result<Vec<Event>, Fai
     watch.looks = look;
     watch.has_verdict = judgement != Judgement::Again;
     books.set_watch(&place, &watch)?;
-    let ty = match judgement {
-        Judgement::Again => return Ok(vec![due(&books.policy, &Verification { look: look + 1, ..verification })?]),
-        Judgement::Verified => types::RELEASE_VERIFIED,
-        Judgement::Failed => types::RELEASE_FAILED,
-        Judgement::Insufficient => types::RELEASE_INSUFFICIENT,
-    };
     let seen = seen.ok();
-    let verdict = Verification {
+    let looked = Verification {
         samples: seen.map(|seen| seen.samples),
         failed: seen.map(|seen| seen.failed),
         p99_millis: seen.and_then(|seen| seen.p99_millis),
@@ -93,7 +87,14 @@ pub fn look(verification: Verification, books: &Books) -> Result<Vec<Event>, Fai
         detection_millis_max: books.policy.detection_millis_max(),
         ..verification
     };
-    Ok(vec![say(ty, &verdict.release.release, &place, &verdict)?])
+    let ty = match judgement {
+        // What was seen so far goes along, for whoever asks what it waits for.
+        Judgement::Again => return Ok(vec![due(&books.policy, &Verification { look: look + 1, ..looked })?]),
+        Judgement::Verified => types::RELEASE_VERIFIED,
+        Judgement::Failed => types::RELEASE_FAILED,
+        Judgement::Insufficient => types::RELEASE_INSUFFICIENT,
+    };
+    Ok(vec![say(ty, &looked.release.release, &place, &looked)?])
 }
 
 /// From where on all that these bytes did, they did since they were activated: nobody says where in the log that was.

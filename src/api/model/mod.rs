@@ -19,7 +19,9 @@ pub use deployment::{
 pub use event::{EventRef, EventView, ReceiptView, ReceiptsView, TraceNode, TraceRun, TraceView};
 pub use filter::{ClauseView, FilterReport, FilterVerdictView, TypeView};
 pub use invocation::{DeadLetterView, EffectView, InvocationView, LettersRequest, LettersView, OutcomeView};
-pub use path::{DriftView, RedeployRequest, ReleaseView, Standing, StandingView, WhyCause, WhyState, WhyStep, WhyView};
+pub use path::{
+    DriftView, LiftRequest, RedeployRequest, ReleaseView, Standing, StandingView, WhyCause, WhyState, WhyStep, WhyView,
+};
 pub use verdict::{ExplanationView, FunctionExplanation, VerdictView};
 
 use crate::event::Position;

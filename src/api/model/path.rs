@@ -23,7 +23,7 @@ pub struct WhyView {
     /// The one thing in the way. Absent where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<WhyCause>,
-    /// What led to where it stands, the oldest first.
+    /// What led to where it stands, the oldest first, without what was overtaken since.
     pub chain: Vec<WhyStep>,
 }
 
@@ -45,7 +45,8 @@ pub enum WhyState {
 /// What stands in the way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WhyCause {
-    /// A rule's name, like `missing-evidence`; or `dead-letter`, `retrying`, `running`, `task-waiting`.
+    /// A rule's name, like `missing-evidence`; or what else is the matter, like `dead-letter`, `retrying`, `running`,
+    /// `task-waiting`, `verifying`.
     pub rule: String,
     pub reason: String,
     /// What to do about it.
@@ -56,6 +57,9 @@ pub struct WhyCause {
     /// The function that said so, or at which it hangs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
+    /// The environment where it is so, if that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
     /// What the rule saw.
@@ -63,7 +67,7 @@ pub struct WhyCause {
     pub input: Option<String>,
     /// The event that brought it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<String>,
+    pub evidence: Option<EventRef>,
     /// When it is looked at again by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<String>,
@@ -81,6 +85,8 @@ pub struct WhyStep {
     /// Its rule, outcome or result, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Whether it was said by one who may say it; else it has no effect.
+    pub counts: bool,
 }
 
 /// `GET /releases`: one release that a gate judged.
@@ -136,6 +142,13 @@ pub enum Standing {
 pub struct RedeployRequest {
     pub environment: String,
     #[serde(default)]
+    pub reason: String,
+}
+
+/// Body of `POST /quarantine/{digest}/lift`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiftRequest {
     pub reason: String,
 }
 

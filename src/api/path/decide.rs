@@ -1,12 +1,15 @@
 //! Where something stands in an environment, and the one thing in its way. Pure.
 //!
-//! The last word of the path counts. Where it says that something is missing, what should have brought it is looked at: a
-//! refusal, a run that failed, a task that nobody has finished, a function that hangs on an event or gave it up.
+//! The last decision of the path counts, of those who may make one. Where it says that something is missing, what should have
+//! brought it is looked at (`lacking`); where nothing was decided yet, how far it came; and where nothing follows, the function
+//! that hangs on an event or gave it up (`hanging`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::about::About;
+use super::chain::chain;
 use super::word::Word;
-use crate::api::model::{TraceRun, VerdictView, WhyCause, WhyState, WhyView};
+use crate::api::model::{TraceRun, WhyCause, WhyState, WhyView};
 use crate::event::Position;
 
 /// All that is known of a commit, a digest or a release.
@@ -19,7 +22,14 @@ pub struct Known<'a> {
     pub runs: BTreeMap<Position, Vec<TraceRun>>,
     /// The last change of each service, by service and environment.
     pub running: BTreeMap<(String, String), Word>,
+    /// Functions that say words of the path; what others hang on holds nothing back.
+    pub path: BTreeSet<String>,
+    /// The environment that a function works for, where it works for one alone.
+    pub places: BTreeMap<String, String>,
 }
+
+/// A state, and what is in the way, if anything is.
+pub type Stand = (WhyState, Option<WhyCause>);
 
 /// Words that say how far a release has come, in an environment or in all.
 const STANDING: [&str; 13] = [
@@ -37,85 +47,65 @@ const STANDING: [&str; 13] = [
     "release.failed",
     "release.insufficient",
 ];
+pub const DEPLOYED: [&str; 3] = ["service.deployed", "service.upgraded", "service.rolledback"];
+/// Where a word says no more itself.
+pub const SEE_EVENT: &str = "`tidegate explain` on that event says more";
+/// What becomes of asking for a release that runs already: it goes on running meanwhile, and if it is refused.
+const ASKED_AGAIN: [&str; 3] = ["deployment.requested", "deployment.refused", "release.refused"];
 
 pub fn decide(known: &Known<'_>) -> WhyView {
-    let about = About::of(known);
-    let (state, cause) = known.standing(&about);
+    let about = About::of(&known.words, known.of);
+    let case = Case { known, about: &about, environment: known.environment };
+    let (state, cause) = case.standing();
+    let words: Vec<&Word> = case.own().collect();
     WhyView {
         of: known.of.to_owned(),
         environment: known.environment.to_owned(),
         state,
         cause,
-        chain: known.chain(&about),
+        chain: chain(&words),
         commit: about.commit,
         digest: about.digest,
         release: about.release,
     }
 }
 
-/// What is judged: the newest artifact and release of what was asked for.
-#[derive(Default)]
-struct About {
-    commit: Option<String>,
-    digest: Option<String>,
-    release: Option<String>,
+/// What is judged, and in which environment.
+#[derive(Clone, Copy)]
+pub struct Case<'a> {
+    pub known: &'a Known<'a>,
+    pub about: &'a About,
+    pub environment: &'a str,
 }
 
-impl About {
-    fn of(known: &Known<'_>) -> Self {
-        let newest = |pick: &dyn Fn(&Word) -> Option<String>| known.words.iter().rev().find_map(pick);
-        let is_asked = |name: &Option<String>| name.as_deref() == Some(known.of);
-        let asked_digest = known.words.iter().any(|word| is_asked(&word.content.digest));
-        let asked_commit = known.words.iter().any(|word| is_asked(&word.content.commit));
-        let asked_release = known.words.iter().any(|word| is_asked(&word.content.release));
-        let own = |asked: bool| asked.then(|| known.of.to_owned());
-        let digest = own(asked_digest).or_else(|| newest(&|word| word.content.digest.clone()));
-        let release = own(asked_release).or_else(|| {
-            newest(&|word| word.content.release.clone().filter(|_| digest.is_none() || word.content.digest == digest))
-        });
-        let commit = own(asked_commit).or_else(|| {
-            newest(&|word| word.content.commit.clone().filter(|_| digest.is_none() || word.content.digest == digest))
-        });
-        About { commit, digest, release }
-    }
-
-    /// Whether a word is about this, as far as it says.
-    fn concerns(&self, word: &Word) -> bool {
-        let content = &word.content;
-        let same = |own: &Option<String>, said: &Option<String>| match (own, said) {
-            (Some(own), Some(said)) => own == said,
-            (None, _) | (_, None) => true,
-        };
-        same(&self.digest, &content.digest) && same(&self.release, &content.release)
-    }
-}
-
-impl Known<'_> {
+impl<'a> Case<'a> {
     /// Words of this environment and this artifact, the oldest first.
-    fn own<'a>(&'a self, about: &'a About) -> impl DoubleEndedIterator<Item = &'a Word> {
-        self.words.iter().filter(|word| word.concerns(self.environment) && about.concerns(word))
+    pub fn own(self) -> impl DoubleEndedIterator<Item = &'a Word> {
+        self.known.words.iter().filter(move |word| word.concerns(self.environment) && self.about.concerns(word))
     }
 
-    fn chain(&self, about: &About) -> Vec<crate::api::model::WhyStep> {
-        self.own(about).map(Word::step).collect()
+    /// The last of some words by those who may say them.
+    pub fn last(self, names: &[&str]) -> Option<&'a Word> {
+        self.own().rfind(|word| word.counts && word.is(names))
     }
 
-    fn standing(&self, about: &About) -> (WhyState, Option<WhyCause>) {
-        let lifted = self.own(about).rev().find(|word| word.name.contains("quarantine"));
-        let quarantined = lifted.filter(|word| word.name == "digest.quarantined");
-        if let Some(word) = quarantined {
-            let clear = "find what failed; lift it by publishing quarantine.lifted with who and why";
-            return (WhyState::Held, Some(word.cause("quarantined", "the digest is in quarantine", clear)));
+    pub fn standing(self) -> Stand {
+        let runs = self.runs();
+        let here = |word: &&Word| !runs || word.environment() == Some(self.environment);
+        if let Some(word) = self.quarantine().filter(here) {
+            return self.quarantined(word);
         }
-        let last =
-            self.own(about).rfind(|word| STANDING.contains(&word.name.as_str()) && word.name != "quarantine.lifted");
-        match last {
-            None => self.before_gates(about),
-            Some(word) => self.at(word, about),
+        let decided = |word: &&Word| {
+            let leaves = (runs && word.is(&ASKED_AGAIN)) || self.refuses_a_request(word);
+            word.counts && word.is(&STANDING) && !leaves
+        };
+        match self.own().rfind(decided) {
+            None => self.before_gates(),
+            Some(word) => self.at(word),
         }
     }
 
-    fn at(&self, word: &Word, about: &About) -> (WhyState, Option<WhyCause>) {
+    fn at(self, word: &Word) -> Stand {
         match word.name.as_str() {
             "service.deployed"
             | "service.upgraded"
@@ -123,185 +113,122 @@ impl Known<'_> {
             | "release.verified"
             | "release.insufficient" => self.released(word),
             "release.failed" => {
-                let clear = "mend what failed and release again";
-                (WhyState::Failed, Some(word.cause("failed-verification", "the release failed", clear)))
+                let clear = match &self.about.release {
+                    Some(release) => format!(
+                        "mend what failed and release another build; or, if the fault was elsewhere, \
+                         `tidegate redeploy {release} --in {}`",
+                        self.environment
+                    ),
+                    None => "mend what failed and release another build".to_owned(),
+                };
+                (WhyState::Failed, Some(word.cause("failed-verification", "the release failed", &clear)))
             }
-            "release.refused" => {
-                (WhyState::Held, Some(word.cause("refused", "the release was refused", "see the event")))
-            }
+            "release.refused" => (WhyState::Held, Some(word.cause("refused", "the release was refused", SEE_EVENT))),
             "deployment.refused" => {
                 let problems = word.content.problems.join("; ");
-                let clear = "mend what the reason names and ask for the release again with `tidegate redeploy`";
+                let clear = "put right what it names, then ask for the release again with `tidegate redeploy`";
                 (WhyState::Held, Some(word.cause("deployment-refused", &problems, clear)))
             }
-            "gate.blocked" => self.blocked(word, about),
+            "gate.blocked" => self.blocked(word),
             // On its way: what hangs, or is about to run.
-            _ => self.hanging(about).unwrap_or_else(|| {
-                let reason = format!("{} is the last that is known", word.name);
-                let clear = "wait; if it stays so, `tidegate explain` on that event says which function takes it";
-                (WhyState::Waiting, Some(word.cause("on-its-way", &reason, clear)))
+            _ => self.hanging(|one| one.position >= word.position).unwrap_or_else(|| {
+                let reason = format!("{} was said, and nothing followed yet", word.name);
+                let clear =
+                    format!("wait; if it stays so, `tidegate explain {}` says who takes that event", word.event.id);
+                (WhyState::Waiting, Some(word.cause("on-its-way", &reason, &clear)))
             }),
         }
     }
 
-    fn released(&self, word: &Word) -> (WhyState, Option<WhyCause>) {
-        let place = word.content.service.clone().map(|service| (service, self.environment.to_owned()));
-        let now = place.and_then(|place| self.running.get(&place));
-        match now {
-            Some(now) if now.position > word.position && now.content.release != word.content.release => {
+    /// What was deployed: whether it still runs.
+    fn released(self, word: &Word) -> Stand {
+        if let Some(drifted) = self.drift() {
+            return self.drifted(drifted);
+        }
+        match self.deployed_since(word) {
+            Some(now) if now.content.release != word.content.release => {
                 let release = now.content.release.as_deref().unwrap_or("another release");
-                let reason = format!("{release} runs in {} now", self.environment);
-                let cause = WhyCause { missing: Vec::new(), ..now.cause("replaced", &reason, "nothing is in the way") };
+                let environment = self.environment;
+                let reason = format!("{release} runs in {environment} now");
+                let own = word.content.release.as_deref().unwrap_or_default();
+                let clear =
+                    format!("nothing is in the way; `tidegate redeploy {own} --in {environment}` asks for it again");
+                let cause = WhyCause { missing: Vec::new(), ..now.cause("replaced", &reason, &clear) };
                 (WhyState::Replaced, Some(cause))
             }
             Some(_) | None => (WhyState::Released, None),
         }
     }
 
-    /// What is missing may be missing for a reason of its own.
-    fn blocked(&self, word: &Word, about: &About) -> (WhyState, Option<WhyCause>) {
-        let own = || (WhyState::Held, Some(word.cause("blocked", "the gate blocked it", "see the event")));
-        let missing = &word.content.missing;
-        if missing.is_empty() {
-            return own();
-        }
-        if missing.iter().any(|name| name == "change")
-            && let Some(refused) = self.refused_change()
-        {
-            return refused;
-        }
-        if missing.iter().any(|name| name == "pipeline")
-            && let Some(run) = self.unfinished_run()
-        {
-            return run;
-        }
-        self.hanging(about).unwrap_or_else(own)
+    /// The last change of a word's service here, if it is a later one.
+    fn deployed_since(self, word: &Word) -> Option<&'a Word> {
+        let now = self.known.running.get(&(word.content.service.clone()?, self.environment.to_owned()))?;
+        (now.position > word.position).then_some(now)
     }
 
-    fn before_gates(&self, about: &About) -> (WhyState, Option<WhyCause>) {
-        if let Some(found) = self.refused_change().or_else(|| self.unfinished_run()).or_else(|| self.hanging(about)) {
-            return found;
-        }
-        let accepted = self.words.iter().rev().find(|word| word.name == "tidegate-change.accepted");
-        let (word, rule, reason, clear) = match (accepted, self.words.last()) {
-            (Some(word), _) if matches!(word.content.way.as_deref(), Some("proposal" | "queue")) => {
-                (word, "not-merged", "the change was accepted and is not merged", "merge it")
-            }
-            (Some(word), _) => (
-                word,
-                "no-artifact",
-                "no artifact of it has reached a gate",
-                "push one to the service's repository, and see that its pipeline names the digest",
-            ),
-            (None, Some(word)) => (
-                word,
-                "not-judged",
-                "no change of it was judged: it is on no protected branch, or nothing listens",
-                "bring it to a protected branch; `tidegate explain` on the event says who took it",
-            ),
-            (None, None) => return (WhyState::Waiting, None),
+    /// Whether it runs here: it was deployed last, and nothing was put in its place behind its back.
+    fn runs(self) -> bool {
+        let Some(deployed) = self.last(&DEPLOYED) else { return false };
+        let now = self.deployed_since(deployed).unwrap_or(deployed);
+        now.content.release == deployed.content.release && self.drift().is_none()
+    }
+
+    /// What says that something else runs in its place, if nothing said since that this was put right.
+    fn drift(self) -> Option<&'a Word> {
+        let last = self.last(&["drift.detected", "drift.resolved"]).filter(|word| word.name == "drift.detected")?;
+        let since = self.last(&DEPLOYED).is_some_and(|deployed| deployed.position > last.position);
+        (!since).then_some(last)
+    }
+
+    fn drifted(self, word: &Word) -> Stand {
+        let content = &word.content;
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (function, release) = (text(&content.function), text(&content.release));
+        let since = content.deployment.map_or_else(String::new, |number| format!(" since deployment {number}"));
+        let runs = match &content.runs {
+            Some(_) => format!("{function} runs other bytes than {release}{since} ({})", text(&content.cause)),
+            None => format!("{function} is not deployed any more{since} ({})", text(&content.cause)),
         };
-        (WhyState::Held, Some(word.cause(rule, reason, clear)))
-    }
-
-    /// The last word on the change, where it is a refusal that no acceptance of the same commit followed.
-    fn refused_change(&self) -> Option<(WhyState, Option<WhyCause>)> {
-        let accepted = self.words.iter().any(|word| {
-            word.name == "tidegate-change.accepted" && matches!(word.content.way.as_deref(), Some("merge" | "push"))
-        });
-        let refused = self.words.iter().rfind(|word| word.name == "tidegate-change.refused").filter(|_| !accepted)?;
-        Some((WhyState::Held, Some(refused.cause("change-refused", "the change was refused", "see the event"))))
-    }
-
-    /// A run that did not succeed, or has a task that nobody has finished.
-    fn unfinished_run(&self) -> Option<(WhyState, Option<WhyCause>)> {
-        let last = |name: &str| self.words.iter().rfind(|word| word.name == name);
-        if let Some(run) = last("pipelinerun.finished") {
-            if run.content.outcome.as_deref() == Some("success") {
-                return None;
-            }
-            let task = run.content.failed.as_ref().and_then(serde_json::Value::as_str).unwrap_or("a task");
-            let output =
-                run.content.output.as_deref().map_or_else(String::new, |output| format!("read its output {output}, "));
-            let clear = format!("{output}mend it and push again");
-            let cause = run.cause("pipeline-failed", &format!("{task} failed"), &clear);
-            return Some((WhyState::Failed, Some(cause)));
-        }
-        let finished = |task: &Word| {
-            let same = |word: &&Word| word.name == "taskrun.finished" && word.event.subject == task.event.subject;
-            self.words.iter().any(|word| same(&word))
+        let why = content.reason.as_ref().map_or_else(String::new, |reason| format!("; it is not healed: {reason}"));
+        let clear = match content.action.as_deref() {
+            Some("heal") => "wait: what should run was asked for".to_owned(),
+            _ => format!("`tidegate redeploy {release} --in {}` puts it back", self.environment),
         };
-        let waiting = self.words.iter().find(|word| word.name == "task.requested" && !finished(word))?;
-        if let Some(found) = self.hanging_at(waiting) {
-            return Some(found);
-        }
-        let task = waiting.event.subject.as_deref().unwrap_or("a task");
-        let clear = "see that its executor runs; the run ends by itself at its time limit";
-        let cause = waiting.cause("task-waiting", &format!("{task} was asked for and has not finished"), clear);
-        Some((WhyState::Waiting, Some(cause)))
+        let (reason, input) = (format!("{runs}{why}"), content.runs.clone());
+        (WhyState::Failed, Some(WhyCause { reason, input, ..word.cause("drifted", "", &clear) }))
     }
 
-    /// The last event that a function gave up, tries again or is at.
-    fn hanging(&self, about: &About) -> Option<(WhyState, Option<WhyCause>)> {
-        self.own(about).rev().find_map(|word| self.hanging_at(word))
-    }
-
-    fn hanging_at(&self, word: &Word) -> Option<(WhyState, Option<WhyCause>)> {
-        let runs = self.runs.get(&word.position)?;
-        let (run, state, rule, clear) = runs.iter().find_map(|run| {
-            let (state, rule, clear) = hangs(run, word.position)?;
-            Some((run, state, rule, clear))
-        })?;
-        let said = run.failure.as_ref().map(|failure| format!(": {}", failure.reason)).unwrap_or_default();
-        let reason = format!("{} is {} on #{}{said}", run.function, run.verdict, word.position);
-        let cause = WhyCause {
-            rule: rule.to_owned(),
-            reason,
-            clear,
-            since: run.settledat.unwrap_or(word.at),
-            event: word.event.clone(),
-            function: Some(run.function.clone()),
-            missing: Vec::new(),
-            input: None,
-            evidence: None,
-            again: match &run.verdict {
-                VerdictView::Retrying { at, .. } | VerdictView::WaitingUnreadable { at } => Some(at.to_string()),
-                _ => None,
-            },
+    /// What put its digest in quarantine, in this environment or in another one, unless that was lifted.
+    fn quarantine(self) -> Option<&'a Word> {
+        let of_it = |word: &&Word| {
+            let is_word = word.is(&["digest.quarantined", "quarantine.lifted"]);
+            word.counts && is_word && self.about.digest.is_some() && word.content.digest == self.about.digest
         };
-        Some((state, Some(cause)))
+        self.known.words.iter().rfind(of_it).filter(|word| word.name == "digest.quarantined")
     }
-}
 
-/// How a function hangs on an event, if it does, and what to do.
-fn hangs(run: &TraceRun, position: Position) -> Option<(WhyState, &'static str, String)> {
-    let function = &run.function;
-    let wait = || "wait".to_owned();
-    match run.verdict {
-        VerdictView::DeadLettered => {
-            let clear = format!("mend what the reason names, then `tidegate dlq redrive {position}.{function}`");
-            Some((WhyState::Failed, "dead-letter", clear))
-        }
-        VerdictView::FilterFailed { .. } => {
-            Some((WhyState::Failed, "filter-failed", format!("mend the filter of {function} and send the event again")))
-        }
-        VerdictView::Dropped { .. } => {
-            Some((WhyState::Failed, "dropped", "send the event again: a person gave it up".to_owned()))
-        }
-        VerdictView::Retrying { .. } => {
-            Some((WhyState::Waiting, "retrying", "wait, or mend what the reason names".to_owned()))
-        }
-        VerdictView::Redriven { .. } => Some((WhyState::Waiting, "redriven", wait())),
-        VerdictView::Running { .. } => Some((WhyState::Waiting, "running", wait())),
-        VerdictView::WaitingBacklog { .. } | VerdictView::WaitingReady | VerdictView::WaitingBehind { .. } => {
-            Some((WhyState::Waiting, "waiting", wait()))
-        }
-        VerdictView::WaitingUnreadable { .. } => {
-            let clear = "bring its data back into the blob store; the log names the blob".to_owned();
-            Some((WhyState::Waiting, "unreadable", clear))
-        }
-        VerdictView::NotDeployed | VerdictView::BeforeStart | VerdictView::Filtered { .. } | VerdictView::Delivered => {
-            None
-        }
+    fn quarantined(self, word: &Word) -> Stand {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (digest, release) = (text(&word.content.digest), text(&word.content.release));
+        let failed_in = word.environment().unwrap_or(self.environment);
+        let elsewhere = failed_in != self.environment;
+        let place = if elsewhere { format!("{release} failed in {failed_in}: ") } else { String::new() };
+        let reason = format!("{place}{}", word.content.reason.as_deref().unwrap_or("its digest is in quarantine"));
+        let clear = format!(
+            "release another build; or, if this one was not at fault, `tidegate lift {digest} --reason TEXT`, then \
+             `tidegate redeploy {release} --in {failed_in}`"
+        );
+        let (evidence, environment) = (word.led_by(), elsewhere.then(|| failed_in.to_owned()));
+        let cause = WhyCause { reason, evidence, environment, ..word.cause("quarantined", "", &clear) };
+        (WhyState::Held, Some(cause))
+    }
+
+    /// A refusal of what a person asked for leaves the release where it is.
+    fn refuses_a_request(self, word: &Word) -> bool {
+        let is_request = |cause: &&String| {
+            let mut words = self.known.words.iter();
+            words.any(|other| other.name == "release.requested" && other.event.id == **cause)
+        };
+        word.name == "release.refused" && word.causation.as_ref().is_some_and(|cause| is_request(&cause))
     }
 }

@@ -1,30 +1,24 @@
-//! `GET /releases`, and asking for one of them again.
+//! `GET /releases`: where each one stands in every environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
-use bytes::Bytes;
-use serde_json::json as value;
-use uuid::Uuid;
 
 use super::word::Word;
-use crate::api::answer::{json, parse_json};
+use crate::api::ApiState;
+use crate::api::answer::json;
 use crate::api::error::ApiError;
-use crate::api::model::{Listing, RedeployRequest, ReleaseView, Standing, StandingView};
-use crate::api::route::{By, DOOR, DoorSpan};
-use crate::api::{ApiState, hooks};
+use crate::api::model::{Listing, ReleaseView, Standing, StandingView};
 use crate::bus::{BusError, EventQuery, History};
-use crate::event::{Event, Origin, OriginKind};
 
 /// The newest words of each kind that are read: what is older than all of them is not listed.
 const WORDS_MAX: usize = 1_000;
-const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Types that say where a release stands.
-const TYPES: [&str; 8] = [
+const TYPES: [&str; 9] = [
+    "release.requested",
     "gate.passed",
     "gate.blocked",
     "release.refused",
@@ -40,26 +34,33 @@ const OTHERS: [&str; 2] = ["dev.cdevents.service.*", "dev.cdeventsx.tidegate-qua
 /// `GET /releases`: newest first.
 pub(in crate::api) async fn releases(State(state): State<Arc<ApiState>>) -> Result<Response, ApiError> {
     let position = state.history.tail().await?;
-    let items = fold(&words(&*state.history).await?);
+    let items = known(&*state.history).await?;
     Ok(json(StatusCode::OK, &Listing::<ReleaseView>::whole(position, items)))
 }
 
-/// In log order.
+/// Every release that is known, the newest first.
+pub async fn known(history: &dyn History) -> Result<Vec<ReleaseView>, BusError> {
+    Ok(fold(&words(history).await?))
+}
+
+/// In log order; what somebody says who may not has no effect.
 async fn words(history: &dyn History) -> Result<Vec<Word>, BusError> {
     let mut words = Vec::new();
     for name in TYPES.iter().chain(&OTHERS) {
         let ty = crate::deployment::type_pattern(name).expect("these are types of the catalogue");
         let query = EventQuery { ty: Some(ty), max: WORDS_MAX, newest_first: true, ..EventQuery::default() };
-        words.extend(history.events(query).await?.events.iter().map(Word::of));
+        words.extend(history.events(query).await?.events.iter().map(Word::of).filter(|word| word.counts));
     }
     words.sort_by_key(|word| word.position);
     Ok(words)
 }
 
 /// What the words come to, the newest release first.
-fn fold(words: &[Word]) -> Vec<ReleaseView> {
+pub fn fold(words: &[Word]) -> Vec<ReleaseView> {
     let mut releases: BTreeMap<String, ReleaseView> = BTreeMap::new();
     let mut quarantined: BTreeMap<&str, bool> = BTreeMap::new();
+    let requests: BTreeSet<&str> =
+        words.iter().filter(|word| word.name == "release.requested").map(|word| word.event.id.as_str()).collect();
     for word in words {
         let content = &word.content;
         if let (Some(digest), true) = (&content.digest, word.name.contains("quarantine")) {
@@ -69,6 +70,14 @@ fn fold(words: &[Word]) -> Vec<ReleaseView> {
         let (Some(release), Some(service), Some(digest)) = (&content.release, &content.service, &content.digest) else {
             continue;
         };
+        // Asking for it again, and being refused, leaves a release where it is.
+        let runs = || releases.get(release).and_then(|view| view.environments.get(environment)).is_some_and(runs);
+        let asked = word.causation.as_deref().is_some_and(|cause| requests.contains(cause));
+        match standing {
+            Standing::Refused if asked || runs() => continue,
+            Standing::Deploying if runs() => continue,
+            _ => {}
+        }
         if matches!(standing, Standing::Running) {
             replace_others(&mut releases, service, environment, release, word);
         }
@@ -83,6 +92,10 @@ fn fold(words: &[Word]) -> Vec<ReleaseView> {
         });
         view.environments.insert(environment.to_owned(), at(standing, word));
     }
+    // What a gate judged before it knew the commit is judged again with it.
+    let tied: BTreeSet<String> =
+        releases.values().filter(|view| view.commit.is_some()).map(|view| view.digest.clone()).collect();
+    releases.retain(|_, view| view.commit.is_some() || !tied.contains(&view.digest));
     let mut releases: Vec<ReleaseView> = releases.into_values().collect();
     for release in &mut releases {
         release.quarantined = quarantined.get(release.digest.as_str()).copied().unwrap_or(false);
@@ -106,10 +119,14 @@ fn replace_others(
 ) {
     let others = releases.values_mut().filter(|other| other.service == service && other.release != release);
     for standing in others.filter_map(|other| other.environments.get_mut(environment)) {
-        if matches!(standing.standing, Standing::Running | Standing::Verified | Standing::Unproven) {
+        if runs(standing) {
             *standing = at(Standing::Replaced, word);
         }
     }
+}
+
+fn runs(view: &StandingView) -> bool {
+    matches!(view.standing, Standing::Running | Standing::Verified | Standing::Unproven)
 }
 
 fn standing(word: &Word) -> Option<Standing> {
@@ -124,49 +141,4 @@ fn standing(word: &Word) -> Option<Standing> {
         "release.failed" => Standing::Failed,
         _ => return None,
     })
-}
-
-/// `POST /releases/{release}/redeploy`: publishes `release.requested` in the name of who asks; functions decide.
-pub(in crate::api) async fn redeploy(
-    State(state): State<Arc<ApiState>>,
-    Extension(caller): By,
-    Extension(DoorSpan(span)): Extension<DoorSpan>,
-    Path(release): Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
-    let body = state.bodies.read(&headers, body, BODY_BYTES_MAX).await?;
-    let asked: RedeployRequest = parse_json(&body.bytes)?;
-    let known = fold(&words(&*state.history).await?);
-    let found = known.iter().find(|view| view.release == release);
-    let missing = || ApiError::not_found(format!("there is no release {release:?}; `tidegate releases` lists them"));
-    let view = found.ok_or_else(missing)?;
-    if !view.environments.contains_key(&asked.environment) {
-        let known: Vec<&str> = view.environments.keys().map(String::as_str).collect();
-        let known = known.join(", ");
-        let environment = &asked.environment;
-        return Err(ApiError::invalid(format!("{release} never came to {environment:?}; it is known in: {known}")));
-    }
-    let event = request(view, &asked, &caller.name);
-    // Whoever may operate the project was let in by the door: that is what proves this.
-    let origin = Origin { kind: OriginKind::Api, name: caller.name, verified: true };
-    hooks::publish(&state, DOOR, vec![event], &origin, &span, &headers).await.map(hooks::accepted)
-}
-
-fn request(view: &ReleaseView, asked: &RedeployRequest, by: &str) -> Event {
-    let ty = crate::deployment::full_type("release.requested").expect("it is a type of the catalogue");
-    let content = value!({
-        "release": view.release, "environment": asked.environment, "by": by, "reason": asked.reason,
-    });
-    let subject = value!({ "id": view.release, "content": content });
-    let data = value!({ "context": { "specversion": "0.5.0", "type": ty }, "subject": subject });
-    Event {
-        id: Uuid::now_v7().to_string(),
-        source: "/releases".to_owned(),
-        ty,
-        subject: Some(view.release.clone()),
-        datacontenttype: Some("application/json".to_owned()),
-        data: Some(Bytes::from(data.to_string())),
-        ..Event::default()
-    }
 }

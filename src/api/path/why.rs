@@ -16,8 +16,10 @@ use crate::api::events::query;
 use crate::api::explain::{Facts, Ground};
 use crate::api::model::WhyView;
 use crate::api::trace::runs_of;
+use crate::api::view::event_ref;
 use crate::api::{ApiState, find};
 use crate::bus::{BusError, EventQuery, History, Outline};
+use crate::deployment::{Deployment, catalogue};
 use crate::event::{Accepted, Position};
 use crate::filter::TypePattern;
 
@@ -62,9 +64,20 @@ pub(in crate::api) async fn why(State(state): State<Arc<ApiState>>, uri: Uri) ->
         let facts = Facts::read(history, *position).await?;
         runs.insert(*position, runs_of(history, event, &ground, &facts).await?);
     }
-    let running = running(history).await?;
-    let known = Known { of: &of, environment: &environment, words: words.list(), runs, running };
-    let view: WhyView = decide(&known);
+    let known = Known {
+        of: &of,
+        environment: &environment,
+        words: words.list(),
+        runs,
+        running: running(history).await?,
+        path: ground.active().map(path_of).unwrap_or_default(),
+        places: ground.active().map(places).unwrap_or_default(),
+    };
+    let mut view: WhyView = decide(&known);
+    if let Some(evidence) = view.cause.as_mut().and_then(|cause| cause.evidence.as_mut()) {
+        let found = history.find(&evidence.id, 1).await?;
+        found.iter().for_each(|event| *evidence = event_ref(event));
+    }
     Ok(json(StatusCode::OK, &view))
 }
 
@@ -84,6 +97,7 @@ async fn whole(history: &dyn History, text: &str) -> Result<String, ApiError> {
                 _ => Err(ApiError::Ambiguous { text, candidates }),
             };
         }
+        Err(ApiError::NotFound { .. }) => return Err(unknown(text)),
         Err(error) => return Err(error),
     };
     // An event's id, or the start of a name that it is known by.
@@ -92,6 +106,14 @@ async fn whole(history: &dyn History, text: &str) -> Result<String, ApiError> {
         let ty = &event.event.ty;
         ApiError::invalid(format!("{text:?} is an event of type {ty}, which tells of no commit and no digest"))
     })
+}
+
+/// Names that begin by chance as the text does say nothing of it, so none is shown.
+fn unknown(text: &str) -> ApiError {
+    ApiError::not_found(format!(
+        "no event tells of a commit, a digest or a release {text:?}; `tidegate releases` lists what gates judged, \
+         `tidegate events --type 'com.*'` what senders told: if it was pushed, see whether its webhook was delivered"
+    ))
 }
 
 fn names_like(event: &Accepted, text: &str) -> Vec<String> {
@@ -148,10 +170,35 @@ async fn gather(history: &dyn History, of: &str) -> Result<Gathered, BusError> {
 
 /// Whether one thing of a word is made of the others: then all of them are asked for.
 fn links(word: &Word) -> bool {
-    matches!(
-        word.name.as_str(),
-        "change.merged" | "artifact.packaged" | "artifact.identified" | "gate.passed" | "gate.blocked"
-    )
+    word.counts
+        && word.is(&["change.merged", "artifact.packaged", "artifact.identified", "gate.passed", "gate.blocked"])
+}
+
+/// Functions that say words of the catalogue.
+fn path_of(active: &Deployment) -> BTreeSet<String> {
+    let says = |pattern: &String| {
+        let pattern: Option<TypePattern> = pattern.parse().ok();
+        pattern.is_some_and(|pattern| catalogue().iter().any(|entry| pattern.matches(entry.ty)))
+    };
+    let functions = active.functions.iter().filter(|function| function.grants.emits.iter().any(says));
+    functions.map(|function| function.name.to_string()).collect()
+}
+
+/// What a function keeps under the name of one environment it keeps for that one.
+fn places(active: &Deployment) -> BTreeMap<String, String> {
+    let mut places = BTreeMap::new();
+    for function in &active.functions {
+        let named = |environment: &&String| {
+            let keeps =
+                |space: &String| space.strip_suffix(environment.as_str()).is_some_and(|rest| rest.ends_with('-'));
+            function.grants.keyvalue_write.iter().any(keeps)
+        };
+        let mut environments = active.environments.iter().filter(named);
+        if let (Some(environment), None) = (environments.next(), environments.next()) {
+            places.insert(function.name.to_string(), environment.clone());
+        }
+    }
+    places
 }
 
 /// The release that runs, by service and environment: what the last change of each says.
@@ -159,8 +206,7 @@ async fn running(history: &dyn History) -> Result<BTreeMap<(String, String), Wor
     let ty: TypePattern = "dev.cdevents.service.*".parse().expect("a type with a star is a pattern");
     let query = EventQuery { ty: Some(ty), max: SERVICES_MAX, newest_first: true, ..EventQuery::default() };
     let mut running = BTreeMap::new();
-    for event in history.events(query).await?.events {
-        let word = Word::of(&event);
+    for word in history.events(query).await?.events.iter().map(Word::of).filter(|word| word.counts) {
         let place = word.content.service.clone().zip(word.environment().map(str::to_owned));
         if let Some(place) = place {
             running.entry(place).or_insert(word);

@@ -6,8 +6,11 @@ use serde_json::Value;
 use crate::api::model::{EventRef, WhyCause, WhyStep};
 use crate::api::view::event_ref;
 use crate::clock::Timestamp;
-use crate::deployment::event_type;
-use crate::event::{Accepted, OriginKind, Position};
+use crate::deployment::{Author, event_type};
+use crate::event::{Accepted, Origin, OriginKind, Position};
+
+/// Of a person or a program that nobody proved.
+const UNVERIFIED: &str = ", unverified";
 
 /// What an event says of a commit, a digest or a release.
 #[derive(Debug, Clone)]
@@ -15,7 +18,12 @@ pub struct Word {
     pub position: Position,
     pub at: Timestamp,
     pub event: EventRef,
+    /// The event that led to it.
+    pub causation: Option<String>,
+    /// The kind of origin, its name, and whether nobody proved it.
     pub by: String,
+    /// Whether it is said by one who may: a decision by a function or the runtime, anything else by somebody proved.
+    pub counts: bool,
     /// The function that said it.
     pub function: Option<String>,
     /// The catalogue's name of the type, else the type.
@@ -33,8 +41,8 @@ pub struct Content {
     pub digest: Option<String>,
     pub commit: Option<String>,
     pub function: Option<String>,
-    pub component: Option<String>,
     pub way: Option<String>,
+    pub branch: Option<String>,
     pub rule: Option<String>,
     pub reason: Option<String>,
     pub clear: Option<String>,
@@ -44,15 +52,20 @@ pub struct Content {
     pub again: Option<String>,
     pub outcome: Option<String>,
     pub result: Option<String>,
-    pub run: Option<String>,
+    /// Of a scan.
+    pub kind: Option<String>,
     pub task: Option<String>,
     pub failed: Option<Value>,
     pub output: Option<String>,
+    pub executor: Option<String>,
     pub problems: Vec<String>,
+    /// The bytes that run in place of a release, since which deployment, and what put them there.
+    pub runs: Option<String>,
+    pub deployment: Option<u64>,
     pub cause: Option<String>,
+    pub action: Option<String>,
     pub request: Option<Box<Content>>,
     pub functions: Vec<Running>,
-    pub by: Option<String>,
 }
 
 /// CDEvents names an environment by an object.
@@ -78,6 +91,7 @@ struct Git {
     after: Option<String>,
     head_commit: Option<String>,
     ref_name: Option<String>,
+    base_ref: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -96,14 +110,14 @@ struct Subject {
 }
 
 impl Content {
-    /// An answer is about what its request is about.
+    /// An answer is about what its request is about; a digest of its own is that of a deployment.
     fn take_from_request(&mut self) {
         let Some(request) = self.request.as_deref().cloned() else { return };
-        self.environment = self.environment.take().or(request.environment);
-        self.service = self.service.take().or(request.service);
-        self.release = self.release.take().or(request.release);
-        self.digest = self.digest.take().or(request.digest);
-        self.commit = self.commit.take().or(request.commit);
+        self.environment = request.environment.or(self.environment.take());
+        self.service = request.service.or(self.service.take());
+        self.release = request.release.or(self.release.take());
+        self.digest = request.digest.or(self.digest.take());
+        self.commit = request.commit.or(self.commit.take());
     }
 
     pub fn environment_name(&self) -> Option<&str> {
@@ -124,16 +138,23 @@ impl Word {
         // A push or a merge: what it made is what it is about.
         let git = data.git;
         content.commit = content.commit.or(git.merge_commit).or(git.head_commit).or(git.after).or(git.head_sha);
-        content.input = content.input.or(git.ref_name);
+        content.branch = content.branch.or(git.ref_name).or(git.base_ref);
+        let unverified = if origin.verified { "" } else { UNVERIFIED };
         Word {
             position: accepted.position,
             at: accepted.accepted_at,
             event: event_ref(accepted),
-            by: format!("{} {}", origin.kind.as_str(), origin.name),
+            causation: event.causation().map(str::to_owned),
+            by: format!("{} {}{unverified}", origin.kind.as_str(), origin.name),
+            counts: counts(&event.ty, origin),
             function: (origin.kind == OriginKind::Function).then(|| origin.name.clone()),
             name: event_type(&event.ty).map_or_else(|| event.ty.clone(), |entry| entry.name.to_owned()),
             content,
         }
+    }
+
+    pub fn is(&self, names: &[&str]) -> bool {
+        names.contains(&self.name.as_str())
     }
 
     pub fn environment(&self) -> Option<&str> {
@@ -145,11 +166,17 @@ impl Word {
         self.environment().is_none_or(|own| own == environment)
     }
 
+    /// The event that led to it: what it was said of.
+    pub fn led_by(&self) -> Option<EventRef> {
+        self.causation.as_deref().map(named)
+    }
+
     pub fn step(&self) -> WhyStep {
         let content = &self.content;
-        let detail = content.rule.as_ref().or(content.outcome.as_ref()).or(content.result.as_ref());
-        let detail = detail.or(content.task.as_ref()).cloned();
-        WhyStep { at: self.at, event: self.event.clone(), by: self.by.clone(), word: self.name.clone(), detail }
+        let scan = content.kind.as_ref().zip(content.result.as_ref()).map(|(kind, result)| format!("{kind} {result}"));
+        let detail = content.rule.clone().or(content.outcome.clone()).or(scan).or(content.task.clone());
+        let (event, by, word) = (self.event.clone(), self.by.clone(), self.name.clone());
+        WhyStep { at: self.at, event, by, word, detail, counts: self.counts }
     }
 
     /// What it says that stands in the way. What the word does not say itself is said by the arguments.
@@ -163,11 +190,29 @@ impl Word {
             since: self.at,
             event: self.event.clone(),
             function: self.function.clone(),
+            environment: None,
             missing: content.missing.clone(),
             input: content.input.clone(),
-            evidence: content.evidence_id.clone(),
+            evidence: content.evidence_id.as_deref().map(named),
             again: content.again.clone(),
         }
+    }
+}
+
+/// An event of which no more is known than its id; the rest is looked up once it counts.
+pub fn named(id: &str) -> EventRef {
+    EventRef { id: id.to_owned(), ty: String::new(), subject: None, position: None }
+}
+
+/// Whether an origin may say a type. What CDEvents has a word for and the path decides is a function's too.
+fn counts(ty: &str, origin: &Origin) -> bool {
+    let is_decision = |name: &str| name.starts_with("service.") || name.starts_with("incident.");
+    match event_type(ty) {
+        Some(entry) if entry.author == Author::Function || is_decision(entry.name) => {
+            origin.kind == OriginKind::Function && origin.verified
+        }
+        Some(entry) if entry.author == Author::Runtime => origin.kind == OriginKind::Runtime,
+        Some(_) | None => origin.verified,
     }
 }
 

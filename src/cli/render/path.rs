@@ -1,16 +1,26 @@
 //! The path from commit to production, for people.
 
-use super::explanation::reference;
+use super::text::{shorten, wrap};
 use super::time::{ago, when};
-use super::{Align, Colour, Look, Table, clean, facts, painted, plain};
-use crate::api::model::{DriftView, ReleaseView, Standing, StandingView, WhyCause, WhyState, WhyView};
+use super::{Align, Colour, Look, Table, clean, facts, painted, place, plain};
+use crate::api::model::{
+    DriftView, EventRef, ReleaseView, Standing, StandingView, WhyCause, WhyState, WhyStep, WhyView,
+};
+use crate::clock::Timestamp;
+use crate::deployment::event_type;
 
-/// Steps that are shown: the first and the last are the most telling.
-const STEPS_FIRST_MAX: usize = 6;
-const STEPS_LAST_MAX: usize = 14;
+/// One screen, and no more of it than can be read: what does not fit is in the JSON.
+const LINES_MAX: usize = 24;
+const COLUMNS_MAX: usize = 120;
+/// Lines of one value of a cause.
+const VALUE_LINES_MAX: usize = 4;
+/// Steps that are shown however much else is said, and of how many the first ones are.
+const STEPS_MIN: usize = 3;
+const STEPS_FIRST: usize = 2;
 
 /// Where something stands, what is in its way, and what led there: one screen.
 pub fn why(view: &WhyView, look: &Look) -> String {
+    let look = &Look { width: look.width.min(COLUMNS_MAX), ..*look };
     let (colour, words) = match view.state {
         WhyState::Released => (Colour::Good, "released"),
         WhyState::Replaced => (Colour::Faint, "replaced"),
@@ -30,49 +40,87 @@ pub fn why(view: &WhyView, look: &Look) -> String {
     }
     if !view.chain.is_empty() {
         text += "\nhow it came here\n";
-        text += &steps(view, look);
+        // One line is the table's heading.
+        text += &steps(&view.chain, LINES_MAX.saturating_sub(text.lines().count() + 1).max(STEPS_MIN), look);
     }
     text
 }
 
 fn reasons(cause: &WhyCause, look: &Look) -> String {
-    let by = cause.function.as_ref().map_or_else(String::new, |function| format!(", by {function}"));
+    let function = cause.function.as_ref().map_or_else(String::new, |function| format!(", function {function}"));
+    let also = cause.rule != "missing-evidence";
     let missing = (!cause.missing.is_empty()).then(|| cause.missing.join(", "));
-    format!("{}  {}\n", look.bad(&clean(&cause.rule)), clean(&cause.reason))
-        + &facts(
-            look,
-            &[
-                ("missing", missing),
-                ("saw", cause.input.clone()),
-                ("evidence", cause.evidence.clone()),
-                ("since", Some(when(cause.since, look))),
-                ("said in", Some(format!("{}{by}", reference(&cause.event)))),
-                ("again", cause.again.clone()),
-                ("to clear", Some(cause.clear.clone())),
-            ],
-        )
+    let again = cause.again.as_ref().map(|again| match again.parse::<Timestamp>() {
+        Ok(at) => when(at, look),
+        Err(_) => again.clone(),
+    });
+    let said = [
+        (if also { "missing too" } else { "missing" }, missing),
+        ("where", cause.environment.clone()),
+        ("saw", cause.input.clone()),
+        ("evidence", cause.evidence.as_ref().map(event)),
+        ("since", Some(when(cause.since, look))),
+        ("event", Some(format!("{}{function}", event(&cause.event)))),
+        ("again", again),
+        ("to clear", Some(cause.clear.clone())),
+    ];
+    let rule = clean(&cause.rule).into_owned();
+    let reason = lines(&cause.reason, look.width.saturating_sub(rule.chars().count() + 2));
+    let mut text = format!("{}  {}\n", look.bad(&rule), reason.join(&format!("\n{:1$}", "", rule.chars().count() + 2)));
+    let present = || said.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?)));
+    let width = present().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, value) in present() {
+        let indent = width + 4;
+        let value = lines(value, look.width.saturating_sub(indent)).join(&format!("\n{:indent$}", ""));
+        text += &format!("  {}  {value}\n", look.faint(&format!("{name:width$}")));
+    }
+    text
 }
 
-fn steps(view: &WhyView, look: &Look) -> String {
+/// As many lines of a value as there is room for; senders' own line ends are spaces.
+fn lines(text: &str, width: usize) -> Vec<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut lines = wrap(&clean(&words.join(" ")), width);
+    if lines.len() > VALUE_LINES_MAX {
+        lines.truncate(VALUE_LINES_MAX);
+        if let Some(last) = lines.last_mut() {
+            *last = shorten(&format!("{last} …"), width).into_owned();
+        }
+    }
+    lines
+}
+
+/// `#3 gate.blocked`.
+fn event(event: &EventRef) -> String {
+    let word = event_type(&event.ty).map_or(event.ty.as_str(), |entry| entry.name);
+    format!("{} {word}", place(event.position))
+}
+
+/// The first steps and the last, which are the most telling, in so many lines.
+fn steps(chain: &[WhyStep], lines_max: usize, look: &Look) -> String {
     let left = Align::Left;
     let mut table = Table::new([("WHEN", left), ("EVENT", Align::Right), ("SAID", left), ("BY", left)]);
-    let last = view.chain.len().saturating_sub(STEPS_LAST_MAX).max(STEPS_FIRST_MAX);
-    for (index, step) in view.chain.iter().enumerate() {
-        if (STEPS_FIRST_MAX..last).contains(&index) {
-            if index == STEPS_FIRST_MAX {
-                table.row([plain("..."), plain(""), plain(format!("{} more", last - STEPS_FIRST_MAX)), plain("")]);
-            }
-            continue;
-        }
-        let detail = step.detail.as_ref().map_or_else(String::new, |detail| format!("  {detail}"));
-        table.row([
-            plain(ago(step.at, look.now)),
-            plain(super::place(step.event.position)),
-            plain(format!("{}{detail}", step.word)),
-            plain(&step.by),
-        ]);
+    // The line that says how many are left out is one of them.
+    let (first, last) = match chain.len() <= lines_max {
+        true => (chain.len(), 0),
+        false => (STEPS_FIRST.min(lines_max - 2), lines_max - 1 - STEPS_FIRST.min(lines_max - 2)),
+    };
+    let left_out = chain.len() - first - last;
+    chain[..first].iter().for_each(|step| table.row(row(step, look)));
+    if left_out > 0 {
+        table.row([plain("..."), plain(""), plain(format!("{left_out} more")), plain("")]);
     }
+    chain[first + left_out..].iter().for_each(|step| table.row(row(step, look)));
     table.render(look)
+}
+
+fn row(step: &WhyStep, look: &Look) -> [super::table::Cell; 4] {
+    let detail = step.detail.as_ref().map_or_else(String::new, |detail| format!("  {detail}"));
+    let said = match step.counts {
+        true => plain(format!("{}{detail}", step.word)),
+        false => painted(Colour::Faint, format!("{}{detail}  (has no effect)", step.word)),
+    };
+    [plain(ago(step.at, look.now)), plain(place(step.event.position)), said, plain(&step.by)]
 }
 
 /// One line for each release, or that there is none.
@@ -176,7 +224,7 @@ mod tests {
 
     const LOOK: Look = Look { colour: false, width: 100, now: Timestamp::EPOCH };
 
-    fn event(position: u64, ty: &str) -> EventRef {
+    fn event_at(position: u64, ty: &str) -> EventRef {
         EventRef { id: "e".to_owned(), ty: ty.to_owned(), subject: Some("shop-1".to_owned()), position: Some(position) }
     }
 
@@ -194,8 +242,9 @@ mod tests {
                 reason: "there is no image scan".to_owned(),
                 clear: "scan this digest".to_owned(),
                 since: Timestamp::EPOCH,
-                event: event(12, "dev.cdeventsx.tidegate-gate.blocked.0.1.0"),
+                event: event_at(12, "dev.cdeventsx.tidegate-gate.blocked.0.1.0"),
                 function: Some("gate-production".to_owned()),
+                environment: None,
                 missing: vec!["image".to_owned()],
                 input: None,
                 evidence: None,
@@ -203,10 +252,11 @@ mod tests {
             }),
             chain: vec![WhyStep {
                 at: Timestamp::EPOCH,
-                event: event(12, "dev.cdeventsx.tidegate-gate.blocked.0.1.0"),
+                event: event_at(12, "dev.cdeventsx.tidegate-gate.blocked.0.1.0"),
                 by: "function gate-production".to_owned(),
                 word: "gate.blocked".to_owned(),
                 detail: Some("missing-evidence".to_owned()),
+                counts: true,
             }],
         };
         expect![[r#"
@@ -217,7 +267,7 @@ mod tests {
             missing-evidence  there is no image scan
               missing   image
               since     1970-01-01 00:00:00Z (now)
-              said in   #12 dev.cdeventsx.tidegate-gate.blocked.0.1.0 shop-1, by gate-production
+              event     #12 gate.blocked, function gate-production
               to clear  scan this digest
 
             how it came here

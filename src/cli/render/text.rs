@@ -101,6 +101,38 @@ pub fn brief(subject: &str) -> String {
     clean(&text).into_owned()
 }
 
+/// Lines of at most `width` characters, broken between words; what stands in backquotes, to be copied, is one word. A word
+/// that is longer is broken itself.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words(text) {
+        let characters: Vec<char> = word.chars().collect();
+        for part in characters.chunks(width.max(1)) {
+            match lines.last_mut() {
+                Some(line) if line.chars().count() + 1 + characters.len() <= width => {
+                    line.push(' ');
+                    line.extend(part);
+                }
+                _ => lines.push(part.iter().collect()),
+            }
+        }
+    }
+    lines
+}
+
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut quoted = false;
+    for word in text.split_whitespace() {
+        match words.last_mut() {
+            Some(last) if quoted => *last += &format!(" {word}"),
+            _ => words.push(word.to_owned()),
+        }
+        quoted ^= word.matches('`').count() % 2 == 1;
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +163,14 @@ mod tests {
     fn long_text_ends_in_an_ellipsis() {
         assert_eq!(shorten("abcdef", 6), "abcdef");
         assert_eq!(shorten("abcdef", 4), "abc…");
+    }
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("a  considerable b", 5), ["a", "consi", "derab", "le b"]);
+        assert_eq!(wrap("say `a b c` now", 9), ["say", "`a b c`", "now"]);
+        assert!(wrap(" ", 5).is_empty());
     }
 
     #[test]

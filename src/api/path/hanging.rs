@@ -1,0 +1,95 @@
+//! The function that hangs on an event, or gave it up.
+
+use super::decide::{Case, Stand};
+use super::word::Word;
+use crate::api::model::{TraceRun, VerdictView, WhyCause, WhyState};
+
+impl Case<'_> {
+    /// The last of some events at which a function of the path hangs.
+    pub fn hanging(self, which: impl Fn(&Word) -> bool) -> Option<Stand> {
+        self.own().rev().filter(|word| which(word)).find_map(|word| self.hanging_at(word, |_| true))
+    }
+
+    /// The functions of the path that hang on one event, as far as they work for this environment.
+    pub fn hanging_at(self, word: &Word, which: impl Fn(&TraceRun) -> bool) -> Option<Stand> {
+        let runs = self.known.runs.get(&word.position)?;
+        let works_here = |run: &&TraceRun| {
+            let place = self.known.places.get(&run.function);
+            self.known.path.contains(&run.function) && place.is_none_or(|place| place == self.environment)
+        };
+        runs.iter().filter(works_here).filter(|run| which(run)).find_map(|run| hangs(run, word))
+    }
+}
+
+/// How a function hangs on an event, if it does, and what to do.
+fn hangs(run: &TraceRun, word: &Word) -> Option<Stand> {
+    let function = &run.function;
+    let wait = || "wait".to_owned();
+    let (state, rule, does, clear) = match &run.verdict {
+        VerdictView::DeadLettered => {
+            let clear = format!("put right what it names, then `tidegate dlq redrive {}.{function}`", word.position);
+            (WhyState::Failed, "dead-letter", "gave up".to_owned(), clear)
+        }
+        VerdictView::FilterFailed { clause, reason } => {
+            let clear = format!("mend the filter of {function} and send the event again");
+            (WhyState::Failed, "filter-failed", format!("could not filter ({clause}: {reason})"), clear)
+        }
+        VerdictView::Dropped { by, .. } => {
+            let clear = "send the event again if it should count".to_owned();
+            (WhyState::Failed, "dropped", format!("was told by {by} to give up"), clear)
+        }
+        VerdictView::Retrying { attempt, .. } => {
+            let clear = "put right what it names; it is tried again by itself".to_owned();
+            (WhyState::Waiting, "retrying", format!("failed, and tries for the {} time,", ordinal(*attempt)), clear)
+        }
+        VerdictView::Redriven { .. } => (WhyState::Waiting, "redriven", "is to try again".to_owned(), wait()),
+        VerdictView::Running { .. } => (WhyState::Waiting, "running", "is at work".to_owned(), wait()),
+        VerdictView::WaitingBacklog { events_before } => (
+            WhyState::Waiting,
+            "waiting",
+            format!("has {events_before} events before it and then comes to work"),
+            wait(),
+        ),
+        VerdictView::WaitingReady => (WhyState::Waiting, "waiting", "is about to work".to_owned(), wait()),
+        VerdictView::WaitingBehind { position } => {
+            let clear = format!("wait, or see with `tidegate explain '#{position}'` what holds that one");
+            (WhyState::Waiting, "waiting", format!("has #{position} to do before it works"), clear)
+        }
+        VerdictView::WaitingUnreadable { .. } => {
+            let clear = "bring its data back into the blob store; the server's log names the blob".to_owned();
+            (WhyState::Waiting, "unreadable", "cannot read the data and waits to work".to_owned(), clear)
+        }
+        VerdictView::NotDeployed | VerdictView::BeforeStart | VerdictView::Filtered { .. } | VerdictView::Delivered => {
+            return None;
+        }
+    };
+    let said = run.failure.as_ref().map(|failure| format!(": {}", failure.reason)).unwrap_or_default();
+    let since = run.settledat.filter(|_| state == WhyState::Failed).unwrap_or(word.at);
+    let again = match &run.verdict {
+        VerdictView::Retrying { at, .. } | VerdictView::WaitingUnreadable { at } => Some(at.to_string()),
+        _ => None,
+    };
+    let cause = WhyCause {
+        rule: rule.to_owned(),
+        reason: format!("{function} {does} on {} #{}{said}", word.name, word.position),
+        clear,
+        since,
+        event: word.event.clone(),
+        function: Some(function.clone()),
+        environment: None,
+        missing: Vec::new(),
+        input: None,
+        evidence: None,
+        again,
+    };
+    Some((state, Some(cause)))
+}
+
+fn ordinal(number: u32) -> String {
+    match number {
+        1 => "1st".to_owned(),
+        2 => "2nd".to_owned(),
+        3 => "3rd".to_owned(),
+        number => format!("{number}th"),
+    }
+}

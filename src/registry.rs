@@ -46,6 +46,9 @@ pub enum PullError {
         #[source]
         source: Box<OciDistributionError>,
     },
+    /// Another try may have it.
+    #[error("registry {host} answered {code} for {reference}")]
+    Failing { host: String, reference: OciReference, code: u16 },
     #[error("{host} is no registry of the project; declare [registries.\"{host}\"]")]
     UnknownRegistry { host: String },
     #[error("registry {host} has no {reference}; push it again")]
@@ -62,7 +65,7 @@ impl PullError {
     /// Whether the registry may answer otherwise later.
     pub fn is_passing(&self) -> bool {
         match self {
-            PullError::Unreachable { .. } => true,
+            PullError::Unreachable { .. } | PullError::Failing { .. } => true,
             PullError::UnknownRegistry { .. }
             | PullError::Missing { .. }
             | PullError::Denied { .. }
@@ -190,6 +193,7 @@ fn refused(reference: &OciReference, error: OciDistributionError) -> PullError {
             let found = Box::new(actual.parse().expect("it was parsed before"));
             PullError::OtherBytes { what: "the manifest", reference, found }
         }
+        OciDistributionError::ServerError { code, .. } => PullError::Failing { host, reference, code },
         source => PullError::Unreachable { host, reference, source: Box::new(source) },
     }
 }

@@ -149,7 +149,7 @@ fn a_change_is_held_against_the_rules_of_its_base_until_it_is_merged() {
     let (state, description) = forge.status(PUSHED).expect("a status");
     assert_eq!(
         (state.as_str(), description.as_str()),
-        ("failure", "no-direct-push: the commit was pushed and no change brought it")
+        ("failure", "no-direct-push: the commit was pushed to main and no change (pull request) brought it")
     );
 
     let asked = forge.with(|world| std::mem::take(&mut world.requests));

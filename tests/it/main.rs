@@ -1,6 +1,7 @@
 //! What Tidegate promises, tried from outside: a real process, HTTP and the command line.
 
 mod admission;
+mod causes;
 mod concurrency;
 mod corpus;
 mod crash;
@@ -29,3 +30,4 @@ mod telemetry;
 mod tidy;
 
 use tidegate::scaffold::cargo;
+mod world;

@@ -80,16 +80,33 @@ impl Registry {
 
     /// Pushes a component as an artifact; the reference by which it is pulled.
     pub fn push(&self, component: &[u8]) -> String {
+        let repository =
+            Repository { host: &self.host, name: REPOSITORY, authorization: self.authorization.as_deref() };
+        format!("{}/{REPOSITORY}@{}", self.host, repository.push(component))
+    }
+}
+
+/// A repository of a registry, spoken to over plain HTTP.
+pub struct Repository<'a> {
+    /// `HOST:PORT`
+    pub host: &'a str,
+    pub name: &'a str,
+    pub authorization: Option<&'a str>,
+}
+
+impl Repository<'_> {
+    /// Pushes a component as an artifact; its digest.
+    pub fn push(&self, component: &[u8]) -> String {
         let layer = self.push_blob("application/wasm", component);
         let config = self.push_blob("application/vnd.wasm.config.v0+json", b"{}");
         let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
         let manifest = manifest.to_string();
-        self.send("PUT", &format!("/v2/{REPOSITORY}/manifests/main"), MANIFEST, manifest.as_bytes());
-        format!("{}/{REPOSITORY}@{}", self.host, digest(manifest.as_bytes()))
+        self.send("PUT", &format!("/v2/{}/manifests/main", self.name), MANIFEST, manifest.as_bytes());
+        digest(manifest.as_bytes())
     }
 
     fn push_blob(&self, media_type: &str, bytes: &[u8]) -> serde_json::Value {
-        let begun = self.send("POST", &format!("/v2/{REPOSITORY}/blobs/uploads/"), "application/octet-stream", b"");
+        let begun = self.send("POST", &format!("/v2/{}/blobs/uploads/", self.name), "application/octet-stream", b"");
         let location = begun.location.expect("an upload has a location");
         let path = location.strip_prefix(&format!("http://{}", self.host)).unwrap_or(&location).to_owned();
         let joined = if path.contains('?') { '&' } else { '?' };
@@ -102,7 +119,7 @@ impl Registry {
     fn send(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> crate::http::Answer {
         let length = body.len().to_string();
         let mut headers: Vec<Header<'_>> = vec![("content-type", content_type), ("content-length", &length)];
-        headers.extend(self.authorization.iter().map(|text| ("authorization", text.as_str())));
+        headers.extend(self.authorization.map(|text| ("authorization", text)));
         let answer = request(&format!("http://{}", self.host), method, path, &headers, body);
         assert!([201, 202].contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.body);
         answer

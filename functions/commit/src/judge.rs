@@ -94,14 +94,14 @@ fn push(rules: &Rules, arrival: &Arrival) -> Judgement {
         return refused(
             "no-force-push",
             "the push rewrote the branch's history".to_owned(),
-            "restore the branch and merge a change".to_owned(),
+            "restore the branch, then open a change and merge it".to_owned(),
         );
     }
     if !rules.direct_push {
         return refused(
             "no-direct-push",
-            "the commit was pushed and no change brought it".to_owned(),
-            "bring the commit by a change that is merged".to_owned(),
+            format!("the commit was pushed to {} and no change (pull request) brought it", arrival.branch),
+            "open a change with the commit and merge it".to_owned(),
         );
     }
     Judgement::Accepted

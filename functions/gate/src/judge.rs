@@ -147,7 +147,7 @@ impl Case<'_> {
         if scans.is_empty() {
             let of = if kind == Kind::Image || self.commit.is_none() { "this digest" } else { "its commit" };
             let trusted: Vec<&str> = self.policy.require[need].iter().map(String::as_str).collect();
-            let clear = format!("scan it, and send the report, which counts by the word of {}", trusted.join(" or "));
+            let clear = format!("scan it and send the report; what counts is what {} says of it", trusted.join(" or "));
             return Held::Missing { reason: format!("there is no {need} scan of {of}"), clear };
         }
         let (mut events, mut until) = (Vec::new(), None);

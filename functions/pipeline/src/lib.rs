@@ -96,7 +96,7 @@ fn accepted(event: &Event, runs: &KeySpace) -> Result<Vec<Event>, Failure> {
     let (record, events) = match Definition::parse(&text, &change.branch) {
         Ok(read) => Run::start(About::new(&change, subject, &read.name), read, sha256(text.as_bytes()), now())?,
         Err(problem) => {
-            let reason = format!("the definition cannot be read: {problem}");
+            let reason = format!("its definition, .tidegate/pipeline.toml, cannot be read: {problem}");
             About::new(&change, subject, "pipeline").unreadable(reason)?
         }
     };

@@ -234,7 +234,10 @@ fn a_definition_that_cannot_be_read_ends_the_run_at_once() {
     let ended = end(&change("merge"));
     assert_eq!((ended.outcome, ended.failed), (Outcome::Error, None));
     let reason = ended.reason.unwrap();
-    assert!(reason.starts_with("the definition cannot be read: line 1: missing field `executor`"), "{reason}");
+    assert!(
+        reason.starts_with("its definition, .tidegate/pipeline.toml, cannot be read: line 1: missing field `executor`"),
+        "{reason}"
+    );
     check(&change("push"), &[]);
 }
 

@@ -59,7 +59,7 @@ fn know(policy: &Policy, seen: Seen) -> Known {
         return Known::TooLittle(format!("{samples} events ended; at least {} have to", policy.samples_min));
     }
     let rate = failed as f64 / samples as f64;
-    let of_all = format!("{failed} of {samples} failed, which is {}", percent(rate));
+    let of_all = format!("{failed} of {samples} events failed, which is {}", percent(rate));
     if rate > policy.failure_rate_max {
         return Known::Bad(format!("{of_all}; at most {} may", percent(policy.failure_rate_max)));
     }
@@ -110,10 +110,10 @@ mod tests {
     #[test]
     fn enough_samples_decide_at_any_look() {
         let policy = policy(Insufficient::Wait, None);
-        check(&policy, 1, "50 0", Judgement::Verified, "0 of 50 failed, which is 0 %");
-        check(&policy, 3, "400 4", Judgement::Verified, "4 of 400 failed, which is 1 %");
-        check(&policy, 1, "400 5", Judgement::Failed, "5 of 400 failed, which is 1.25 %; at most 1 % may");
-        check(&policy, 2, "50 50", Judgement::Failed, "50 of 50 failed, which is 100 %; at most 1 % may");
+        check(&policy, 1, "50 0", Judgement::Verified, "0 of 50 events failed, which is 0 %");
+        check(&policy, 3, "400 4", Judgement::Verified, "4 of 400 events failed, which is 1 %");
+        check(&policy, 1, "400 5", Judgement::Failed, "5 of 400 events failed, which is 1.25 %; at most 1 % may");
+        check(&policy, 2, "50 50", Judgement::Failed, "50 of 50 events failed, which is 100 %; at most 1 % may");
     }
 
     #[test]
@@ -146,16 +146,16 @@ mod tests {
     #[test]
     fn a_limit_of_time_needs_to_know_the_time_and_a_failure_wins() {
         let policy = policy(Insufficient::Wait, Some(250));
-        let good = "0 of 50 failed, which is 0 %; 99 of 100 ran at most 249.5 ms";
+        let good = "0 of 50 events failed, which is 0 %; 99 of 100 ran at most 249.5 ms";
         check(&policy, 1, "50 0 249.5", Judgement::Verified, good);
         let slow = "the slowest hundredth ran 251 ms or more; at most 250 ms may be";
         check(&policy, 1, "50 0 251", Judgement::Failed, slow);
-        let unknown = "0 of 50 failed, which is 0 %; how long they ran is not known";
+        let unknown = "0 of 50 events failed, which is 0 %; how long they ran is not known";
         for p99 in ["-", "NaN"] {
             check(&policy, 1, &format!("50 0 {p99}"), Judgement::Again, unknown);
             check(&policy, 3, &format!("50 0 {p99}"), Judgement::Insufficient, unknown);
         }
-        let failed = "50 of 50 failed, which is 100 %; at most 1 % may";
+        let failed = "50 of 50 events failed, which is 100 %; at most 1 % may";
         check(&policy, 1, "50 50 NaN", Judgement::Failed, failed);
     }
 }

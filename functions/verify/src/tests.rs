@@ -117,7 +117,7 @@ fn a_verification_looks_until_it_knows() {
     let verdict: Verification = content(&event).unwrap();
     assert_eq!((verdict.samples, verdict.failed, verdict.look, verdict.from), (Some(100), Some(5), 3, 101));
     assert_eq!((verdict.since.as_str(), verdict.position), ("2026-11-25T10:00:00.500Z", Some(900)));
-    let reason = "5 of 100 failed, which is 5 %; 99 of 100 ran at most 12 ms";
+    let reason = "5 of 100 events failed, which is 5 %; 99 of 100 ran at most 12 ms";
     assert_eq!((verdict.reason.as_deref(), verdict.p99_millis), (Some(reason), Some(12.0)));
     assert_eq!(verdict.detection_millis_max, 11_000);
 }
@@ -147,7 +147,7 @@ fn each_verdict_is_given_at_once() {
     let (words, failed) = verify(&[ended(80, 20, 1)]);
     assert_eq!(words, ["due", "failed"]);
     let verdict: Verification = content(&failed).unwrap();
-    assert_eq!(verdict.reason.as_deref(), Some("20 of 100 failed, which is 20 %; at most 10 % may"));
+    assert_eq!(verdict.reason.as_deref(), Some("20 of 100 events failed, which is 20 %; at most 10 % may"));
     assert_eq!((verdict.release, verdict.deployment, verdict.component), (release("b"), 7, component("b")));
     assert_eq!(verify(&[ended(19, 0, 1), ended(100, 0, 300)]).0, ["due", "due", "failed"]);
     assert_eq!(verify(&[ended(0, 0, 1), ended(0, 0, 1), ended(0, 0, 1)]).0, ["due", "due", "due", "insufficient"]);

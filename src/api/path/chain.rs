@@ -33,7 +33,10 @@ fn is_overtaken(word: &Word, after: &[&Word]) -> bool {
         }
         "artifact.published" => answered(&["artifact.identified"]),
         "scan.requested" => later(&["scan.completed"]),
-        "gate.blocked" => later(&["gate.blocked", "gate.passed"]),
+        "gate.blocked" => {
+            let here = |other: &&&Word| other.counts && other.environment() == word.environment();
+            after.iter().filter(here).any(|other| other.is(&["gate.blocked", "gate.passed"]))
+        }
         "deployment.requested" => answered(&["deployment.activated", "deployment.refused"]),
         "deployment.activated" => answered(&DEPLOYED),
         "deployment.refused" => answered(&["release.refused"]),

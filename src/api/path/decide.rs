@@ -57,7 +57,11 @@ pub fn decide(known: &Known<'_>) -> WhyView {
     let about = About::of(&known.words, known.of);
     let case = Case { known, about: &about, environment: known.environment };
     let (state, cause) = case.standing();
-    let words: Vec<&Word> = case.own().collect();
+    // Where another environment is in the way, its words belong to it.
+    let place = cause.as_ref().and_then(|cause| cause.environment.as_deref());
+    let told =
+        |word: &&Word| case.about.concerns(word) && (word.concerns(known.environment) || word.environment() == place);
+    let words: Vec<&Word> = known.words.iter().filter(told).collect();
     WhyView {
         of: known.of.to_owned(),
         environment: known.environment.to_owned(),
@@ -185,16 +189,17 @@ impl<'a> Case<'a> {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let (function, release) = (text(&content.function), text(&content.release));
         let since = content.deployment.map_or_else(String::new, |number| format!(" since deployment {number}"));
-        let runs = match &content.runs {
-            Some(_) => format!("{function} runs other bytes than {release}{since} ({})", text(&content.cause)),
+        let why = content.reason.as_ref().map_or_else(String::new, |reason| format!("; it is not healed: {reason}"));
+        let reason = match &content.runs {
+            Some(_) => format!("{function} runs other bytes than {release}{since} ({}){why}", text(&content.cause)),
             None => format!("{function} is not deployed any more{since} ({})", text(&content.cause)),
         };
-        let why = content.reason.as_ref().map_or_else(String::new, |reason| format!("; it is not healed: {reason}"));
-        let clear = match content.action.as_deref() {
-            Some("heal") => "wait: what should run was asked for".to_owned(),
-            _ => format!("`tidegate redeploy {release} --in {}` puts it back", self.environment),
+        let clear = match (&content.runs, content.action.as_deref()) {
+            (None, _) => format!("bring {function} back into the project file, then `tidegate deploy`"),
+            (Some(_), Some("heal")) => "wait: what should run was asked for".to_owned(),
+            (Some(_), _) => format!("`tidegate redeploy {release} --in {}` puts it back", self.environment),
         };
-        let (reason, input) = (format!("{runs}{why}"), content.runs.clone());
+        let input = content.runs.clone();
         (WhyState::Failed, Some(WhyCause { reason, input, ..word.cause("drifted", "", &clear) }))
     }
 

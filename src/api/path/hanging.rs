@@ -23,57 +23,65 @@ impl Case<'_> {
 
 /// How a function hangs on an event, if it does, and what to do.
 fn hangs(run: &TraceRun, word: &Word) -> Option<Stand> {
-    let function = &run.function;
+    let (function, event) = (&run.function, format!("{} #{}", word.name, word.position));
     let wait = || "wait".to_owned();
     let (state, rule, does, clear) = match &run.verdict {
         VerdictView::DeadLettered => {
             let clear = format!("put right what it names, then `tidegate dlq redrive {}.{function}`", word.position);
-            (WhyState::Failed, "dead-letter", "gave up".to_owned(), clear)
+            (WhyState::Failed, "dead-letter", format!("{function} gave up on {event}"), clear)
         }
         VerdictView::FilterFailed { clause, reason } => {
             let clear = format!("mend the filter of {function} and send the event again");
-            (WhyState::Failed, "filter-failed", format!("could not filter ({clause}: {reason})"), clear)
+            (
+                WhyState::Failed,
+                "filter-failed",
+                format!("{function} could not filter {event}: {clause}: {reason}"),
+                clear,
+            )
         }
         VerdictView::Dropped { by, .. } => {
             let clear = "send the event again if it should count".to_owned();
-            (WhyState::Failed, "dropped", format!("was told by {by} to give up"), clear)
+            (WhyState::Failed, "dropped", format!("{by} gave up {event} of {function}"), clear)
         }
-        VerdictView::Retrying { attempt, .. } => {
+        VerdictView::Retrying { .. } => {
             let clear = "put right what it names; it is tried again by itself".to_owned();
-            (WhyState::Waiting, "retrying", format!("failed, and tries for the {} time,", ordinal(*attempt)), clear)
+            (WhyState::Waiting, "retrying", format!("{function} failed on {event} and tries again"), clear)
         }
-        VerdictView::Redriven { .. } => (WhyState::Waiting, "redriven", "is to try again".to_owned(), wait()),
-        VerdictView::Running { .. } => (WhyState::Waiting, "running", "is at work".to_owned(), wait()),
-        VerdictView::WaitingBacklog { events_before } => (
-            WhyState::Waiting,
-            "waiting",
-            format!("has {events_before} events before it and then comes to work"),
-            wait(),
-        ),
-        VerdictView::WaitingReady => (WhyState::Waiting, "waiting", "is about to work".to_owned(), wait()),
+        VerdictView::Redriven { .. } => {
+            (WhyState::Waiting, "redriven", format!("{function} is to try {event} again"), wait())
+        }
+        VerdictView::Running { .. } => {
+            (WhyState::Waiting, "running", format!("{function} is at work on {event}"), wait())
+        }
+        VerdictView::WaitingBacklog { events_before } => {
+            (WhyState::Waiting, "waiting", format!("{function} has {events_before} events before {event}"), wait())
+        }
+        VerdictView::WaitingReady => {
+            (WhyState::Waiting, "waiting", format!("{function} is about to take {event}"), wait())
+        }
         VerdictView::WaitingBehind { position } => {
-            let clear = format!("wait, or see with `tidegate explain '#{position}'` what holds that one");
-            (WhyState::Waiting, "waiting", format!("has #{position} to do before it works"), clear)
+            let clear = format!("wait, or see with `tidegate explain #{position}` what holds that one");
+            (WhyState::Waiting, "waiting", format!("{function} has to do #{position} before {event}"), clear)
         }
         VerdictView::WaitingUnreadable { .. } => {
             let clear = "bring its data back into the blob store; the server's log names the blob".to_owned();
-            (WhyState::Waiting, "unreadable", "cannot read the data and waits to work".to_owned(), clear)
+            (WhyState::Waiting, "unreadable", format!("{function} cannot read the data of {event}"), clear)
         }
         VerdictView::NotDeployed | VerdictView::BeforeStart | VerdictView::Filtered { .. } | VerdictView::Delivered => {
             return None;
         }
     };
     let said = run.failure.as_ref().map(|failure| format!(": {}", failure.reason)).unwrap_or_default();
-    let since = run.settledat.filter(|_| state == WhyState::Failed).unwrap_or(word.at);
     let again = match &run.verdict {
         VerdictView::Retrying { at, .. } | VerdictView::WaitingUnreadable { at } => Some(at.to_string()),
         _ => None,
     };
     let cause = WhyCause {
         rule: rule.to_owned(),
-        reason: format!("{function} {does} on {} #{}{said}", word.name, word.position),
+        reason: format!("{does}{said}"),
         clear,
-        since,
+        // What was given up is given up since then; what waits has waited since the event came.
+        since: run.settledat.filter(|_| state == WhyState::Failed).unwrap_or(word.at),
         event: word.event.clone(),
         function: Some(function.clone()),
         environment: None,
@@ -83,13 +91,4 @@ fn hangs(run: &TraceRun, word: &Word) -> Option<Stand> {
         again,
     };
     Some((state, Some(cause)))
-}
-
-fn ordinal(number: u32) -> String {
-    match number {
-        1 => "1st".to_owned(),
-        2 => "2nd".to_owned(),
-        3 => "3rd".to_owned(),
-        number => format!("{number}th"),
-    }
 }

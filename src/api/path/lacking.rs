@@ -3,6 +3,7 @@
 use super::decide::{Case, DEPLOYED, SEE_EVENT, Stand};
 use super::word::Word;
 use crate::api::model::{TraceRun, WhyCause, WhyState};
+use crate::deployment::Digest;
 
 /// Rules of gates that say that something is not there.
 const LACKING: [&str; 2] = ["missing-evidence", "change-refused"];
@@ -67,6 +68,16 @@ impl<'a> Case<'a> {
         };
         match self.standing() {
             (WhyState::Released, _) => self.unjudged().map(told),
+            (WhyState::Replaced, Some(cause)) => {
+                let release = self.about.release.as_deref().unwrap_or_default();
+                let reason =
+                    format!("another release took its place in {} before it was verified there", self.environment);
+                let clear = format!(
+                    "nothing is to be done, the other one goes on; or `tidegate redeploy {release} --in {}`",
+                    self.environment
+                );
+                Some(told((WhyState::Held, Some(WhyCause { reason, clear, ..cause }))))
+            }
             (_, None) => None,
             stand => Some(told(stand)),
         }
@@ -86,7 +97,9 @@ impl<'a> Case<'a> {
                 let clear = format!(
                     "use it in {environment}, and let it be looked at again: `tidegate redeploy {release} --in {environment}`"
                 );
-                Some((WhyState::Held, Some(word.cause("insufficient", "it was used too little", &clear))))
+                let seen = word.content.reason.as_deref().unwrap_or("nobody says how often");
+                let reason = format!("it was used too little in {environment} to say what it is worth: {seen}");
+                Some((WhyState::Held, Some(WhyCause { reason, ..word.cause("insufficient", "", &clear) })))
             }
             Some(word) if word.name != "verification.due" => None,
             last => {
@@ -111,13 +124,13 @@ impl<'a> Case<'a> {
             (WhyState::Held, Some(word.cause(rule, reason, clear)))
         };
         if let Some(word) = self.last(&["artifact.packaged", "artifact.identified"]) {
-            let reason = format!("the gate of {environment} said nothing of it");
-            let clear =
-                "see that its repository is the artifact of a service in the plan, and that the service goes there";
-            return own(word, "no-gate", &reason, clear);
+            let input = word.content.artifact.clone();
+            let reason = format!("the gate of {environment} said nothing of {}", input.as_deref().unwrap_or("it"));
+            let clear = "see that this is the artifact of a service in the plan, and that the service goes there";
+            return (WhyState::Held, Some(WhyCause { input, ..word.cause("no-gate", &reason, clear) }));
         }
         if let Some(word) = self.last(&["pipelinerun.finished"]) {
-            let clear = "let a task give the results `digest` and `artifact`, and bring a new commit";
+            let clear = "let a task give the results digest and artifact, and bring a new commit";
             return own(word, "no-artifact", "its pipeline succeeded and made no artifact", clear);
         }
         match self.last(&["tidegate-change.accepted"]) {
@@ -141,7 +154,7 @@ impl<'a> Case<'a> {
         let Some(word) = self.own().next_back() else { return (WhyState::Waiting, None) };
         let branch = word.content.branch.as_deref().map_or_else(String::new, |branch| format!(" on {branch}"));
         let reason = format!("nobody judged what came{branch}: only what comes to a protected branch is judged");
-        let clear = "bring it to a protected branch by a change that is merged";
+        let clear = "open a change for a protected branch, and merge it";
         let (cause, input) = (word.cause("not-judged", &reason, clear), word.content.branch.clone());
         (WhyState::Held, Some(WhyCause { input, ..cause }))
     }
@@ -173,10 +186,11 @@ impl<'a> Case<'a> {
             words().any(same)
         };
         let waiting = words().find(|word| word.name == "task.requested" && !finished(word))?;
-        if let Some(found) = self.hanging_at(waiting, |_| true) {
-            return Some(found);
-        }
         let task = waiting.content.task.as_deref().unwrap_or("a task");
+        if let Some((state, cause)) = self.hanging_at(waiting, |_| true) {
+            let cause = cause.map(|cause| WhyCause { reason: format!("task {task}: {}", cause.reason), ..cause });
+            return Some((state, cause));
+        }
         let reason = format!("task {task} was asked for, and nobody has finished it");
         let clear = "see that a function takes tasks of its executor; the run ends by itself when its time is over";
         let input = waiting.content.executor.clone();
@@ -193,8 +207,10 @@ fn failed_run(run: &Word) -> WhyCause {
     let task = content.failed.as_ref().and_then(serde_json::Value::as_str);
     let what = task.map_or_else(|| "the run".to_owned(), |task| format!("task {task}"));
     let why = content.reason.as_deref().unwrap_or("it says no more");
-    let output = content.output.as_deref().map_or_else(String::new, |output| match output.starts_with("sha256:") {
-        true => format!("read what it printed (GET /blobs/{output}), "),
+    // What printed nothing has nothing to be read.
+    let output = content.output.as_deref().filter(|output| *output != Digest::of(b"").to_string());
+    let output = output.map_or_else(String::new, |output| match output.starts_with("sha256:") {
+        true => format!("read what it printed (GET /blobs/{output} of the API), "),
         false => format!("read what it printed at {output}, "),
     });
     let clear = format!("{output}mend it and bring a new commit: a commit is run once");

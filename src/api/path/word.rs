@@ -58,6 +58,7 @@ pub struct Content {
     pub failed: Option<Value>,
     pub output: Option<String>,
     pub executor: Option<String>,
+    pub artifact: Option<String>,
     pub problems: Vec<String>,
     /// The bytes that run in place of a release, since which deployment, and what put them there.
     pub runs: Option<String>,

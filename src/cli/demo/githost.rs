@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
@@ -31,10 +31,16 @@ pub struct GitHost(Arc<Mutex<Known>>);
 struct Known {
     /// By path, at every commit that has none of its own.
     files: BTreeMap<String, String>,
-    /// By commit and path.
-    own_files: BTreeMap<(String, String), String>,
+    /// By commit and path; none: the commit does not have the file.
+    own_files: BTreeMap<(String, String), Option<String>>,
     changes: Vec<Change>,
+    /// By number, beside the approval of each change: login, state and commit, the oldest first.
+    reviews: Vec<(u64, [String; 3])>,
+    /// By commit, beside the checks of each change: name and conclusion.
+    checks: Vec<(String, [String; 2])>,
     statuses: Vec<Status>,
+    /// What is answered in place of anything else.
+    trouble: Option<StatusCode>,
 }
 
 /// A pull request.
@@ -66,7 +72,27 @@ impl GitHost {
 
     /// A file as it is at one commit.
     pub fn put_file(&self, commit: &str, path: &str, text: String) {
-        self.with(|known| known.own_files.insert((commit.to_owned(), path.to_owned()), text));
+        self.with(|known| known.own_files.insert((commit.to_owned(), path.to_owned()), Some(text)));
+    }
+
+    /// A commit does not have a file that others have.
+    pub fn remove_file(&self, commit: &str, path: &str) {
+        self.with(|known| known.own_files.insert((commit.to_owned(), path.to_owned()), None));
+    }
+
+    /// Somebody says of a change what a review says (`APPROVED`, `CHANGES_REQUESTED`), having looked at `commit`.
+    pub fn put_review(&self, number: u64, login: &str, state: &str, commit: &str) {
+        self.with(|known| known.reviews.push((number, [login, state, commit].map(str::to_owned))));
+    }
+
+    /// A check of a commit ended.
+    pub fn put_check(&self, commit: &str, name: &str, conclusion: &str) {
+        self.with(|known| known.checks.push((commit.to_owned(), [name, conclusion].map(str::to_owned))));
+    }
+
+    /// Answers every request with this status from now on; none: as it should.
+    pub fn put_trouble(&self, status: Option<StatusCode>) {
+        self.with(|known| known.trouble = status);
     }
 
     /// Adds a change, or replaces the one with its number.
@@ -92,7 +118,8 @@ impl GitHost {
             .route("/repos/{owner}/{name}/commits/{commit}/pulls", get(pulls))
             .route("/repos/{owner}/{name}/statuses/{commit}", post(set_status))
             .fallback(|| async { missing() })
-            .layer(middleware::from_fn(admit))
+            .layer(from_fn(admit))
+            .layer(from_fn_with_state(self.clone(), troubled))
             .with_state(self.clone())
     }
 
@@ -110,6 +137,13 @@ impl GitHost {
 }
 
 type Host = State<GitHost>;
+
+async fn troubled(State(host): Host, request: Request, next: Next) -> Response {
+    match host.with(|known| known.trouble) {
+        Some(status) => answer(status, &json!({ "message": status.canonical_reason(), "status": status.as_str() })),
+        None => next.run(request).await,
+    }
+}
 
 /// Lets in who shows the token.
 async fn admit(request: Request, next: Next) -> Response {
@@ -140,7 +174,10 @@ async fn contents(
     Query(At { r#ref: commit }): Query<At>,
 ) -> Result<Response, Response> {
     let at = (commit.ok_or_else(missing)?, path);
-    let text = host.with(|known| known.own_files.get(&at).or_else(|| known.files.get(&at.1)).cloned());
+    let text = host.with(|known| match known.own_files.get(&at) {
+        Some(own) => own.clone(),
+        None => known.files.get(&at.1).cloned(),
+    });
     let text = text.ok_or_else(missing)?;
     Ok(([(header::CONTENT_TYPE, "application/vnd.github.raw+json; charset=utf-8")], text).into_response())
 }
@@ -148,13 +185,16 @@ async fn contents(
 async fn reviews(State(host): Host, Path((_, _, number)): Path<(String, String, u64)>) -> Result<Response, Response> {
     let change = host.with(|known| known.changes.iter().find(|change| change.number == number).cloned());
     let change = change.ok_or_else(missing)?;
-    let review = |(id, login): (usize, &String)| {
+    let approval = |login: &String| [login.clone(), "APPROVED".to_owned(), change.head.clone()];
+    let others = host.with(|known| known.reviews.clone()).into_iter().filter(|(of, _)| *of == number);
+    let reviews = change.approved_by.iter().map(approval).chain(others.map(|(_, review)| review));
+    let review = |(id, [login, state, commit]): (usize, [String; 3])| {
         json!({
             "id": id + 1, "user": { "login": login, "type": "User" }, "author_association": "MEMBER",
-            "state": "APPROVED", "commit_id": change.head, "submitted_at": "2026-11-23T08:30:00Z",
+            "state": state, "commit_id": commit, "submitted_at": "2026-11-23T08:30:00Z",
         })
     };
-    Ok(answer(StatusCode::OK, &change.approved_by.iter().enumerate().map(review).collect()))
+    Ok(answer(StatusCode::OK, &reviews.enumerate().map(review).collect()))
 }
 
 async fn pull(State(host): Host, Path((_, _, number)): Path<(String, String, u64)>) -> Result<Response, Response> {
@@ -177,13 +217,15 @@ fn pull_json(change: &Change) -> Value {
 
 async fn checks(State(host): Host, Path((_, _, commit)): Path<(String, String, String)>) -> Response {
     let names = host.change_of(&commit).map(|change| change.checks).unwrap_or_default();
-    let run = |(id, name): (usize, &String)| {
+    let others = host.with(|known| known.checks.clone()).into_iter().filter(|(of, _)| *of == commit);
+    let checks = names.into_iter().map(|name| [name, "success".to_owned()]).chain(others.map(|(_, check)| check));
+    let run = |(id, [name, conclusion]): (usize, [String; 2])| {
         json!({
-            "id": id + 1, "name": name, "head_sha": commit, "status": "completed", "conclusion": "success",
+            "id": id + 1, "name": name, "head_sha": commit, "status": "completed", "conclusion": conclusion,
             "app": { "slug": "ci" },
         })
     };
-    let runs: Vec<Value> = names.iter().enumerate().map(run).collect();
+    let runs: Vec<Value> = checks.enumerate().map(run).collect();
     answer(StatusCode::OK, &json!({ "total_count": runs.len(), "check_runs": runs }))
 }
 

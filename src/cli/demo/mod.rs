@@ -3,17 +3,17 @@
 
 mod build;
 mod chaos;
-mod follow;
-mod githost;
+pub mod follow;
+pub mod githost;
 mod play;
 pub mod registry;
-mod sender;
-mod server;
-mod store;
+pub mod sender;
+pub mod server;
+pub mod store;
 mod story;
 mod summary;
 mod tell;
-mod world;
+pub mod world;
 
 use std::path::PathBuf;
 

@@ -44,6 +44,7 @@ struct Stored {
     /// By repository and digest: media type and bytes.
     manifests: BTreeMap<(String, String), (String, Bytes)>,
     tags: BTreeMap<(String, String), String>,
+    is_away: bool,
     uploads: HashMap<String, Vec<u8>>,
 }
 
@@ -60,7 +61,7 @@ impl Registry {
         Router::new().fallback(answer).with_state(self.clone())
     }
 
-    /// Changes a byte of a stored blob: what is pulled then is not what was pushed.
+    /// Changes a byte of a stored blob: what is pulled then is not what was pushed. A second time puts it right.
     pub fn corrupt(&self, digest: &str) {
         self.with(|stored| {
             for (_, bytes) in stored.blobs.iter_mut().filter(|((_, stored), _)| stored == digest) {
@@ -71,6 +72,15 @@ impl Registry {
                 *bytes = changed.into();
             }
         });
+    }
+
+    /// Answers nobody until it is back, as a balancer says of a registry that is down.
+    pub fn leave(&self) {
+        self.with(|stored| stored.is_away = true);
+    }
+
+    pub fn come_back(&self) {
+        self.with(|stored| stored.is_away = false);
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Stored) -> T) -> T {
@@ -117,6 +127,9 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if registry.with(|stored| stored.is_away) {
+        return refused(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE");
+    }
     let Some((repository, named)) = named(uri.path()) else { return refused(StatusCode::NOT_FOUND, "NAME_UNKNOWN") };
     match (method, named) {
         (Method::GET, Named::Root) => StatusCode::OK.into_response(),

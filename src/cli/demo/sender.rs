@@ -91,7 +91,8 @@ fn repository(pushed_at: &str) -> Value {
     })
 }
 
-fn github(kind: &str, name: &str, payload: &Value) -> Request {
+/// Any delivery of the git host; `name` tells it from others.
+pub fn github(kind: &str, name: &str, payload: &Value) -> Request {
     let delivery = derive_uuid(&[b"demo", name.as_bytes()]).to_string();
     let headers = vec![
         ("content-type", "application/json".to_owned()),

@@ -57,7 +57,7 @@ fn reasons(cause: &WhyCause, look: &Look) -> String {
     let said = [
         (if also { "missing too" } else { "missing" }, missing),
         ("where", cause.environment.clone()),
-        ("saw", cause.input.clone()),
+        ("input", cause.input.clone()),
         ("evidence", cause.evidence.as_ref().map(event)),
         ("since", Some(when(cause.since, look))),
         ("event", Some(format!("{}{function}", event(&cause.event)))),

@@ -25,7 +25,8 @@ fn a_push_that_a_merge_made_is_told_by_the_merge_alone() {
     for other in [pull(&[("merge_commit_sha", json!(COMMIT))]), with(merged(), &[("merge_commit_sha", json!(HEAD))])] {
         let hub = Hub::new("").pulls_of(COMMIT, json!([other])).takes_status(COMMIT);
         assert_eq!(word(&hub.hear(&push(&[])).unwrap()), "no-direct-push");
-        let description = "no-direct-push: the commit was pushed and no change brought it".to_owned();
+        let description =
+            "no-direct-push: the commit was pushed to main and no change (pull request) brought it".to_owned();
         assert_eq!(hub.posted(), [(COMMIT.to_owned(), "failure".to_owned(), description)]);
     }
 }

@@ -28,6 +28,6 @@ mod stores;
 mod support;
 mod telemetry;
 mod tidy;
+mod world;
 
 use tidegate::scaffold::cargo;
-mod world;

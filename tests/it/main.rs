@@ -10,6 +10,7 @@ mod doors;
 mod evidence;
 mod examples;
 mod forge;
+mod forged;
 #[path = "../guests/mod.rs"]
 mod guests;
 mod hostile;

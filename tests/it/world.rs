@@ -25,6 +25,8 @@ pub const PRODUCTION: &str = "production";
 const PIPELINE: &str = ".tidegate/pipeline.toml";
 /// Orders that show what a release does.
 const ORDERS: usize = 40;
+/// From one question to the next, which is work for the project.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// One screen.
 const LINES_MAX: usize = 24;
 const COLUMNS_MAX: usize = 120;
@@ -99,7 +101,12 @@ impl Stage<'_> {
     /// Waits for an event.
     #[track_caller]
     pub fn until(&self, what: &str, is_it: impl Fn(&Seen) -> bool) -> Seen {
-        eventually(what, || self.log.since(0).into_iter().find(&is_it))
+        let mut looked_at = 0;
+        eventually(what, || {
+            let new = self.log.since(looked_at);
+            looked_at += new.len();
+            new.into_iter().find(&is_it)
+        })
     }
 
     /// Waits for a word of the path about a commit or a digest.
@@ -133,7 +140,7 @@ impl Stage<'_> {
     #[track_caller]
     pub fn publish(&self, ty: &str, key: &str, data: &Value) -> String {
         let event = json!({
-            "specversion": "1.0", "id": format!("{ty}/{}", self.next()), "source": "/somebody", "type": ty, "subject": key,
+            "specversion": "1.0", "id": format!("somebody-{}", self.next()), "source": "/somebody", "type": ty, "subject": key,
             "partitionkey": key, "data": data,
         });
         http::post(&self.server.api, "/events", &[http::STRUCTURED], event.to_string().as_bytes()).id()
@@ -309,14 +316,23 @@ impl Stage<'_> {
     /// Waits until a thing stands as it must.
     #[track_caller]
     pub fn stands(&self, of: &str, environment: &str, state: &str, rule: Option<&str>) -> Value {
+        self.agrees(of, environment, |why| match why["state"] == state && why["cause"]["rule"].as_str() == rule {
+            true => Ok(()),
+            false => Err(format!("it is not {state}, {rule:?}")),
+        })
+    }
+
+    /// Waits until what `why` says is as it must be; what is wrong with it otherwise.
+    #[track_caller]
+    pub fn agrees(&self, of: &str, environment: &str, check: impl Fn(&Value) -> Result<(), String>) -> Value {
         let started = Instant::now();
         loop {
             let why = self.why(of, environment);
-            if why["state"] == state && why["cause"]["rule"].as_str() == rule {
-                return why;
+            match check(&why) {
+                Ok(()) => return why,
+                Err(wrong) => assert!(started.elapsed() < PATIENCE, "{of} in {environment}: {wrong}: {why:#}"),
             }
-            assert!(started.elapsed() < PATIENCE, "{of} in {environment} is not {state}, {rule:?}: {why:#}");
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(LOOK_AGAIN);
         }
     }
 }

@@ -6,7 +6,7 @@
 //! | `release.verified` | a function | remembers what it can go back to |
 //! | `service.deployed`, `.upgraded`, `.rolledback` | a function | `incident.resolved`, once other bytes than those that failed run |
 //! | `release.refused` | a function | looks for another way out, where the deployment that was it is refused |
-//! | `quarantine.lifted` | a person by the API, or an origin that config `lifters` names | takes the digest out of quarantine |
+//! | `quarantine.lifted` | a person by the API (`tidegate lift`), or an origin that config `lifters` names | takes the digest out of quarantine |
 //!
 //! What comes from elsewhere, or from nobody who was proved, counts for nothing; the log says so.
 //!

@@ -120,6 +120,12 @@ fn a_verification_looks_until_it_knows() {
     let reason = "5 of 100 events failed, which is 5 %; 99 of 100 ran at most 12 ms";
     assert_eq!((verdict.reason.as_deref(), verdict.p99_millis), (Some(reason), Some(12.0)));
     assert_eq!(verdict.detection_millis_max, 11_000);
+    // Whoever asks meanwhile what it waits for is told what was seen so far.
+    let (words, event) = verify(&[ended(10, 9, 1)]);
+    assert_eq!(words, ["due", "due"]);
+    let due: Verification = content(&event).unwrap();
+    assert_eq!((due.look, due.samples, due.failed), (2, Some(10), Some(9)));
+    assert_eq!(due.reason.as_deref(), Some("10 events ended; at least 20 have to"));
 }
 
 fn at(host: Host, time: &str) -> Host {

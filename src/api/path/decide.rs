@@ -130,12 +130,14 @@ impl<'a> Case<'a> {
             "release.refused" => (WhyState::Held, Some(word.cause("refused", "the release was refused", SEE_EVENT))),
             "deployment.refused" => {
                 let problems = word.content.problems.join("; ");
-                let clear = "put right what it names, then ask for the release again with `tidegate redeploy`";
-                (WhyState::Held, Some(word.cause("deployment-refused", &problems, clear)))
+                let release = word.content.release.as_deref().unwrap_or_default();
+                let environment = self.environment;
+                let clear = format!("put right what it names, then `tidegate redeploy {release} --in {environment}`");
+                (WhyState::Held, Some(word.cause("deployment-refused", &problems, &clear)))
             }
             "gate.blocked" => self.blocked(word),
             // On its way: what hangs, or is about to run.
-            _ => self.hanging(|one| one.position >= word.position).unwrap_or_else(|| {
+            _ => self.hanging(|one| one.counts && one.position >= word.position).unwrap_or_else(|| {
                 let reason = format!("{} was said, and nothing followed yet", word.name);
                 let clear =
                     format!("wait; if it stays so, `tidegate explain {}` says who takes that event", word.event.id);

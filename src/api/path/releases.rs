@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::word::Word;
+use super::word::{Reader, Word};
 use crate::api::ApiState;
 use crate::api::answer::json;
 use crate::api::error::ApiError;
@@ -46,10 +46,13 @@ pub async fn known(history: &dyn History) -> Result<Vec<ReleaseView>, BusError> 
 /// In log order; what somebody says who may not has no effect.
 async fn words(history: &dyn History) -> Result<Vec<Word>, BusError> {
     let mut words = Vec::new();
+    let reader = Reader::of(history.deployments().await?.last().map(|stored| &stored.deployment));
     for name in TYPES.iter().chain(&OTHERS) {
         let ty = crate::deployment::type_pattern(name).expect("these are types of the catalogue");
         let query = EventQuery { ty: Some(ty), max: WORDS_MAX, newest_first: true, ..EventQuery::default() };
-        words.extend(history.events(query).await?.events.iter().map(Word::of).filter(|word| word.counts));
+        words.extend(
+            history.events(query).await?.events.iter().map(|event| reader.word(event)).filter(|word| word.counts),
+        );
     }
     words.sort_by_key(|word| word.position);
     Ok(words)

@@ -55,6 +55,16 @@ fn enough_people_who_are_not_the_author_approve_the_head() {
 }
 
 #[test]
+fn an_approval_of_another_commit_is_named_as_that() {
+    let reviews = json!([with(review("cy", "APPROVED"), &[("commit_id", json!(COMMIT))])]);
+    let hub = Hub::new("reviews = 1").reviews(reviews).checks(HEAD, json!([]), json!([])).takes_status(HEAD);
+    hub.hear(&proposal()).unwrap();
+    let [(_, _, description)] = hub.posted().try_into().unwrap();
+    let named = format!("nobody; cy approved {}, which is another commit", &COMMIT[..12]);
+    assert!(description.ends_with(&named), "{description}");
+}
+
+#[test]
 fn a_person_s_last_word_counts() {
     let (bo, cy) = (review("bo", "APPROVED"), review("cy", "APPROVED"));
     let against = review("cy", "CHANGES_REQUESTED");

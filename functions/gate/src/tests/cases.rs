@@ -15,6 +15,16 @@ fn what_is_missing_blocks_by_name_until_it_is_there() {
 }
 
 #[test]
+fn what_is_missing_says_whose_word_counts_and_each_thing_once() {
+    let stage = Stage::new(POLICY);
+    let said = stage.hear(&identified(None)).unwrap();
+    let blocked = verdict(&said[0]).blocked.unwrap();
+    let reason = "no pipeline run says that it made this digest; there is no image scan of this digest";
+    assert_eq!(blocked.reason, reason);
+    assert!(blocked.clear.ends_with("what counts is what function:scan says of it"), "{}", blocked.clear);
+}
+
+#[test]
 fn a_commit_without_an_artifact_is_nobody_s_release() {
     check(POLICY, &[accepted(), change(OTHER_COMMIT, "push", Some("no-direct-push"))], &[]);
 }

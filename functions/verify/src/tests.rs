@@ -124,8 +124,8 @@ fn a_verification_looks_until_it_knows() {
     let (words, event) = verify(&[ended(10, 9, 1)]);
     assert_eq!(words, ["due", "due"]);
     let due: Verification = content(&event).unwrap();
-    assert_eq!((due.look, due.samples, due.failed), (2, Some(10), Some(9)));
-    assert_eq!(due.reason.as_deref(), Some("10 events ended; at least 20 have to"));
+    assert_eq!((due.look, due.samples, due.failed), (2, Some(19), Some(9)));
+    assert_eq!(due.reason.as_deref(), Some("19 events ended; at least 20 have to"));
 }
 
 fn at(host: Host, time: &str) -> Host {

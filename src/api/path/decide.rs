@@ -221,9 +221,11 @@ impl<'a> Case<'a> {
         let elsewhere = failed_in != self.environment;
         let place = if elsewhere { format!("{release} failed in {failed_in}: ") } else { String::new() };
         let reason = format!("{place}{}", word.content.reason.as_deref().unwrap_or("its digest is in quarantine"));
+        // Where it never was it comes by itself, once it does what it should where it failed.
+        let again = if self.last(&DEPLOYED).is_some() { self.environment } else { failed_in };
         let clear = format!(
             "release another build; or, if this one was not at fault, `tidegate lift {digest} --reason TEXT`, then \
-             `tidegate redeploy {release} --in {failed_in}`"
+             `tidegate redeploy {release} --in {again}`"
         );
         let (evidence, environment) = (word.led_by(), elsewhere.then(|| failed_in.to_owned()));
         let cause = WhyCause { reason, evidence, environment, ..word.cause("quarantined", "", &clear) };

@@ -61,7 +61,8 @@ fn decisions(seen: &[Seen]) -> Vec<Decision> {
             _ => continue,
         };
         let text = |member: &str| word.text(member).unwrap_or("-").to_owned();
-        let what = brief(word.text("release").unwrap_or(&word.subject));
+        // What `why` is asked of.
+        let what = brief(word.text("release").or_else(|| word.text("commit")).unwrap_or(&word.subject));
         let reason = reason(verdict, word, &seen[..index]);
         decisions.push(Decision { verdict, what, environment: text("environment"), rule: text("rule"), reason });
     }

@@ -13,7 +13,7 @@ use tidegate::deployment::event_type;
 use crate::http;
 use crate::registry::{Repository, digest};
 use crate::support::text;
-use crate::world::{Built, PRODUCTION, STAGING, Stage, Surroundings, made, now, shell};
+use crate::world::{Built, EUROS, MIXED, PRODUCTION, STAGING, Stage, Surroundings, made, now, shell};
 
 const ADMISSION: &str = include_str!("../../examples/path/repository/admission.toml");
 const PUSHED: &str = "2026-11-23T08:55:00Z";
@@ -546,9 +546,9 @@ fn runtime(causes: &mut Causes<'_>) {
 fn shipped_to_production(causes: &mut Causes<'_>) -> Built {
     let stage = causes.stage;
     let built = stage.stage(&[]);
-    stage.order(&built, STAGING, false);
+    stage.order(&built, STAGING, &EUROS);
     stage.runs(&built, PRODUCTION);
-    stage.order(&built, PRODUCTION, true);
+    stage.order(&built, PRODUCTION, &MIXED);
     stage.said_in(&["release.verified"], &built.digest, PRODUCTION);
     for of in [&built.commit, &built.digest, &built.release] {
         let why = stage.stands(of, PRODUCTION, "released", None);
@@ -585,9 +585,9 @@ fn shipped_to_production(causes: &mut Causes<'_>) -> Built {
 fn failing_in_production(causes: &mut Causes<'_>) -> Built {
     let stage = causes.stage;
     let built = stage.stage(&["--defect"]);
-    stage.order(&built, STAGING, false);
+    stage.order(&built, STAGING, &EUROS);
     stage.runs(&built, PRODUCTION);
-    stage.order(&built, PRODUCTION, true);
+    stage.order(&built, PRODUCTION, &MIXED);
     stage.until("the release before is back", |seen| {
         seen.name == "service.rolledback" && seen.is("environment", PRODUCTION)
     });

@@ -6,8 +6,8 @@ use tidegate::cli::demo::sender::{self, commit};
 use tidegate::deployment::event_type;
 
 use crate::http;
-use crate::world::{Built, PRODUCTION, STAGING, Stage, Surroundings, now, shell};
 use crate::registry::digest;
+use crate::world::{Built, MIXED, PRODUCTION, STAGING, Stage, Surroundings, now, shell};
 
 /// A function that the gates' policies do not name, and that may say what scanners' evidence is.
 const OTHER_SCAN: &str = r#"
@@ -123,7 +123,11 @@ fn nobody_passes_a_gate_but_the_gate() {
     for (name, content, because) in [
         ("gate.passed", &passed, "gate.passed.0.1.0 counts only from a proved origin of kind function"),
         ("placement.decided", &placed, "placement.decided.0.1.0 counts only from a proved origin of kind function"),
-        ("deployment.requested", &requested, "asks for a deployment; a function of the project with the grant `deploy` has to"),
+        (
+            "deployment.requested",
+            &requested,
+            "asks for a deployment; a function of the project with the grant `deploy` has to",
+        ),
     ] {
         for id in forge(&stage, name, content) {
             let logged = logged(&stage, &id);
@@ -259,7 +263,7 @@ fn a_task_ends_and_a_quarantine_is_lifted_by_nobody_s_word() {
 
     // The first release fails, and there is nothing to go back to.
     let built = stage.stage(&["--defect"]);
-    stage.order(&built, STAGING, true);
+    stage.order(&built, STAGING, &MIXED);
     stage.said("digest.quarantined", &built.digest);
     let lift = json!({ "digest": built.digest, "by": "mallory", "reason": "because" });
     for id in forge(&stage, "quarantine.lifted", &lift) {

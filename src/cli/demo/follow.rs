@@ -129,7 +129,7 @@ impl Log {
         seen.get(start..).map(<[Seen]>::to_vec).unwrap_or_default()
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 

@@ -63,7 +63,7 @@ impl<'a> Story<'a> {
     pub fn chapter(&mut self, title: &'static str) -> Result<(), CliError> {
         self.end_chapter()?;
         tell::title(title, self.terminal)?;
-        self.chapters.push(Chapter::new(title, self.log.len()));
+        self.chapters.push(Chapter::new(title, self.log.count()));
         Ok(())
     }
 
@@ -90,7 +90,7 @@ impl<'a> Story<'a> {
         let deadline = Instant::now() + Duration::from_secs(STEP_SECONDS_MAX);
         let from = self.chapters.last().map_or(0, |chapter| chapter.from);
         loop {
-            let count = self.log.len();
+            let count = self.log.count();
             let found = self.log.since(from).into_iter().find(|seen| wanted.is_it(seen));
             self.show_new()?;
             if let Some(found) = found {

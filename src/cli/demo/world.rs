@@ -38,6 +38,7 @@ const PORT_TRIES_MAX: u32 = 100;
 /// Ends its servers when it is dropped.
 pub struct World {
     pub githost: GitHost,
+    pub registry: Registry,
     /// `HOST:PORT` of the registry.
     pub registry_host: String,
     /// `http://ADDRESS` of the object store.
@@ -90,6 +91,7 @@ impl World {
         };
         let world = World {
             githost,
+            registry,
             registry_host: registry_address.to_string(),
             store: format!("http://{store_address}"),
             secrets,

@@ -25,6 +25,10 @@ impl Case<'_> {
 fn hangs(run: &TraceRun, word: &Word) -> Option<Stand> {
     let (function, event) = (&run.function, format!("{} #{}", word.name, word.position));
     let wait = || "wait".to_owned();
+    let tries_again = || {
+        let clear = "put right what it names; it is tried again by itself".to_owned();
+        (WhyState::Waiting, "retrying", format!("{function} failed on {event} and tries again"), clear)
+    };
     let (state, rule, does, clear) = match &run.verdict {
         VerdictView::DeadLettered => {
             let clear = format!("put right what it names, then `tidegate dlq redrive {}.{function}`", word.position);
@@ -43,10 +47,9 @@ fn hangs(run: &TraceRun, word: &Word) -> Option<Stand> {
             let clear = "send the event again if it should count".to_owned();
             (WhyState::Failed, "dropped", format!("{by} gave up {event} of {function}"), clear)
         }
-        VerdictView::Retrying { .. } => {
-            let clear = "put right what it names; it is tried again by itself".to_owned();
-            (WhyState::Waiting, "retrying", format!("{function} failed on {event} and tries again"), clear)
-        }
+        VerdictView::Retrying { .. } => tries_again(),
+        // The next attempt may end as the one before.
+        VerdictView::Running { .. } | VerdictView::WaitingReady if run.failure.is_some() => tries_again(),
         VerdictView::Redriven { .. } => {
             (WhyState::Waiting, "redriven", format!("{function} is to try {event} again"), wait())
         }

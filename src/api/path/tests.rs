@@ -75,7 +75,7 @@ impl Told {
             attempts: 1,
             duration_micros: 1,
             settledat: None,
-            failure: Some(Failure::new(FailureKind::Rejected, reason)),
+            failure: (!reason.is_empty()).then(|| Failure::new(FailureKind::Rejected, reason)),
         };
         self.runs.entry(self.words.len() as Position).or_default().push(run);
         self
@@ -217,6 +217,10 @@ fn a_request_that_the_reconciler_tries_again_waits_and_says_for_what() {
     let why = check(&told.met("reconcile", retrying, "the registry is down"), WhyState::Waiting, Some("retrying"));
     let cause = why.cause.unwrap();
     assert!(cause.reason.contains("the registry is down") && cause.again.is_some(), "{cause:?}");
+    // While it is tried again, what failed before is still what is the matter.
+    let told = packaged().then("gate.passed", release(json!({}))).then("deployment.requested", release(json!({})));
+    let again = told.met("reconcile", VerdictView::Running { attempt: 2 }, "the registry is down");
+    check(&again, WhyState::Waiting, Some("retrying"));
     let request =
         json!({ "request": release(json!({})), "problems": ["a changed byte"], "digest": "sha256:of a deployment" });
     let refused = packaged().then("deployment.refused", request);

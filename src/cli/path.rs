@@ -1,11 +1,19 @@
 //! `tidegate why`, `releases`, `redeploy`, `lift` and `drift`: the path from commit to production.
 
+use std::time::{Duration, Instant};
+
 use clap::Args;
 
 use super::client::{Client, ReadArgs, ServerArgs};
 use super::terminal::Terminal;
 use super::{CliError, Status, render};
-use crate::api::model::{DriftView, LiftRequest, Listing, ReceiptsView, RedeployRequest, ReleaseView, WhyView};
+use crate::api::model::{
+    DriftView, ExplanationView, LiftRequest, Listing, ReceiptsView, RedeployRequest, ReleaseView, WhyView,
+};
+
+/// How long `lift` waits until functions have heard of it, and from one look to the next.
+const HEARD_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Say where a commit, a digest or a release stands in an environment: the one thing in its way, since when, and how to
 /// clear it; of what was released, the chain that released it.
@@ -104,6 +112,18 @@ pub async fn lift(args: &LiftArgs, terminal: &Terminal) -> Result<Status, CliErr
     let client = Client::to_write(&args.server)?;
     let asked = LiftRequest { reason: args.reason.clone() };
     let receipts: ReceiptsView = client.post(&["quarantine", &args.digest, "lift"], &asked).await?;
+    // What is asked for next builds on it.
+    let started = Instant::now();
+    for id in &receipts.ids {
+        while !client.get::<ExplanationView>(&["events", id, "explain"], &[]).await?.settled {
+            if started.elapsed() > HEARD_WITHIN {
+                let within = render::duration(HEARD_WITHIN);
+                terminal.warn(&format!("not every function heard it within {within}; see `tidegate explain {id}`"));
+                break;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
     terminal.list(&receipts.receipts, render::receipts)?;
     Ok(Status::Done)
 }

@@ -14,7 +14,6 @@ use crate::support::{Server, eventually, text, tidegate};
 
 /// What the example's file names, as anything.
 const VARIABLES: [&str; 5] = ["GITHUB_TOKEN", "GITHUB_WEBHOOK_SECRET", "HOOKS_TOKEN", "S3_ACCESS_KEY", "S3_SECRET_KEY"];
-const ANA: &str = "ana's token";
 
 /// What a function hears and may emit, by the names of the project file.
 #[derive(Default)]
@@ -89,11 +88,11 @@ fn the_picture_shows_what_each_function_of_the_example_hears_and_from_whom() {
     }
 }
 
-/// What the commands are tried with: a token that may lift, which a project without tokens does not look at.
+/// What the commands are tried with.
 fn env() -> Vec<(String, String)> {
     let any = VARIABLES.iter().map(|name| (*name, "anything"));
     // The object store is away, which the log would tell again and again.
-    let own = [("ANA_TOKEN", ANA), ("TIDEGATE_TOKEN", ANA), ("TIDEGATE_LOG", "error")];
+    let own = [("TIDEGATE_LOG", "error")];
     any.chain(own).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
@@ -112,11 +111,17 @@ fn run(folder: &Path, command: &[&str]) {
     assert!(output.status.success(), "tidegate {command:?}: {}", text(&output));
 }
 
-/// Runs commands as they are shown, `RELEASE` standing for one.
+/// Runs commands as they are shown, `RELEASE` and `DIGEST` standing for these.
 #[track_caller]
-fn run_on(server: &Server<'_>, commands: &[Vec<&'static str>], release: &str) {
+fn run_on(server: &Server<'_>, commands: &[Vec<&'static str>], release: &str, digest: &str) {
+    let meant = |word: &&'static str| match *word {
+        "RELEASE" => release.to_owned(),
+        "DIGEST" => digest.to_owned(),
+        word => word.to_owned(),
+    };
     for command in commands {
-        let command: Vec<&str> = command.iter().map(|word| if *word == "RELEASE" { release } else { word }).collect();
+        let command: Vec<String> = command.iter().map(meant).collect();
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
         let output = server.tidegate(&command);
         // In the demo's staging something runs that was not released, and `drift` says so by its exit status.
         let expected = if command[0] == "drift" { 1 } else { 0 };
@@ -132,8 +137,7 @@ fn the_commands_that_are_shown_work_on_a_path_that_ran() {
         run(folder.path(), &command);
     }
     let kept = folder.path().join("kept");
-    let rollback = section(PATH, "Rollback and quarantine");
-    rewrite(&kept, |file| format!("{file}\n{}", blocks(rollback, "toml")[0]));
+    rewrite(&kept, str::to_owned);
     let env = env();
     let server = Server::start(&kept, &env);
 
@@ -144,16 +148,14 @@ fn the_commands_that_are_shown_work_on_a_path_that_ran() {
     };
     let name = |release: &Value| release["release"].as_str().expect("a name").to_owned();
     let running = name(find("running", &|release| release["environments"]["production"]["standing"] == "running"));
-    run_on(&server, &commands(section(PATH, "Asking")), &running);
+    run_on(&server, &commands(section(PATH, "Asking")), &running, "");
 
     let quarantined = find("in quarantine", &|release| release["quarantined"] == true);
     let digest = quarantined["digest"].as_str().expect("a digest");
-    let lift = blocks(rollback, "json")[0].replace("DIGEST", digest);
-    fs::write(kept.join("lift.json"), lift).expect("a file can be written");
     let quarantined = name(quarantined);
     let why = || server.json(&["why", &quarantined, "--in", "production"]).remove(0);
     assert_eq!(why()["cause"]["rule"], "quarantined", "{}", why());
-    run_on(&server, &commands(rollback), &quarantined);
+    run_on(&server, &commands(section(PATH, "Rollback and quarantine")), &quarantined, digest);
     eventually("what was lifted runs again", || (why()["state"] == "released").then_some(()));
 }
 
@@ -200,7 +202,7 @@ fn a_function_of_one_s_own_takes_the_place_of_a_shipped_one_by_the_steps_that_ar
         let (component, config) = changed.trim_end().split_once('\n').expect("two lines change");
         format!("{before}{component}{}", after.replacen("config = { plan = { file = \"plan.toml\" } }", config, 1))
     });
-    run_on(&server, rest, "");
+    run_on(&server, rest, "", "");
     let placement = || server.json(&["functions", "show", "placement"]).remove(0);
     assert_eq!(placement()["component"]["reference"], "components/placement.wasm");
 

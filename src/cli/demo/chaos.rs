@@ -14,7 +14,7 @@ use super::super::CliError;
 use super::server::Server;
 
 /// From one kill to the next at most.
-const EVENTS_MAX: u32 = 6;
+const EVENTS_MAX: u32 = 4;
 const AFTER_MICROS_MAX: u32 = 20_000;
 
 /// When to strike next, by a seed.

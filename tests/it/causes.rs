@@ -623,6 +623,7 @@ fn lifted(causes: &mut Causes<'_>, bad: &Built) {
     let cause = stage.why(&bad.release, PRODUCTION)["cause"].take();
     let lift = commands(&cause["clear"]).remove(0).replace("TEXT", "the-orders-were-wrong");
     stage.server.output(&lift.split(' ').skip(1).collect::<Vec<_>>());
+    assert_eq!(stage.said("digest.cleared", &bad.digest).text("reason"), Some("the-orders-were-wrong"));
     let failed = stands(&bad.digest, "failed", "failed-verification", "release.failed").in_production().by("verify");
     let failed =
         failed.says("8 of 40 events failed").clear(format!("`tidegate redeploy {} --in production`", bad.release));

@@ -270,6 +270,14 @@ fn a_task_ends_and_a_quarantine_is_lifted_by_nobody_s_word() {
         let logged = logged(&stage, &id);
         assert!(logged.contains("is lifted only by the API, or by an origin that config lifters names"), "{logged}");
     }
+    // Nor is it over because somebody says that it was lifted.
+    for id in forge(&stage, "digest.cleared", &with(lift, json!({ "lift": "forged", "origin": "api:mallory" }))) {
+        logged(&stage, &id);
+    }
+    check_shown(&stage, &built.digest, "digest.cleared");
+    let releases = stage.server.json(&["releases"]);
+    let quarantined = |view: &Value| view["digest"] != built.digest.as_str() || view["quarantined"] == true;
+    assert!(releases.iter().all(quarantined), "{releases:#?}");
     for environment in [STAGING, PRODUCTION] {
         stage.stands(&built.release, environment, "held", Some("quarantined"));
     }

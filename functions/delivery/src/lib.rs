@@ -36,7 +36,7 @@ pub use hear::{Answer, Route, hear, is_from, is_named, proved_origin};
 pub use incident::{Incident, IncidentContent, Reference, ServiceContent};
 pub use plan::{Plan, PlanError, Service, Target};
 pub use release::{
-    Activated, DEPLOYMENT_REFUSED, DriftAction, DriftDetected, Placed, Purpose, QUARANTINE, QuarantineLifted,
+    Activated, Cleared, DEPLOYMENT_REFUSED, DriftAction, DriftDetected, Placed, Purpose, QUARANTINE, QuarantineLifted,
     Quarantined, Refused, Release, ReleaseRefused, ReleaseRequested, Requested, Running, ServiceChanged, Verification,
 };
 pub use run::{

@@ -197,7 +197,7 @@ pub struct Verification {
     pub reason: Option<String>,
 }
 
-/// The key space of quarantined digests, which `rollback` writes: the digest is the key, and is gone once it is lifted.
+/// The key space of quarantined digests, which `rollback` writes: the digest is the key, and is gone once it is cleared.
 pub const QUARANTINE: &str = "quarantine";
 
 /// Content of `DIGEST_QUARANTINED`, and the value of the digest in key space `quarantine`. The subject is the digest, and so
@@ -211,6 +211,18 @@ pub struct Quarantined {
     pub reason: String,
     /// The function or person who says so.
     pub by: String,
+}
+
+/// Content of `DIGEST_CLEARED`: the digest is in quarantine no more. The subject is the digest, and so is the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cleared {
+    pub digest: String,
+    /// Who lifted the quarantine and why, as the lift says.
+    pub by: String,
+    pub reason: String,
+    /// The event that lifted it, and the origin that counted, `<kind>:<name>`.
+    pub lift: String,
+    pub origin: String,
 }
 
 /// Content of `QUARANTINE_LIFTED`. The subject is the digest.

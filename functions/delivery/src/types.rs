@@ -62,6 +62,8 @@ pub const RELEASE_INSUFFICIENT: &str = "dev.cdeventsx.tidegate-release.insuffici
 
 // `rollback`
 pub const DIGEST_QUARANTINED: &str = "dev.cdeventsx.tidegate-digest.quarantined.0.1.0";
+/// A lift that counts, and the digest is out.
+pub const DIGEST_CLEARED: &str = "dev.cdeventsx.tidegate-digest.cleared.0.1.0";
 pub const INCIDENT_DETECTED: &str = "dev.cdevents.incident.detected.0.3.0";
 pub const INCIDENT_RESOLVED: &str = "dev.cdevents.incident.resolved.0.3.0";
 

@@ -28,7 +28,7 @@ pub enum Evidence {
     Verified(Verified),
 }
 
-/// What is read of a quarantine and of its lift.
+/// What is read of a quarantine and of its end.
 #[derive(Deserialize)]
 struct Named {
     digest: String,
@@ -75,7 +75,7 @@ impl Heard {
         let (environment, digest) = if is(event, types::GATE_ASKED) {
             let asked: GateAsked = delivery::content(event)?;
             (Some(asked.environment), asked.digest)
-        } else if [types::DIGEST_QUARANTINED, types::QUARANTINE_LIFTED].iter().any(|ty| is(event, ty)) {
+        } else if [types::DIGEST_QUARANTINED, types::DIGEST_CLEARED].iter().any(|ty| is(event, ty)) {
             (None, delivery::content::<Named>(event)?.digest)
         } else {
             return Err(Failure::reject(format!(

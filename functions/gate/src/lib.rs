@@ -50,7 +50,8 @@
 //!   of several tools, or of several parts, must all hold.
 //! - **A finding blocks** by its severity, where no exception holds and its grace is over. Grace counts from the day on which it was
 //!   published, else from when this gate saw it first. An exception that has ended blocks again by itself.
-//! - **A quarantined digest** (key space `quarantine`) blocks whatever else is known of it.
+//! - **A quarantined digest** (key space `quarantine`) blocks whatever else is known of it, until `rollback` says that it is
+//!   cleared: what a person says is heard there.
 //! - **`gate.passed` is said once** for each release, `gate.blocked` whenever its verdict changes, with the rule, the input, the
 //!   event that brought it and how to clear it. It looks again, by `gate.asked`, when an exception ends or grace is over and,
 //!   while something blocks, as often as the policy says.
@@ -80,9 +81,6 @@ use crate::kept::{Links, Scan};
 use crate::ledger::Ledger;
 use crate::policy::{Need, Policy};
 
-/// After a lift that is heard before the quarantine is gone from the key space.
-const LIFT_SECONDS: i64 = 5;
-
 fn handle(event: Event) -> Result<Vec<Event>, Failure> {
     let plan = Plan::read()?;
     let policy = Policy::read(&plan)?;
@@ -98,13 +96,7 @@ fn handle(event: Event) -> Result<Vec<Event>, Failure> {
             }
         },
     };
-    let gate = Gate {
-        lifted: delivery::is(&event, delivery::types::QUARANTINE_LIFTED),
-        now: delivery::now(),
-        plan,
-        policy,
-        ledger,
-    };
+    let gate = Gate { now: delivery::now(), plan, policy, ledger };
     let mut said = Vec::new();
     for digest in digests {
         said.extend(gate.look(&digest)?);
@@ -119,8 +111,6 @@ struct Gate {
     policy: Policy,
     ledger: Ledger,
     now: Instant,
-    /// Somebody lifted a quarantine, which may not be gone yet.
-    lifted: bool,
 }
 
 impl Gate {
@@ -128,7 +118,6 @@ impl Gate {
     fn look(&self, digest: &str) -> Result<Vec<Event>, Failure> {
         let Some(mut known) = self.ledger.known(digest)? else { return Ok(Vec::new()) };
         let quarantined: Option<Quarantined> = kv::open(QUARANTINE)?.get_json(digest)?;
-        let soon = (self.lifted && quarantined.is_some()).then(|| self.now + chrono::TimeDelta::seconds(LIFT_SECONDS));
         let mut verdicts = Vec::new();
         for (artifact, commits) in &known.artifacts {
             // A service that left the plan, or does not come here, is nobody's wish.
@@ -139,7 +128,7 @@ impl Gate {
                 verdicts.push(self.judge(name, service, digest, commit, links, quarantined.clone())?);
             }
         }
-        let said = told::tell(&self.policy, self.now, soon, digest, &mut known, verdicts)?;
+        let said = told::tell(&self.policy, self.now, digest, &mut known, verdicts)?;
         self.ledger.keep(digest, &known)?;
         Ok(said)
     }

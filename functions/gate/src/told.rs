@@ -14,16 +14,15 @@ use crate::policy::Policy;
 /// The furthest that an event may be put off, less a margin.
 const AHEAD_DAYS_MAX: i64 = 399;
 
-/// Says what is new of a digest's releases. `soon`: when it has to be looked at again whatever else is known.
+/// Says what is new of a digest's releases.
 pub fn tell(
     policy: &Policy,
     now: Instant,
-    soon: Option<Instant>,
     digest: &str,
     known: &mut Known,
     verdicts: Vec<(Release, Judged)>,
 ) -> Result<Vec<Event>, Failure> {
-    let (again, asked) = look_again(policy, now, soon, digest, known, &verdicts)?;
+    let (again, asked) = look_again(policy, now, digest, known, &verdicts)?;
     let mut said = Vec::new();
     for (release, judged) in verdicts {
         said.extend(tell_of(policy, now, again.as_deref(), known, release, judged)?);
@@ -37,7 +36,6 @@ pub fn tell(
 fn look_again(
     policy: &Policy,
     now: Instant,
-    soon: Option<Instant>,
     digest: &str,
     known: &mut Known,
     verdicts: &[(Release, Judged)],
@@ -45,7 +43,7 @@ fn look_again(
     let waits = |(release, judged): &(Release, Judged)| judged.blocked.is_some() && !known.passed(&release.release);
     let asks = known.asks < policy.asks_max && verdicts.iter().any(waits);
     let ask = asks.then(|| now + policy.ask_again);
-    let times = verdicts.iter().filter_map(|(_, judged)| judged.until).chain(soon);
+    let times = verdicts.iter().filter_map(|(_, judged)| judged.until);
     let wanted =
         times.filter(|time| *time > now).chain(ask).min().map(|time| time.min(now + TimeDelta::days(AHEAD_DAYS_MAX)));
     let pending = known.again.as_deref().and_then(instant).filter(|time| *time > now);

@@ -6,7 +6,7 @@
 //! | `release.verified` | a function | remembers what it can go back to |
 //! | `service.deployed`, `.upgraded`, `.rolledback` | a function | `incident.resolved`, once other bytes than those that failed run |
 //! | `release.refused` | a function | looks for another way out, where the deployment that was it is refused |
-//! | `quarantine.lifted` | a person by the API (`tidegate lift`), or an origin that config `lifters` names | takes the digest out of quarantine |
+//! | `quarantine.lifted` | a person by the API (`tidegate lift`), or an origin that config `lifters` names | `digest.cleared`, and the digest is out of quarantine |
 //!
 //! What comes from elsewhere, or from nobody who was proved, counts for nothing; the log says so.
 //!
@@ -21,7 +21,8 @@
 //! - Other bytes run already: there is nothing to go back from. The digest is in quarantine all the same.
 //! - A failure of the deployment that was answered last is no news; one of a deployment before it only quarantines, and so does
 //!   one of bytes that failed already and are about to go.
-//! - A lift says who and why; one that does not is rejected. A lift of what is in no quarantine changes nothing.
+//! - A lift says who and why; one that does not is rejected. One of what is in no quarantine changes nothing, and neither does
+//!   one of an origin that may not: that the quarantine is over says `digest.cleared` alone.
 //!
 //! The incident's subject is `<service>/<environment>/<deployment>`, its `customData` a `delivery::Incident`: the release, what
 //! was seen, and when it began (the activation: a release cannot fail before), was detected, and decided. It is told again when
@@ -67,7 +68,7 @@ const ROUTES: [Route<Books>; 7] = [
     (types::SERVICE_ROLLEDBACK, Some("function"), |event, books| incident::changed(event, &custom(event)?, books)),
     (types::RELEASE_REFUSED, Some("function"), |event, books| incident::refused(&content(event)?, books)),
     // Who may lift is a matter of configuration.
-    (types::QUARANTINE_LIFTED, None, |event, books| lifted::answer(event, &content(event)?, books)),
+    (types::QUARANTINE_LIFTED, None, |event, books| lifted::answer(event, content(event)?, books)),
 ];
 
 #[cfg(test)]

@@ -2,8 +2,8 @@ use std::time::{Duration, SystemTime};
 
 use delivery::record::{Asked, Current, Desired, Progress, Record, desired_key, release_key};
 use delivery::{
-    DEPLOYMENT_REFUSED, Incident, IncidentContent, Purpose, QUARANTINE, QuarantineLifted, Quarantined, Release,
-    ReleaseRefused, Requested, ServiceChanged, ServiceContent, Target, Verdict, Verification, is, sha256,
+    Cleared, DEPLOYMENT_REFUSED, Incident, IncidentContent, Purpose, QUARANTINE, QuarantineLifted, Quarantined,
+    Release, ReleaseRefused, Requested, ServiceChanged, ServiceContent, Target, Verdict, Verification, is, sha256,
 };
 use serde::Serialize;
 use tidegate_sdk::testing::Host;
@@ -116,7 +116,8 @@ fn refused(name: &str, rule: &str) -> Event {
 fn lifted(origin: &str, name: &str) -> Event {
     let (by, reason) = ("ana".to_owned(), "the fault was in the data".to_owned());
     let lifted = QuarantineLifted { digest: release(name).digest, by, reason };
-    event(origin, types::QUARANTINE_LIFTED, "2026-11-25T11:00:00.000Z", &lifted)
+    let event = event(origin, types::QUARANTINE_LIFTED, "2026-11-25T11:00:00.000Z", &lifted);
+    Event { id: "lift".to_owned(), ..event }
 }
 
 /// Hears an event, and tells what was said.
@@ -128,6 +129,11 @@ fn told(event: &Event) -> String {
     if is(event, types::DIGEST_QUARANTINED) {
         let entry: Quarantined = content(event).unwrap();
         return format!("quarantined {}", entry.release);
+    }
+    if is(event, types::DIGEST_CLEARED) {
+        let Cleared { digest, by, reason, lift, origin } = content(event).unwrap();
+        assert_eq!((event.subject.as_ref(), event.text("partitionkey")), (Some(&digest), Some(digest.as_str())));
+        return format!("cleared {digest} by {by} ({origin}, {lift}): {reason}");
     }
     if is(event, types::DEPLOYMENT_REQUESTED) {
         let request: Requested = content(event).unwrap();
@@ -317,8 +323,11 @@ fn check_lift(origin: &str, lifters: Option<&str>, is_lifted: bool) {
         host = host.config("lifters", lifters);
     }
     hear(failed("c", 7));
-    assert_eq!(hear(lifted(origin, "c")), [""; 0]);
+    let cleared = format!("cleared {} by ana ({origin}, lift): the fault was in the data", release("c").digest);
+    let said: Vec<String> = is_lifted.then_some(cleared).into_iter().collect();
+    assert_eq!(hear(lifted(origin, "c")), said, "{origin} with {lifters:?}");
     assert_eq!(quarantined().is_empty(), is_lifted, "{origin} with {lifters:?}");
+    assert_eq!(hear(lifted(origin, "c")), [""; 0], "a repeat is no news");
     drop(host);
 }
 
@@ -332,8 +341,8 @@ fn a_quarantine_is_lifted_only_by_those_who_may() {
     hear(failed("c", 7));
     let unproved =
         |event: Event| Event { origin: event.origin.map(|origin| Origin { verified: false, ..origin }), ..event };
-    hear(unproved(lifted("api:ana", "c")));
-    hear(lifted("api:ana", "b"));
+    assert_eq!(hear(unproved(lifted("api:ana", "c"))), [""; 0]);
+    assert_eq!(hear(lifted("api:ana", "b")), [""; 0], "it is in no quarantine");
     assert_eq!(quarantined(), [release("c").digest]);
 }
 

@@ -37,6 +37,7 @@ fn is_overtaken(word: &Word, after: &[&Word]) -> bool {
             let here = |other: &&&Word| other.counts && other.environment() == word.environment();
             after.iter().filter(here).any(|other| other.is(&["gate.blocked", "gate.passed"]))
         }
+        "quarantine.lifted" => answered(&["digest.cleared"]),
         "deployment.requested" => answered(&["deployment.activated", "deployment.refused"]),
         "deployment.activated" => answered(&DEPLOYED),
         "deployment.refused" => answered(&["release.refused"]),

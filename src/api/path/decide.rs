@@ -205,10 +205,10 @@ impl<'a> Case<'a> {
         (WhyState::Failed, Some(WhyCause { reason, input, ..word.cause("drifted", "", &clear) }))
     }
 
-    /// What put its digest in quarantine, in this environment or in another one, unless that was lifted.
+    /// What put its digest in quarantine, in this environment or in another one, unless it was cleared since.
     fn quarantine(self) -> Option<&'a Word> {
         let of_it = |word: &&Word| {
-            let is_word = word.is(&["digest.quarantined", "quarantine.lifted"]);
+            let is_word = word.is(&["digest.quarantined", "digest.cleared"]);
             word.counts && is_word && self.about.digest.is_some() && word.content.digest == self.about.digest
         };
         self.known.words.iter().rfind(of_it).filter(|word| word.name == "digest.quarantined")

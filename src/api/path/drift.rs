@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::word::{Reader, Word};
+use super::word::Word;
 use crate::api::answer::json;
 use crate::api::error::ApiError;
 use crate::api::model::{DriftView, Listing};
@@ -26,8 +26,7 @@ pub(in crate::api) async fn drift(State(state): State<Arc<ApiState>>) -> Result<
     let ty = crate::deployment::type_pattern("deployment.activated").expect("it is a type of the catalogue");
     let query = EventQuery { ty: Some(ty), max: REQUESTS_MAX, newest_first: true, ..EventQuery::default() };
     let mut asked: BTreeMap<String, Word> = BTreeMap::new();
-    let reader = Reader::of(ground.active());
-    for word in history.events(query).await?.events.iter().map(|event| reader.word(event)) {
+    for word in history.events(query).await?.events.iter().map(Word::of) {
         let function = word.content.request.as_ref().and_then(|request| request.function.clone());
         if let Some(function) = function {
             asked.entry(function).or_insert(word);

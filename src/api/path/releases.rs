@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::word::{Reader, Word};
+use super::word::Word;
 use crate::api::ApiState;
 use crate::api::answer::json;
 use crate::api::error::ApiError;
@@ -17,7 +17,7 @@ use crate::bus::{BusError, EventQuery, History};
 /// The newest words of each kind that are read: what is older than all of them is not listed.
 const WORDS_MAX: usize = 1_000;
 /// Types that say where a release stands.
-const TYPES: [&str; 9] = [
+const TYPES: [&str; 11] = [
     "release.requested",
     "gate.passed",
     "gate.blocked",
@@ -27,9 +27,9 @@ const TYPES: [&str; 9] = [
     "release.failed",
     "release.insufficient",
     "digest.quarantined",
+    "digest.cleared",
+    "dev.cdevents.service.*",
 ];
-/// Types of CDEvents and of persons beside them.
-const OTHERS: [&str; 2] = ["dev.cdevents.service.*", "dev.cdeventsx.tidegate-quarantine.lifted.*"];
 
 /// `GET /releases`: newest first.
 pub(in crate::api) async fn releases(State(state): State<Arc<ApiState>>) -> Result<Response, ApiError> {
@@ -46,13 +46,10 @@ pub async fn known(history: &dyn History) -> Result<Vec<ReleaseView>, BusError> 
 /// In log order; what somebody says who may not has no effect.
 async fn words(history: &dyn History) -> Result<Vec<Word>, BusError> {
     let mut words = Vec::new();
-    let reader = Reader::of(history.deployments().await?.last().map(|stored| &stored.deployment));
-    for name in TYPES.iter().chain(&OTHERS) {
+    for name in TYPES {
         let ty = crate::deployment::type_pattern(name).expect("these are types of the catalogue");
         let query = EventQuery { ty: Some(ty), max: WORDS_MAX, newest_first: true, ..EventQuery::default() };
-        words.extend(
-            history.events(query).await?.events.iter().map(|event| reader.word(event)).filter(|word| word.counts),
-        );
+        words.extend(history.events(query).await?.events.iter().map(Word::of).filter(|word| word.counts));
     }
     words.sort_by_key(|word| word.position);
     Ok(words)
@@ -66,7 +63,7 @@ pub fn fold(words: &[Word]) -> Vec<ReleaseView> {
         words.iter().filter(|word| word.name == "release.requested").map(|word| word.event.id.as_str()).collect();
     for word in words {
         let content = &word.content;
-        if let (Some(digest), true) = (&content.digest, word.name.contains("quarantine")) {
+        if let (Some(digest), true) = (&content.digest, word.is(&["digest.quarantined", "digest.cleared"])) {
             quarantined.insert(digest, word.name == "digest.quarantined");
         }
         let Some((standing, environment)) = standing(word).zip(word.environment()) else { continue };

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::decide::{Known, decide};
 use super::releases::fold;
-use super::word::{Reader, Word};
+use super::word::Word;
 use crate::api::model::{Standing, TraceRun, VerdictView, WhyState, WhyView};
 use crate::clock::Timestamp;
 use crate::deployment::{Author, event_type};
@@ -51,7 +51,7 @@ impl Told {
         if let Some(cause) = text("led_by") {
             event.extensions.insert(attribute::CAUSATION.to_owned(), Extension::Text(cause));
         }
-        Reader::of(None).word(&Accepted { position, accepted_at: Timestamp::EPOCH, origin, hops: 0, event })
+        Word::of(&Accepted { position, accepted_at: Timestamp::EPOCH, origin, hops: 0, event })
     }
 
     fn then(mut self, name: &str, content: Value) -> Self {
@@ -198,7 +198,7 @@ fn what_is_deployed_is_released_until_something_else_is() {
 }
 
 #[test]
-fn what_failed_or_is_in_quarantine_is_held_until_it_is_lifted() {
+fn what_failed_or_is_in_quarantine_is_held_until_it_is_cleared() {
     let failed = || {
         let deployed = packaged().then("service.deployed", release(json!({})));
         deployed.then("release.failed", release(json!({ "failed": 80, "reason": "20 % failed" })))
@@ -206,8 +206,21 @@ fn what_failed_or_is_in_quarantine_is_held_until_it_is_lifted() {
     check(&failed(), WhyState::Failed, Some("failed-verification"));
     let quarantined = || failed().then("digest.quarantined", release(json!({ "reason": "20 % failed" })));
     check(&quarantined(), WhyState::Held, Some("quarantined"));
-    let lifted = quarantined().then("quarantine.lifted", json!({ "digest": DIGEST, "by": "ana" }));
-    check(&lifted, WhyState::Failed, Some("failed-verification"));
+    let is_quarantined = |told: &Told| fold(&counting(told))[0].quarantined;
+    assert!(is_quarantined(&quarantined()));
+    // It is a function's to say whether the lift counts.
+    let lift = json!({ "digest": DIGEST, "by": "ana", "reason": "the data was bad" });
+    let lifted = || quarantined().then("quarantine.lifted", lift.clone());
+    check(&lifted(), WhyState::Held, Some("quarantined"));
+    assert!(is_quarantined(&lifted()));
+    let cleared = lifted().then("digest.cleared", lift.clone());
+    check(&cleared, WhyState::Failed, Some("failed-verification"));
+    assert!(!is_quarantined(&cleared));
+    check(
+        &cleared.then("digest.quarantined", release(json!({ "reason": "again" }))),
+        WhyState::Held,
+        Some("quarantined"),
+    );
 }
 
 #[test]
@@ -257,14 +270,14 @@ fn who_may_not_say_it_moves_nothing() {
     let other = json!({ "commit": COMMIT, "digest": "sha256:other" });
     let why = told().by(OriginKind::Api, false, "artifact.packaged", other).why(COMMIT);
     assert_eq!(why.digest.as_deref(), Some(DIGEST));
-    // A lift counts by a person whom the API let in.
-    let lifted = |kind, verified| {
+    // Nor does it end a quarantine.
+    let cleared = |kind, verified| {
         let told = told().then("digest.quarantined", release(json!({ "reason": "20 % failed" })));
-        told.by(kind, verified, "quarantine.lifted", json!({ "digest": DIGEST, "by": "ana" }))
+        told.by(kind, verified, "digest.cleared", json!({ "digest": DIGEST, "by": "ana" }))
     };
-    check(&lifted(OriginKind::Api, true), WhyState::Held, Some("missing-evidence"));
-    for (kind, verified) in [(OriginKind::Api, false), (OriginKind::Trigger, true), (OriginKind::Function, true)] {
-        check(&lifted(kind, verified), WhyState::Held, Some("quarantined"));
+    check(&cleared(OriginKind::Function, true), WhyState::Held, Some("missing-evidence"));
+    for (kind, verified) in [(OriginKind::Api, true), (OriginKind::Trigger, true), (OriginKind::Function, false)] {
+        check(&cleared(kind, verified), WhyState::Held, Some("quarantined"));
     }
 }
 

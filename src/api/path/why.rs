@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::decide::{Known, decide};
-use super::word::{Reader, Word};
+use super::word::Word;
 use crate::api::answer::json;
 use crate::api::error::ApiError;
 use crate::api::events::query;
@@ -57,9 +57,8 @@ pub(in crate::api) async fn why(State(state): State<Arc<ApiState>>, uri: Uri) ->
             .cloned()
             .ok_or_else(|| ApiError::invalid("the project has no environments; name them in tidegate.toml"))?,
     };
-    let reader = Reader::of(ground.active());
-    let of = whole(history, &reader, &asked.of).await?;
-    let words = gather(history, &reader, &of).await?;
+    let of = whole(history, &asked.of).await?;
+    let words = gather(history, &of).await?;
     let mut runs = BTreeMap::new();
     for (position, event) in &words.events {
         let facts = Facts::read(history, *position).await?;
@@ -70,7 +69,7 @@ pub(in crate::api) async fn why(State(state): State<Arc<ApiState>>, uri: Uri) ->
         environment: &environment,
         words: words.list(),
         runs,
-        running: running(history, &reader).await?,
+        running: running(history).await?,
         path: ground.active().map(path_of).unwrap_or_default(),
         places: ground.active().map(places).unwrap_or_default(),
     };
@@ -83,7 +82,7 @@ pub(in crate::api) async fn why(State(state): State<Arc<ApiState>>, uri: Uri) ->
 }
 
 /// What a person meant: the commit, digest or release that begins so, whole.
-async fn whole(history: &dyn History, reader: &Reader, text: &str) -> Result<String, ApiError> {
+async fn whole(history: &dyn History, text: &str) -> Result<String, ApiError> {
     let event = match find::find(history, text).await {
         Ok(event) => event,
         // Several chains tell of one thing: it is still one thing.
@@ -102,7 +101,7 @@ async fn whole(history: &dyn History, reader: &Reader, text: &str) -> Result<Str
         Err(error) => return Err(error),
     };
     // An event's id, or the start of a name that it is known by.
-    let meant = names_like(&event, text).into_iter().next().or_else(|| names(&reader.word(&event)).into_iter().next());
+    let meant = names_like(&event, text).into_iter().next().or_else(|| names(&Word::of(&event)).into_iter().next());
     meant.ok_or_else(|| {
         let ty = &event.event.ty;
         ApiError::invalid(format!("{text:?} is an event of type {ty}, which tells of no commit and no digest"))
@@ -140,7 +139,7 @@ impl Gathered {
 }
 
 /// Every event that tells of a thing, or of what was made of it.
-async fn gather(history: &dyn History, reader: &Reader, of: &str) -> Result<Gathered, BusError> {
+async fn gather(history: &dyn History, of: &str) -> Result<Gathered, BusError> {
     let mut gathered = Gathered::default();
     let mut asked = BTreeSet::new();
     let mut next = vec![of.to_owned()];
@@ -152,7 +151,7 @@ async fn gather(history: &dyn History, reader: &Reader, of: &str) -> Result<Gath
             }
             for found in history.find(&name, EVENTS_MAX).await? {
                 let Some(event) = history.event_at(found.position).await? else { continue };
-                let word = reader.word(&event);
+                let word = Word::of(&event);
                 if links(&word) {
                     found_names.extend(names(&word));
                 }
@@ -203,11 +202,11 @@ fn places(active: &Deployment) -> BTreeMap<String, String> {
 }
 
 /// The release that runs, by service and environment: what the last change of each says.
-async fn running(history: &dyn History, reader: &Reader) -> Result<BTreeMap<(String, String), Word>, BusError> {
+async fn running(history: &dyn History) -> Result<BTreeMap<(String, String), Word>, BusError> {
     let ty: TypePattern = "dev.cdevents.service.*".parse().expect("a type with a star is a pattern");
     let query = EventQuery { ty: Some(ty), max: SERVICES_MAX, newest_first: true, ..EventQuery::default() };
     let mut running = BTreeMap::new();
-    for word in history.events(query).await?.events.iter().map(|event| reader.word(event)).filter(|word| word.counts) {
+    for word in history.events(query).await?.events.iter().map(Word::of).filter(|word| word.counts) {
         let place = word.content.service.clone().zip(word.environment().map(str::to_owned));
         if let Some(place) = place {
             running.entry(place).or_insert(word);

@@ -1,25 +1,16 @@
 //! One event of the path, as far as it is read here.
 
-use std::collections::BTreeSet;
-
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::api::model::{EventRef, WhyCause, WhyStep};
 use crate::api::view::event_ref;
 use crate::clock::Timestamp;
-use crate::deployment::{Author, Deployment, event_type};
+use crate::deployment::{Author, event_type};
 use crate::event::{Accepted, Origin, OriginKind, Position};
 
 /// Of a person or a program that nobody proved.
 const UNVERIFIED: &str = ", unverified";
-/// The name of configuration that says who may lift a quarantine beside the API: origins, like `trigger:/hooks/ops`.
-const LIFTERS: &str = "lifters";
-
-/// Reads events of a project.
-pub struct Reader {
-    lifters: BTreeSet<String>,
-}
 
 /// What an event says of a commit, a digest or a release.
 #[derive(Debug, Clone)]
@@ -138,14 +129,21 @@ impl Content {
     }
 }
 
-impl Reader {
-    pub fn of(active: Option<&Deployment>) -> Self {
-        let named = active.into_iter().flat_map(|active| &active.functions).filter_map(|one| one.config.get(LIFTERS));
-        let lifters = named.filter_map(|value| serde_json::from_str::<BTreeSet<String>>(&value.text).ok()).flatten();
-        Reader { lifters: lifters.collect() }
+/// Whether an origin may say a type. What CDEvents has a word for and the path decides is a function's too; what persons ask for
+/// is judged by the functions that answer it.
+fn counts(ty: &str, origin: &Origin) -> bool {
+    let Some(entry) = event_type(ty) else { return origin.verified };
+    let is_decision = ["service.", "incident."].iter().any(|begin| entry.name.starts_with(begin));
+    match entry.author {
+        Author::Function => origin.kind == OriginKind::Function && origin.verified,
+        Author::Granted if is_decision => origin.kind == OriginKind::Function && origin.verified,
+        Author::Runtime => origin.kind == OriginKind::Runtime,
+        Author::Trigger | Author::Granted => origin.verified,
     }
+}
 
-    pub fn word(&self, accepted: &Accepted) -> Word {
+impl Word {
+    pub fn of(accepted: &Accepted) -> Self {
         let event = &accepted.event;
         let data: Data = event.data.as_deref().and_then(|data| serde_json::from_slice(data).ok()).unwrap_or_default();
         let origin = &accepted.origin;
@@ -162,31 +160,13 @@ impl Reader {
             event: event_ref(accepted),
             causation: event.causation().map(str::to_owned),
             by: format!("{} {}{unverified}", origin.kind.as_str(), origin.name),
-            counts: self.counts(&event.ty, origin),
+            counts: counts(&event.ty, origin),
             function: (origin.kind == OriginKind::Function).then(|| origin.name.clone()),
             name: event_type(&event.ty).map_or_else(|| event.ty.clone(), |entry| entry.name.to_owned()),
             content,
         }
     }
 
-    /// Whether an origin may say a type. What CDEvents has a word for and the path decides is a function's too.
-    fn counts(&self, ty: &str, origin: &Origin) -> bool {
-        let Some(entry) = event_type(ty) else { return origin.verified };
-        let is_decision = ["service.", "incident."].iter().any(|begin| entry.name.starts_with(begin));
-        match entry.author {
-            _ if entry.name == "quarantine.lifted" => {
-                let named = || self.lifters.contains(&format!("{}:{}", origin.kind.as_str(), origin.name));
-                origin.verified && (origin.kind == OriginKind::Api || named())
-            }
-            Author::Function => origin.kind == OriginKind::Function && origin.verified,
-            Author::Granted if is_decision => origin.kind == OriginKind::Function && origin.verified,
-            Author::Runtime => origin.kind == OriginKind::Runtime,
-            Author::Trigger | Author::Granted => origin.verified,
-        }
-    }
-}
-
-impl Word {
     pub fn is(&self, names: &[&str]) -> bool {
         names.contains(&self.name.as_str())
     }

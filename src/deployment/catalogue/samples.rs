@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use delivery::{
-    Activated, Artifact, Blocked, Change, DriftDetected, GateAsked, GateVerdict, Identified, Incident, IncidentContent,
-    Packaged, Placed, QuarantineLifted, Quarantined, Refused, Release, ReleaseRefused, ReleaseRequested, Requested,
-    RunDue, RunFinished, RunQueued, ScanCompleted, ScanRequested, ServiceChanged, ServiceContent, TaskDue,
-    TaskFinished, TaskRequested, TaskRunFinished, Verdict, Verification,
+    Activated, Artifact, Blocked, Change, Cleared, DriftDetected, GateAsked, GateVerdict, Identified, Incident,
+    IncidentContent, Packaged, Placed, QuarantineLifted, Quarantined, Refused, Release, ReleaseRefused,
+    ReleaseRequested, Requested, RunDue, RunFinished, RunQueued, ScanCompleted, ScanRequested, ServiceChanged,
+    ServiceContent, TaskDue, TaskFinished, TaskRequested, TaskRunFinished, Verdict, Verification,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -92,6 +92,7 @@ fn readers() -> BTreeMap<&'static str, Read> {
         ("service.upgraded", service),
         ("service.rolledback", service),
         ("digest.quarantined", content::<Quarantined>),
+        ("digest.cleared", content::<Cleared>),
         ("quarantine.lifted", content::<QuarantineLifted>),
         ("incident.detected", incident),
         ("incident.resolved", incident),

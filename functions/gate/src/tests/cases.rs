@@ -180,7 +180,7 @@ fn more_findings_than_an_event_lists_block() {
 }
 
 #[test]
-fn a_quarantined_digest_blocks_until_it_is_lifted() {
+fn a_quarantined_digest_blocks_until_it_is_cleared() {
     let quarantined = json!({
         "digest": DIGEST, "environment": "production", "release": "shop-1", "service": "shop", "reason": "20 % failed",
         "by": "function:rollback",
@@ -190,13 +190,15 @@ fn a_quarantined_digest_blocks_until_it_is_lifted() {
     let stage = Stage { host: Stage::new(POLICY).host.json("quarantine", DIGEST, &quarantined) };
     assert_eq!(stage.words(&[accepted(), clean(), packaged(), told]), [format!("quarantined {DIGEST}")]);
 
-    // The lift is heard before `rollback` has taken the digest out: it is looked for again at once.
-    let lift = json!({ "digest": DIGEST, "by": "ana", "reason": "the data was bad" });
-    let lift = from("api:ana", delivery::say(types::QUARANTINE_LIFTED, DIGEST, DIGEST, &lift).unwrap());
-    let said = stage.hear(&lift).unwrap();
-    assert_eq!(said[0].text("deliverat"), Some("2026-11-25T12:00:05.000Z"));
+    let cleared =
+        json!({ "digest": DIGEST, "by": "ana", "reason": "the data was bad", "lift": "l", "origin": "api:ana" });
+    let cleared = from("function:rollback", delivery::say(types::DIGEST_CLEARED, DIGEST, DIGEST, &cleared).unwrap());
+    // Whoever says so, what counts is what `rollback` keeps.
+    assert_eq!(stage.words(std::slice::from_ref(&cleared)), [""; 0]);
     tidegate_sdk::kv::open("quarantine").unwrap().delete(DIGEST).unwrap();
-    assert_eq!(stage.words(&[from("function:gate", said[0].clone())]), ["passed"]);
+    assert_eq!(stage.words(&[cleared]), ["passed"]);
+    let lift = from("api:ana", delivery::say(types::QUARANTINE_LIFTED, DIGEST, DIGEST, &()).unwrap());
+    assert!(stage.hear(&lift).unwrap_err().reason().contains("say nothing to a gate"));
 }
 
 #[test]

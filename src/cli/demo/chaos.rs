@@ -1,9 +1,8 @@
 //! Kills the project at random moments of the story, where that is asked for: the story must end the same.
 //!
 //! A moment is counted in events of the path, so that the kills are spread over the story however fast the machine is, and lies
-//! a little after the event that it counts, so that what is under way is cut anywhere. What is killed three times running is a
-//! dead letter, as it should be, and would be another story: so what customers do counts for no moment, and neither does what
-//! comes while a task runs.
+//! a little after the event that it counts, so that what is under way is cut anywhere. What was under way at three kills is a
+//! dead letter, as it should be, and would be another story: what two have cut off already is let end first.
 
 use std::time::Duration;
 
@@ -12,6 +11,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::super::CliError;
 use super::server::Server;
+use crate::api::model::InvocationView;
+use crate::outcome::FailureKind;
 
 /// From one kill to the next at most.
 const EVENTS_MAX: u32 = 4;
@@ -37,16 +38,29 @@ impl Chaos {
 
     /// Kills and starts the project again if its log has reached the moment.
     pub async fn strike(&mut self, events: usize, server: &Server) -> Result<(), CliError> {
-        if self.left == 0 || events < self.next {
+        if self.left == 0 || events < self.next || is_twice_lost(&server.invocations().await?) {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_micros(below(AFTER_MICROS_MAX, &mut self.chance).into())).await;
         server.crash().await?;
         self.left -= 1;
         self.struck += 1;
-        self.next = events + 1 + below(EVENTS_MAX, &mut self.chance) as usize;
+        // Moments that went by meanwhile are made up for, one with each event.
+        self.next = (self.next + 1 + below(EVENTS_MAX, &mut self.chance) as usize).max(events + 1);
         Ok(())
     }
+}
+
+/// Whether something was cut off twice and has not ended since.
+fn is_twice_lost(attempts: &[InvocationView]) -> bool {
+    let lost = |one: &&InvocationView| {
+        one.attempt >= 2 && one.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::HostLost)
+    };
+    let followed = |one: &InvocationView| {
+        let same = |other: &InvocationView| other.position == one.position && other.function_id == one.function_id;
+        attempts.iter().any(|other| same(other) && other.attempt > one.attempt)
+    };
+    attempts.iter().filter(lost).any(|one| !followed(one))
 }
 
 fn below(limit: u32, chance: &mut ChaCha8Rng) -> u32 {

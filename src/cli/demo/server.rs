@@ -10,12 +10,16 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
 use super::super::CliError;
+use super::super::client::{Client, ServerArgs};
 use super::failed;
 use super::sender::Request;
+use crate::api::model::{InvocationView, Listing};
 
 const REQUEST_SECONDS_MAX: u64 = 30;
 /// A sender sends again for this long while the project is not there.
 const SEND_SECONDS_MAX: u64 = 60;
+/// More than are under way at once.
+const INVOCATIONS_MAX: usize = 500;
 const SEND_AGAIN: Duration = Duration::from_millis(50);
 
 /// Where the project is, and what it needs to start.
@@ -56,6 +60,14 @@ impl Server {
         process.kill().await.map_err(failed("cannot kill the project"))?;
         *process = spawn(&self.place).await?;
         Ok(())
+    }
+
+    /// The last attempts.
+    pub async fn invocations(&self) -> Result<Vec<InvocationView>, CliError> {
+        let client = Client::to_write(&ServerArgs { url: Some(self.place.api.clone()), token_file: None })?;
+        let newest = [("limit", INVOCATIONS_MAX.to_string())];
+        let listing: Listing<InvocationView> = client.get(&["invocations"], &newest).await?;
+        Ok(listing.items)
     }
 
     /// Sends a webhook's request as a patient sender does: again until it is answered. The answer's status.

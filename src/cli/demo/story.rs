@@ -37,26 +37,14 @@ pub struct Story<'a> {
     started: Instant,
     /// Events that were shown, counted from the first.
     shown: usize,
-    /// Those of them after which the project may be killed.
-    moments: usize,
-    /// Whether a task of the pipeline is under way.
-    task_runs: bool,
+    /// Those of them that are the path's own.
+    path_events: usize,
     pub chapters: Vec<Chapter>,
 }
 
 impl<'a> Story<'a> {
     pub fn begin(server: Server, log: Log, chaos: Chaos, terminal: &'a Terminal) -> Self {
-        Story {
-            server,
-            log,
-            chaos,
-            terminal,
-            started: Instant::now(),
-            shown: 0,
-            moments: 0,
-            task_runs: false,
-            chapters: Vec::new(),
-        }
+        Story { server, log, chaos, terminal, started: Instant::now(), shown: 0, path_events: 0, chapters: Vec::new() }
     }
 
     /// Begins a chapter; the one before is told.
@@ -79,7 +67,8 @@ impl<'a> Story<'a> {
     /// Sends a request that must be answered with `status`.
     pub async fn send(&mut self, request: Request, status: u16) -> Result<(), Halt> {
         // Both at once, so that the project may be killed while it answers.
-        let (struck, answer) = tokio::join!(self.chaos.strike(self.moments, &self.server), self.server.send(request));
+        let (struck, answer) =
+            tokio::join!(self.chaos.strike(self.path_events, &self.server), self.server.send(request));
         struck?;
         let answered = answer?;
         self.expect(format!("the answer is {status}"), (answered != status).then(|| format!("it is {answered}")))
@@ -103,7 +92,7 @@ impl<'a> Story<'a> {
             }
             // Late is told by the loop.
             let _ = tokio::time::timeout(left, self.log.more_than(count)).await;
-            self.chaos.strike(self.moments, &self.server).await?;
+            self.chaos.strike(self.path_events, &self.server).await?;
         }
     }
 
@@ -112,7 +101,7 @@ impl<'a> Story<'a> {
         let client = Client::to_write(&ServerArgs { url: Some(self.server.api().to_owned()), token_file: None })?;
         let deadline = Instant::now() + Duration::from_secs(STEP_SECONDS_MAX);
         loop {
-            self.chaos.strike(self.moments, &self.server).await?;
+            self.chaos.strike(self.path_events, &self.server).await?;
             match client.post::<serde_json::Value>(path, &serde_json::json!({})).await {
                 Ok(_) => return Ok(()),
                 Err(CliError::Unreachable { .. } | CliError::BrokenOff { .. }) if Instant::now() < deadline => {}
@@ -145,12 +134,7 @@ impl<'a> Story<'a> {
         let new = self.log.since(self.shown);
         self.shown += new.len();
         for seen in new.iter().filter(|seen| seen.is_of_the_path()) {
-            match seen.name.as_str() {
-                "task.requested" => self.task_runs = true,
-                "taskrun.finished" => self.task_runs = false,
-                _ => {}
-            }
-            self.moments += usize::from(!self.task_runs);
+            self.path_events += 1;
             tell::line(seen, self.terminal)?;
         }
         Ok(())

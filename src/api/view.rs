@@ -130,7 +130,7 @@ pub(super) fn cause_view(cause: &Cause) -> CauseView {
     match cause {
         Cause::ProjectFile => CauseView::ProjectFile,
         Cause::Operator(name) => CauseView::Operator { name: name.clone() },
-        Cause::Rollback { to, by } => CauseView::Rollback { to: *to, by: by.clone() },
+        Cause::Rollback { to, by, .. } => CauseView::Rollback { to: *to, by: by.clone() },
         Cause::Event(position) => CauseView::Event { position: *position },
     }
 }

@@ -49,11 +49,7 @@ impl Deployer {
                 let message = format!("this is project {asked}, and {runs} runs here; deploy it to its own server");
                 return Err(refused("name", message));
             }
-            if running.unverified == Unverified::Refuse && matches!(cause, Cause::Operator(_)) {
-                let message = "no event of the path asked for this deployment, and the project that runs refuses what is \
-                               unverified; release it by the path, or start the changed project file with `tidegate up`";
-                return Err(refused("deploy.unverified", message.to_owned()));
-            }
+            check_verified(running, &cause)?;
             // `up` leaves what came after the file that it applied last; a person who deploys means what runs now.
             let nothing_new = match cause {
                 Cause::ProjectFile => {
@@ -147,9 +143,28 @@ impl api::Deployer for Deployer {
         }
         let wanted = stored.iter().find(|stored| stored.deployment.number == number);
         let wanted = wanted.ok_or(DeployError::Unknown { number })?;
-        let cause = Cause::Rollback { to: number, by: by.to_owned() };
-        let deployed = self.activate(wanted.deployment.clone(), &stored, cause).await?;
+        let cause = Cause::Rollback { to: number, by: by.to_owned(), verified: wanted.cause.is_verified() };
+        let mut deployment = wanted.deployment.clone();
+        if let Some(running) = running(&stored) {
+            check_verified(running, &cause)?;
+            // Going back is no way around what the project refuses now.
+            deployment.unverified = running.unverified;
+            deployment.digest = deployment.compute_digest();
+        }
+        let deployed = self.activate(deployment, &stored, cause).await?;
         Ok(view(deployed, Vec::new()))
+    }
+}
+
+/// Whether the project that runs lets in what comes by this cause.
+fn check_verified(running: &Deployment, cause: &Cause) -> Result<(), DeployError> {
+    match running.unverified {
+        Unverified::Refuse if !cause.is_verified() => {
+            let message = "no event of the path asked for this deployment, and the project that runs refuses what is \
+                           unverified; release it by the path, or start the changed project file with `tidegate up`";
+            Err(refused("deploy.unverified", message.to_owned()))
+        }
+        Unverified::Refuse | Unverified::Accept => Ok(()),
     }
 }
 

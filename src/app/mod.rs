@@ -141,6 +141,7 @@ impl App {
             components: components.clone(),
             env: Arc::new(env),
             clock: clock.clone(),
+            time_max: crate::reconcile::TIME_MAX,
         };
         let natives = Natives { process: Arc::new(runner), reconcile: Arc::new(reconciler) };
         let (webhooks, webhooks_seen) = watch::channel(Arc::default());

@@ -69,7 +69,8 @@ impl Cause {
     /// Whether it came by the project's own ways. A folder that a person deployed came from anywhere.
     pub fn is_verified(&self) -> bool {
         match self {
-            Cause::ProjectFile | Cause::Rollback { .. } | Cause::Event(_) => true,
+            Cause::ProjectFile | Cause::Event(_) => true,
+            Cause::Rollback { verified, .. } => *verified,
             Cause::Operator(_) => false,
         }
     }

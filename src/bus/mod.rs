@@ -107,10 +107,20 @@ pub enum Cause {
     ProjectFile,
     /// A person deployed a project's folder, by the named token.
     Operator(String),
-    /// A person activated deployment `to` again, by the named token.
-    Rollback { to: u64, by: String },
+    /// A person activated deployment `to` again, by the named token. `verified`: as that one was.
+    Rollback {
+        to: u64,
+        by: String,
+        #[serde(default = "verified")]
+        verified: bool,
+    },
     /// An event asked for it.
     Event(Position),
+}
+
+/// Of rollbacks from before it was kept: nothing was unverified then.
+fn verified() -> bool {
+    true
 }
 
 /// One event for one function. Dropped without being settled, it is delivered again.

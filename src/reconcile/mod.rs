@@ -14,6 +14,7 @@ mod request;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -37,6 +38,9 @@ const REPORTED: &str = "dev.cdeventsx.tidegate-deployment.reported.0.1.0";
 /// How often others may activate something between two looks before this is a fault.
 const MOVES_MAX: u32 = 16;
 
+/// For one request: its component is pulled, checked and compiled.
+pub const TIME_MAX: Duration = Duration::from_secs(4 * 60);
+
 /// What answers requests for deployments. One for a process.
 pub struct Reconciler {
     pub bus: Arc<dyn Bus>,
@@ -45,6 +49,8 @@ pub struct Reconciler {
     /// The values of the secrets of registries.
     pub env: Env,
     pub clock: Clock,
+    /// For one look at a request. Shorter than the limit of its function: an attempt that is cut off there answers nobody.
+    pub time_max: Duration,
 }
 
 /// Why there is no deployment for a request.
@@ -77,7 +83,9 @@ impl Reconciler {
         if let Err(failure) = check_hops(&delivery.event, self.clock.now()) {
             return Ok(Err(failure));
         }
-        let problems = match self.deploy(&delivery.event).await? {
+        let deployed = tokio::time::timeout(self.time_max, self.deploy(&delivery.event)).await;
+        let late = || Ok(Err(Refusal::Later(format!("it took longer than {} s", self.time_max.as_secs_f64()))));
+        let problems = match deployed.unwrap_or_else(|_| late())? {
             // The record of the activation is the answer.
             Ok(()) => return Ok(Ok(Vec::new())),
             Err(Refusal::Unasked(reason)) => return Ok(Err(Failure::new(FailureKind::Rejected, reason))),

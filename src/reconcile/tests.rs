@@ -111,6 +111,7 @@ impl Stage {
             components: self.components.clone(),
             env: Arc::new(|_: &str| None),
             clock: Clock::system(),
+            time_max: TIME_MAX,
         }
     }
 
@@ -408,6 +409,23 @@ async fn a_registry_that_is_down_is_asked_again_and_the_last_answer_says_so() {
     let problems = cdevent_content(&answers[0]).unwrap()["problems"].to_string();
     assert!(answers[0].ty == REFUSED && problems.contains("cannot be reached"), "{problems}");
     assert!(problems.contains("given up after 10 attempts"), "{problems}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_never_answers_is_asked_again_and_then_given_up() {
+    let stage = Stage::new().await;
+    let reference = stage.served.push(&component(1)).await;
+    let mut subscription = stage.bus.subscribe(stage.reconcile);
+    stage.ask(release("shop-staging", &reference)).await;
+    let mut delivery = next(&mut subscription).await;
+    // No pull is as quick as this.
+    let hurried = Reconciler { time_max: Duration::ZERO, ..stage.reconciler() };
+    let failure = hurried.handle(&delivery).await.unwrap().unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Retry);
+    delivery.attempt = delivery.function.retry.attempts;
+    let answers = hurried.handle(&delivery).await.unwrap().unwrap();
+    let problems = cdevent_content(&answers[0]).unwrap()["problems"].to_string();
+    assert!(answers[0].ty == REFUSED && problems.contains("it took longer than 0 s; given up"), "{problems}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

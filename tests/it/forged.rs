@@ -137,6 +137,13 @@ fn nobody_passes_a_gate_but_the_gate() {
         check_shown(&stage, &built.commit, name);
     }
 
+    // Nobody says what runs but the runtime.
+    let activated = json!({
+        "number": 7, "functions": [{ "name": "storefront-staging", "component": built.digest }], "request": requested,
+    });
+    forge(&stage, "deployment.activated", &activated);
+    assert_eq!(stage.server.json(&["drift"]), Vec::<Value>::new());
+
     // Evidence of a scan that nobody named made.
     let scan = json!({
         "digest": built.digest, "kind": "image", "tool": { "name": "trivy" }, "scanned_at": now(), "result": "clean",

@@ -177,7 +177,12 @@ fn what_a_person_deploys_is_unverified_and_refused_where_the_running_project_say
     let said = text(&refused);
     assert!(said.contains("deploy.unverified") && said.contains("release it by the path"), "{said}");
     assert_eq!(server.json(&["deployments"]).len(), 2);
-    // A set that was active before can be had again.
+    // A set that was active before can be had again, if it was verified, and going back opens no door.
     server.output(&["rollback", "1"]);
     assert_eq!(verified("3"), true);
+    for arguments in [&["rollback", "2"][..], &["deploy"]] {
+        let said = text(&server.tidegate(arguments));
+        assert!(said.contains("deploy.unverified"), "{arguments:?}: {said}");
+    }
+    assert_eq!(server.json(&["deployments"]).len(), 3);
 }

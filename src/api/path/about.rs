@@ -48,7 +48,7 @@ impl About {
 
 /// Whether a release is what a gate made of an artifact before it knew the commit: the same artifact has another since.
 fn is_provisional(words: &[Word], release: &str) -> bool {
-    let mut own = words.iter().filter(|word| word.content.release.as_deref() == Some(release));
+    let mut own = words.iter().filter(|word| word.counts && word.content.release.as_deref() == Some(release));
     let Some(digest) = own.find_map(|word| word.content.digest.clone().filter(|_| word.content.commit.is_none()))
     else {
         return false;

@@ -26,7 +26,7 @@ pub(in crate::api) async fn drift(State(state): State<Arc<ApiState>>) -> Result<
     let ty = crate::deployment::type_pattern("deployment.activated").expect("it is a type of the catalogue");
     let query = EventQuery { ty: Some(ty), max: REQUESTS_MAX, newest_first: true, ..EventQuery::default() };
     let mut asked: BTreeMap<String, Word> = BTreeMap::new();
-    for word in history.events(query).await?.events.iter().map(Word::of) {
+    for word in history.events(query).await?.events.iter().map(Word::of).filter(|word| word.counts) {
         let function = word.content.request.as_ref().and_then(|request| request.function.clone());
         if let Some(function) = function {
             asked.entry(function).or_insert(word);

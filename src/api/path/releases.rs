@@ -76,7 +76,15 @@ pub fn fold(words: &[Word]) -> Vec<ReleaseView> {
         match standing {
             Standing::Refused if asked || runs() => continue,
             Standing::Deploying if runs() => continue,
-            _ => {}
+            Standing::Blocked
+            | Standing::Passed
+            | Standing::Refused
+            | Standing::Deploying
+            | Standing::Running
+            | Standing::Verified
+            | Standing::Unproven
+            | Standing::Failed
+            | Standing::Replaced => {}
         }
         if matches!(standing, Standing::Running) {
             replace_others(&mut releases, service, environment, release, word);

@@ -85,6 +85,7 @@ impl Project {
             components: components.clone(),
             env: Arc::new(|_: &str| None),
             clock: clock.clone(),
+            time_max: crate::reconcile::TIME_MAX,
         });
         let path = Path {
             bus: bus.clone(),

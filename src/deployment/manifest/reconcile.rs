@@ -13,7 +13,7 @@ use crate::outcome::RetryPolicy;
 
 /// Its name, which is no other function's.
 const NAME: &str = "reconcile";
-/// For one request: its component is pulled, checked and compiled.
+/// More than it takes for a request, so that every one is answered.
 const TIME_MAX: Duration = Duration::from_secs(5 * 60);
 /// A registry may be away for some minutes.
 const RETRY: RetryPolicy = RetryPolicy {

@@ -87,6 +87,8 @@ fn the_demo_tells_the_same_as_data() {
     for expectation in told.chapters.iter().flat_map(|chapter| chapter["expectations"].as_array().expect("a list")) {
         assert_eq!(expectation["held"], true, "{expectation}");
     }
+    let events = |chapter: &Value| chapter["events"].as_array().expect("a list").len();
+    assert!(told.chapters.iter().skip(1).all(|chapter| events(chapter) > 0), "a chapter without what happened");
     let summary = &told.summary;
     assert_eq!((&summary["as_it_should"], &summary["crashes"]), (&Value::Bool(true), &Value::from(0)));
     let instants = ["onset", "detected", "decided", "confirmed"].map(|name| {

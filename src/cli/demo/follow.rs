@@ -46,7 +46,7 @@ impl Seen {
             id: event.id,
             subject: event.subject.unwrap_or_default(),
             by: view.origin.name.clone(),
-            content: data.pointer("/subject/content").cloned().unwrap_or_default(),
+            content: data.pointer("/subject/content").unwrap_or(&data).clone(),
             custom: data.get("customData").cloned().unwrap_or_default(),
         })
     }

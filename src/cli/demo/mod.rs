@@ -16,6 +16,7 @@ mod tell;
 pub mod world;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use clap::Args;
 
@@ -50,13 +51,14 @@ pub struct DemoArgs {
 }
 
 pub async fn demo(args: &DemoArgs, terminal: &Terminal) -> Result<Status, CliError> {
+    let started = Instant::now();
     let (world, place) = World::make(args.dir.clone()).await?;
     let log = Log::follow(&place.api)?;
     let chaos = Chaos::seeded(args.seed, args.crashes);
     terminal.progress("starting the project");
     let server = Server::start(place).await?;
     terminal.progress_done();
-    let mut story = Story::begin(server, log, chaos, terminal);
+    let mut story = Story::begin(server, log, chaos, terminal, started);
     let told = play::play(&mut story, &world).await;
     story.end_chapter()?;
     if let Err(Halt::Failed(error)) = told {

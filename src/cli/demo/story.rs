@@ -8,7 +8,7 @@ use super::super::terminal::Terminal;
 use super::follow::{Log, Seen, Wanted};
 use super::sender::Request;
 use super::server::Server;
-use super::tell::{Chapter, Expectation};
+use super::tell::{Chapter, Expectation, Line};
 use super::{chaos::Chaos, tell};
 
 /// Far beyond what any step takes on a busy machine.
@@ -28,6 +28,9 @@ impl From<CliError> for Halt {
     }
 }
 
+/// Between two requests to a project that is not there.
+const AGAIN: Duration = Duration::from_millis(50);
+
 /// Tells the story chapter by chapter, and shows what the project does meanwhile.
 pub struct Story<'a> {
     pub server: Server,
@@ -43,8 +46,8 @@ pub struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    pub fn begin(server: Server, log: Log, chaos: Chaos, terminal: &'a Terminal) -> Self {
-        Story { server, log, chaos, terminal, started: Instant::now(), shown: 0, path_events: 0, chapters: Vec::new() }
+    pub fn begin(server: Server, log: Log, chaos: Chaos, terminal: &'a Terminal, started: Instant) -> Self {
+        Story { server, log, chaos, terminal, started, shown: 0, path_events: 0, chapters: Vec::new() }
     }
 
     /// Begins a chapter; the one before is told.
@@ -104,7 +107,9 @@ impl<'a> Story<'a> {
             self.chaos.strike(self.path_events, &self.server).await?;
             match client.post::<serde_json::Value>(path, &serde_json::json!({})).await {
                 Ok(_) => return Ok(()),
-                Err(CliError::Unreachable { .. } | CliError::BrokenOff { .. }) if Instant::now() < deadline => {}
+                Err(CliError::Unreachable { .. } | CliError::BrokenOff { .. }) if Instant::now() < deadline => {
+                    tokio::time::sleep(AGAIN).await;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -135,7 +140,12 @@ impl<'a> Story<'a> {
         self.shown += new.len();
         for seen in new.iter().filter(|seen| seen.is_of_the_path()) {
             self.path_events += 1;
-            tell::line(seen, self.terminal)?;
+            let line = Line::of(seen);
+            tell::line(&line, self.terminal)?;
+            // What comes before the first chapter is the start.
+            if let Some(chapter) = self.chapters.last_mut() {
+                chapter.events.push(line);
+            }
         }
         Ok(())
     }

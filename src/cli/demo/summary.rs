@@ -101,7 +101,8 @@ fn latency(seen: &[Seen]) -> Option<Latency> {
         matches!(seen.name.as_str(), "service.deployed" | "service.upgraded") && seen.is("environment", environment)
     })?;
     let order = format!("com.example.order.placed.{environment}");
-    let onset = seen[deployed..detected].iter().find(|seen| seen.name == order)?;
+    let failed = |seen: &&Seen| seen.name == order && !seen.is("currency", "EUR");
+    let onset = seen[deployed..detected].iter().find(failed)?;
     Some(Latency { onset: onset.at, detected: seen[detected].at, decided: decided.at, confirmed: seen[back].at })
 }
 

@@ -10,11 +10,13 @@ use super::super::{CliError, render::duration};
 use super::follow::Seen;
 use crate::api::model::TraceView;
 use crate::clock::Timestamp;
+use crate::event::Position;
 
 /// What happened, and what had to.
 #[derive(Debug, Serialize)]
 pub struct Chapter {
     pub title: &'static str,
+    pub events: Vec<Line>,
     pub expectations: Vec<Expectation>,
     /// The first event that counts for it.
     #[serde(skip)]
@@ -29,9 +31,39 @@ pub struct Expectation {
     pub otherwise: Option<String>,
 }
 
+/// One event, as the timeline shows it.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    pub position: Position,
+    pub at: Timestamp,
+    pub event: String,
+    pub subject: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// The rule, the outcome or what else it comes to, in a word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    pub by: String,
+}
+
+impl Line {
+    pub fn of(seen: &Seen) -> Self {
+        let detail = ["rule", "outcome", "result", "action"].iter().find_map(|member| seen.text(member));
+        Line {
+            position: seen.position,
+            at: seen.at,
+            event: seen.name.clone(),
+            subject: seen.subject.clone(),
+            environment: seen.environment().map(str::to_owned),
+            detail: detail.map(str::to_owned),
+            by: seen.by.clone(),
+        }
+    }
+}
+
 impl Chapter {
     pub fn new(title: &'static str, from: usize) -> Self {
-        Chapter { title, expectations: Vec::new(), from }
+        Chapter { title, events: Vec::new(), expectations: Vec::new(), from }
     }
 
     pub fn is_as_it_should(&self) -> bool {
@@ -46,19 +78,18 @@ pub fn title(title: &str, terminal: &Terminal) -> Result<(), CliError> {
     }
 }
 
-/// One event.
-pub fn line(seen: &Seen, terminal: &Terminal) -> Result<(), CliError> {
+pub fn line(line: &Line, terminal: &Terminal) -> Result<(), CliError> {
     if terminal.format == Format::Json {
         return Ok(());
     }
     let look = &terminal.look;
-    let since = format!("{:.2} s", seen.at.since(look.now).as_secs_f64());
-    let place = look.faint(&format!("{since:>8}  #{:<4}", seen.position));
-    let name = format!("{:<24}", clean(&seen.name));
-    let environment = format!("{:<10}", clean(seen.environment().unwrap_or_default()));
-    let detail = ["rule", "outcome", "result", "action"].iter().find_map(|member| seen.text(member));
-    let detail = look.waiting(&format!("{:<16}", clean(detail.unwrap_or_default())));
-    let about = look.faint(&format!("{}  by {}", brief(&seen.subject), clean(&seen.by)));
+    let text = |text: &Option<String>| clean(text.as_deref().unwrap_or_default()).into_owned();
+    let since = format!("{:.2} s", line.at.since(look.now).as_secs_f64());
+    let place = look.faint(&format!("{since:>8}  #{:<4}", line.position));
+    let name = format!("{:<24}", clean(&line.event));
+    let environment = format!("{:<10}", text(&line.environment));
+    let detail = look.waiting(&format!("{:<16}", text(&line.detail)));
+    let about = look.faint(&format!("{}  by {}", brief(&line.subject), clean(&line.by)));
     terminal.print(&format!("{place}  {name}  {environment}  {detail}  {about}\n"))
 }
 

@@ -63,7 +63,11 @@ impl Path {
         let active = self.bus.active();
         let active = active.borrow();
         let deployed = active.as_ref().and_then(|deployment| deployment.function_by_id(function));
-        deployed.map_or(1, |function| function.concurrency as usize)
+        deployed.map_or(1, |function| match function.component.native() {
+            Some(_) => function.concurrency as usize,
+            // More would only stand in line for an instance, before the events of other functions.
+            None => (function.concurrency as usize).min(self.components.engine().invocations_max()),
+        })
     }
 
     /// Takes one delivery to its settlement. A conflict is no attempt: the event runs again at once.

@@ -147,6 +147,8 @@ fn waiting(state: &PendingState) -> VerdictView {
         PendingState::Backlog { events_before } => VerdictView::WaitingBacklog { events_before },
         PendingState::Ready => VerdictView::WaitingReady,
         PendingState::Behind { position } => VerdictView::WaitingBehind { position },
+        PendingState::Rate { ref key, at } => VerdictView::WaitingRate { key: key.clone(), at },
+        PendingState::Limit { ref key } => VerdictView::WaitingLimit { key: key.clone() },
         PendingState::Running { attempt } => VerdictView::Running { attempt },
         PendingState::Unreadable { at } => VerdictView::WaitingUnreadable { at },
         PendingState::Retrying { attempt, at } => VerdictView::Retrying { attempt, at },

@@ -69,6 +69,8 @@ fn judged_runs(event: &Accepted, subject: &Subject<'_>, ground: &Ground, facts: 
                 VerdictView::WaitingBacklog { .. }
                 | VerdictView::WaitingReady
                 | VerdictView::WaitingBehind { .. }
+                | VerdictView::WaitingRate { .. }
+                | VerdictView::WaitingLimit { .. }
                 | VerdictView::WaitingUnreadable { .. }
                 | VerdictView::FilterFailed { .. }
                 | VerdictView::Running { .. }

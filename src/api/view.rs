@@ -183,6 +183,8 @@ pub(super) fn function_view(
         when: function.filter.when().map(str::to_owned),
         grants: function.grants.clone(),
         concurrency: function.concurrency,
+        rate: function.rate,
+        limit: function.limit.clone(),
         cursor: status.map_or(0, |status| status.position),
         lag: status.map_or(0, |status| status.lag),
         pending: status.map_or(0, |status| status.pending),

@@ -222,6 +222,15 @@ pub enum PendingState {
     Behind {
         position: Position,
     },
+    /// Held back until `at` by the function's rate: that of all its events, or of those that share `key`.
+    Rate {
+        key: Option<String>,
+        at: Timestamp,
+    },
+    /// Held back until one of its key has ended: as many run as the function's limit lets.
+    Limit {
+        key: String,
+    },
     Running {
         attempt: u32,
     },

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{NativeKind, OciReference, Pin};
+use super::{KeyLimit, NativeKind, OciReference, Pin, Rate};
 use crate::clock::Timestamp;
 use crate::event::{Origin, OriginKind, Position};
 use crate::filter::{Filter, TypePattern};
@@ -29,6 +29,11 @@ pub struct Function {
     pub retry: RetryPolicy,
     /// Invocations in flight at once; at least 1.
     pub concurrency: u32,
+    /// Starts of invocations over time; none: as fast as they come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<KeyLimit>,
     pub order: Order,
     pub start: Start,
     /// What was released to it; none: it runs what the project file says.

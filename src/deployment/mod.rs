@@ -10,6 +10,7 @@ mod function;
 mod functions;
 mod manifest;
 mod native;
+mod pace;
 mod pin;
 mod plan;
 mod problem;
@@ -33,6 +34,7 @@ pub use function::{
 pub use functions::{DeployedFunction, Functions};
 pub use manifest::{BlobSettings, BusSettings, Listen, Manifest, ProjectLimits, Scope, Sources, Token};
 pub use native::{NativeKind, UnknownNative};
+pub use pace::{KeyLimit, Keys, Rate};
 pub use pin::{Filed, Pin, Release};
 pub use plan::{PlanError, plan};
 pub use problem::{PROJECT_FILE, Problem, Severity};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Deployment, Function, Order};
+use super::{Deployment, Function, Keys, Order};
 use crate::filter::{Subject, TypeIndex, Verdict};
 
 /// A deployment with an index over the types that its functions ask for. Made once for each deployment.
@@ -15,8 +15,8 @@ pub struct Routes {
 /// What a function's filter says of an event whose type it asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
-    /// It is delivered; events of one order key one at a time. None: not ordered.
-    Deliver { order_key: Option<String> },
+    /// It is delivered, as its keys let it.
+    Deliver(Keys),
     /// By which clause, and the value that it saw.
     Filtered { clause: String, saw: String },
     /// The filter could not be evaluated: its own verdict, never "false".
@@ -41,21 +41,28 @@ impl Routes {
 
 impl Function {
     /// What the function's filter says of an event. One subject serves all functions: its data is parsed at most once,
-    /// and only if a filter or an order key reads it.
+    /// and only if a filter or a key reads it.
     pub fn judge(&self, subject: &Subject<'_>) -> Judgement {
         match self.filter.judge(subject) {
             Verdict::Filtered { clause, saw } => Judgement::Filtered { clause, saw },
             Verdict::Failed { clause, reason } => Judgement::FilterFailed { clause, reason },
-            Verdict::Pass => Judgement::Deliver { order_key: self.order_key(subject) },
+            Verdict::Pass => Judgement::Deliver(self.keys(subject)),
         }
     }
 
-    /// What orders an event for the function; none: nothing does.
-    pub fn order_key(&self, subject: &Subject<'_>) -> Option<String> {
-        match &self.order {
+    /// What orders and limits an event for the function.
+    pub fn keys(&self, subject: &Subject<'_>) -> Keys {
+        let order = match &self.order {
             Order::None => None,
             Order::Key(key) => key.key(subject),
-        }
+        };
+        let limit = self.limit.as_ref().and_then(|limit| limit.key.key(subject));
+        Keys { order: order.map(Arc::from), limit: limit.map(Arc::from) }
+    }
+
+    /// Whether an event with these keys lacks one that the function asks for.
+    pub fn lacks_key(&self, keys: &Keys) -> bool {
+        (self.order != Order::None && keys.order.is_none()) || (self.limit.is_some() && keys.limit.is_none())
     }
 }
 
@@ -114,7 +121,9 @@ mod tests {
     #[track_caller]
     fn check(routes: &Routes, ty: &str, data: &'static str, expected: &[(&str, &str)]) {
         let told = |judgement: Judgement| match judgement {
-            Judgement::Deliver { order_key } => format!("deliver {}", order_key.unwrap_or_default()),
+            Judgement::Deliver(keys) => {
+                format!("deliver {}", [keys.order, keys.limit].map(Option::unwrap_or_default).join(" "))
+            }
             Judgement::Filtered { .. } => "filtered".to_owned(),
             Judgement::FilterFailed { .. } => "filter failed".to_owned(),
         };
@@ -131,18 +140,18 @@ mod tests {
         let routes = routes(&[
             ("all", "on = [\"*\"]\norder = { key = \"event.subject\" }"),
             ("paid", "on = [\"com.shop.order.paid\", \"com.shop.order.*\"]\nwhen = \"data.total > 10\""),
-            ("gate", "on = [\"artifact.published\"]"),
+            ("gate", "on = [\"artifact.published\"]\nlimit = { key = \"event.source\", concurrency = 1 }"),
         ]);
-        check(&routes, "com.shop.order.paid", "{\"total\": 12}", &[("all", "deliver order-7"), ("paid", "deliver ")]);
-        check(&routes, "com.shop.order.paid", "{\"total\": 2}", &[("all", "deliver order-7"), ("paid", "filtered")]);
-        check(&routes, "com.shop.order.made", "{}", &[("all", "deliver order-7"), ("paid", "filter failed")]);
+        check(&routes, "com.shop.order.paid", "{\"total\": 12}", &[("all", "deliver order-7 "), ("paid", "deliver  ")]);
+        check(&routes, "com.shop.order.paid", "{\"total\": 2}", &[("all", "deliver order-7 "), ("paid", "filtered")]);
+        check(&routes, "com.shop.order.made", "{}", &[("all", "deliver order-7 "), ("paid", "filter failed")]);
         check(
             &routes,
             "dev.cdevents.artifact.published.0.2.0",
             "",
-            &[("all", "deliver order-7"), ("gate", "deliver ")],
+            &[("all", "deliver order-7 "), ("gate", "deliver  /test")],
         );
-        check(&routes, "com.shop.refund", "", &[("all", "deliver order-7")]);
+        check(&routes, "com.shop.refund", "", &[("all", "deliver order-7 ")]);
     }
 
     #[test]

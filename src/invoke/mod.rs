@@ -61,6 +61,7 @@ pub struct Engine {
     linkers: Arc<Linkers>,
     cache: Option<Arc<Cache>>,
     compiled: DashMap<Digest, Arc<OnceCell<Compiled>>>,
+    invocations_max: usize,
     /// Places for live instances, as many as the pool has.
     places: Arc<Semaphore>,
     /// Always there until the engine is dropped.
@@ -131,9 +132,15 @@ impl Engine {
             linkers: Arc::default(),
             cache: settings.cache.and_then(|folder| Cache::open(&folder)).map(Arc::new),
             compiled: DashMap::new(),
+            invocations_max: settings.invocations_max as usize,
             places: Arc::new(Semaphore::new(settings.invocations_max as usize)),
             guests: Some(guests),
         })
+    }
+
+    /// Live instances at once.
+    pub fn invocations_max(&self) -> usize {
+        self.invocations_max
     }
 
     /// A component that was compiled before.

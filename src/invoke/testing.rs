@@ -201,6 +201,8 @@ fn function() -> Function {
         limits: Limits { memory_bytes_max: 64 << 20, time_max: Duration::from_secs(20) },
         retry: RetryPolicy::default(),
         concurrency: 8,
+        rate: None,
+        limit: None,
         order: Order::None,
         start: Start::Latest,
         pin: None,

@@ -194,6 +194,8 @@ fn delivery(event: Event) -> Delivery {
         limits: Limits::default(),
         retry: RetryPolicy::default(),
         concurrency: 1,
+        rate: None,
+        limit: None,
         order: Order::None,
         start: Start::Latest,
         pin: None,

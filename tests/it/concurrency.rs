@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::http;
 use crate::stage::{Stage, emitted_by, event, function, log, publish, wait_until_settled};
 use crate::support::eventually;
@@ -78,4 +80,58 @@ fn looping_guests_hold_up_neither_health_nor_another_function() {
     assert_eq!(function(&server, "looping")["running"], 8, "they have looped all the time");
     check_durations("GET /healthz", health);
     check_durations("from publishing an event to seeing it settled", hops);
+}
+
+#[test]
+fn one_function_with_much_to_do_does_not_hold_up_another() {
+    const EVENTS: usize = 400;
+    let busy = "concurrency = 10000\nlimits = { time = \"20ms\" }\nretry = { attempts = 1 }";
+    let project = Stage::new("[limits]\ninvocations_max = 2\n")
+        .hostile("busy", &["test.loop"], "read = [\"counts\"]", busy)
+        .hostile("quick", &["test.count"], "write = [\"counts\"]", "")
+        .project();
+    let server = project.up();
+    publish(&server, &[event("warm", "test.count", "key")]);
+    wait_until_settled(&server);
+    let loops: Vec<_> = (0..EVENTS).map(|index| event(&format!("loop-{index}"), "test.loop", "")).collect();
+    publish(&server, &loops);
+    eventually("it is at work", || (function(&server, "busy")["running"] != 0).then_some(()));
+    publish(&server, &[event("quick", "test.count", "key")]);
+    eventually("the event is settled", || (function(&server, "quick")["delivered"] == 2).then_some(()));
+    let done = function(&server, "busy")["dead_letters"].as_u64().expect("a count");
+    assert!(done < EVENTS as u64 / 2, "{done} of {EVENTS} were done first");
+}
+
+#[test]
+fn a_rate_holds_back_what_comes_too_quickly() {
+    let project = Stage::new("")
+        .hostile("slow", &["test.count"], "write = [\"counts\"]", "rate = { per_second = 20, burst = 3 }")
+        .project();
+    let server = project.up();
+    let events: Vec<_> = (0..23).map(|index| event(&format!("e-{index}"), "test.count", "key")).collect();
+    let started = Instant::now();
+    publish(&server, &events);
+    let explained = http::json(&server.api, "/events/e-22/explain");
+    assert_eq!(explained["functions"][0]["verdict"]["kind"], "waiting-rate", "{explained}");
+    wait_until_settled(&server);
+    assert_eq!(function(&server, "slow")["delivered"], 23);
+    assert!(started.elapsed() >= Duration::from_secs(1), "20 after the burst take a second: {:?}", started.elapsed());
+}
+
+#[test]
+fn a_limit_holds_the_events_of_its_key_and_no_others() {
+    let limited = "limit = { key = \"partitionkey\", concurrency = 1 }\nlimits = { time = \"15m\" }";
+    let project = Stage::new("").hostile("looping", &["test.loop"], "read = [\"counts\"]", limited).project();
+    let server = project.up();
+    let keyed = |id: &str, key: &str| {
+        let mut event: Value = event(id, "test.loop", "");
+        event["partitionkey"] = json!(key);
+        event
+    };
+    publish(&server, &[keyed("a1", "a"), keyed("a2", "a"), keyed("b1", "b"), keyed("a3", "a")]);
+    let verdict =
+        |id: &str| http::json(&server.api, &format!("/events/{id}/explain"))["functions"][0]["verdict"].clone();
+    eventually("one of each key runs", || (function(&server, "looping")["running"] == 2).then_some(()));
+    assert_eq!(["a1", "b1"].map(|id| verdict(id)["kind"].clone()), ["running", "running"]);
+    assert_eq!(["a2", "a3"].map(|id| verdict(id)), [(); 2].map(|()| json!({"kind": "waiting-limit", "key": "a"})));
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::deployment::{Digest, FunctionId, Grants};
+use crate::deployment::{Digest, FunctionId, Grants, KeyLimit, Rate};
 use crate::event::Position;
 
 /// `GET /functions`, `/functions/{name}`.
@@ -31,6 +31,10 @@ pub struct FunctionView {
     pub when: Option<String>,
     pub grants: Grants,
     pub concurrency: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<KeyLimit>,
     /// At or below it and not pending means settled or filtered.
     pub cursor: Position,
     /// Events of its types past its cursor.

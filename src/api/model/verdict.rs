@@ -27,6 +27,15 @@ pub enum VerdictView {
     WaitingBehind {
         position: Position,
     },
+    /// Held back until `at` by the function's `rate`, or by that of its `limit` for events of `key`.
+    WaitingRate {
+        key: Option<String>,
+        at: Timestamp,
+    },
+    /// As many events of its key run as the function's `limit` lets.
+    WaitingLimit {
+        key: String,
+    },
     /// Its data cannot be read; it is read again at `at`.
     WaitingUnreadable {
         at: Timestamp,
@@ -76,6 +85,8 @@ impl VerdictView {
             VerdictView::WaitingBacklog { .. }
             | VerdictView::WaitingReady
             | VerdictView::WaitingBehind { .. }
+            | VerdictView::WaitingRate { .. }
+            | VerdictView::WaitingLimit { .. }
             | VerdictView::WaitingUnreadable { .. }
             | VerdictView::Running { .. }
             | VerdictView::Retrying { .. }
@@ -94,6 +105,11 @@ impl fmt::Display for VerdictView {
             VerdictView::WaitingBacklog { events_before } => write!(f, "waiting: {events_before} events before it"),
             VerdictView::WaitingReady => f.write_str("waiting for a free place"),
             VerdictView::WaitingBehind { position } => write!(f, "waiting behind #{position}"),
+            VerdictView::WaitingRate { key: None, at } => write!(f, "waiting: its rate lets the next start at {at}"),
+            VerdictView::WaitingRate { key: Some(key), at } => {
+                write!(f, "waiting: the rate of key {key:?} lets the next start at {at}")
+            }
+            VerdictView::WaitingLimit { key } => write!(f, "waiting: as many of key {key:?} run as the limit lets"),
             VerdictView::WaitingUnreadable { at } => {
                 write!(f, "waiting: its data cannot be read; it is read again at {at}")
             }

@@ -66,6 +66,13 @@ fn hangs(run: &TraceRun, word: &Word) -> Option<Stand> {
             let clear = format!("wait, or see with `tidegate explain #{position}` what holds that one");
             (WhyState::Waiting, "waiting", format!("{function} has to do #{position} before {event}"), clear)
         }
+        VerdictView::WaitingRate { .. } => {
+            (WhyState::Waiting, "rate", format!("{function} is not to take {event} before its rate lets it"), wait())
+        }
+        VerdictView::WaitingLimit { key } => {
+            let does = format!("{function} has as many events of {key:?} at work as may be, before {event}");
+            (WhyState::Waiting, "limit", does, wait())
+        }
         VerdictView::WaitingUnreadable { .. } => {
             let clear = "bring its data back into the blob store; the server's log names the blob".to_owned();
             (WhyState::Waiting, "unreadable", format!("{function} cannot read the data of {event}"), clear)
@@ -76,7 +83,9 @@ fn hangs(run: &TraceRun, word: &Word) -> Option<Stand> {
     };
     let said = run.failure.as_ref().map(|failure| format!(": {}", failure.reason)).unwrap_or_default();
     let again = match &run.verdict {
-        VerdictView::Retrying { at, .. } | VerdictView::WaitingUnreadable { at } => Some(at.to_string()),
+        VerdictView::Retrying { at, .. }
+        | VerdictView::WaitingRate { at, .. }
+        | VerdictView::WaitingUnreadable { at } => Some(at.to_string()),
         _ => None,
     };
     let cause = WhyCause {

@@ -58,6 +58,8 @@ pub fn function(number: u128, name: &str, on: &str, when: Option<&str>) -> Funct
         limits: Limits::default(),
         retry: RetryPolicy::default(),
         concurrency: 1,
+        rate: None,
+        limit: None,
         order: Order::None,
         start: Start::Latest,
         pin: None,

@@ -2,6 +2,7 @@
 
 pub mod delivery;
 pub mod deployment;
+pub mod pace;
 pub mod publish;
 pub mod settle;
 pub mod statistics;
@@ -86,6 +87,12 @@ impl Bench {
         self.bus.settle(delivery, ack()).await.unwrap()
     }
 
+    pub async fn ack_all(&self, deliveries: Vec<Delivery>) {
+        for delivery in deliveries {
+            self.ack(delivery).await;
+        }
+    }
+
     pub async fn value(&self, key: &str) -> Option<Bytes> {
         self.bus.read_key("space", key).await.unwrap().value
     }
@@ -140,6 +147,8 @@ pub(super) fn function(name: &str, on: &str) -> Function {
         limits: Limits::default(),
         retry: RetryPolicy::default(),
         concurrency: 8,
+        rate: None,
+        limit: None,
         order: Order::None,
         start: Start::Earliest,
         pin: None,
@@ -226,6 +235,11 @@ macro_rules! conformance {
             time: a_delayed_event_gets_its_position_when_it_is_due,
             time: a_delayed_event_is_known_before_it_is_due,
             time: what_waits_for_its_time_is_no_hop,
+            pace: a_rate_gives_a_burst_and_then_one_at_a_time,
+            pace: a_rate_that_is_taken_away_holds_nothing_back,
+            pace: a_limit_holds_its_key_and_no_other,
+            pace: a_key_has_a_rate_of_its_own,
+            pace: order_and_limit_hold_together_through_a_crash,
             deployment: an_activation_is_an_event_and_switches_who_gets_what,
             deployment: an_activation_on_another_number_is_refused,
             deployment: a_new_function_starts_where_it_says,

@@ -14,7 +14,7 @@ use super::shared::Shared;
 use super::types;
 use crate::bus::BusError;
 use crate::clock::Timestamp;
-use crate::deployment::{Function, FunctionId, Judgement, Order};
+use crate::deployment::{Function, FunctionId, Judgement, Keys, Order};
 use crate::event::Position;
 use crate::filter::Subject;
 use crate::telemetry::Metrics;
@@ -63,6 +63,7 @@ impl Feed {
             ranges.push(Range { from, function: judging.cloned().map(Arc::new) });
         }
         let queue = Arc::new(FunctionQueue::new(function.id, cursor));
+        queue.set_pace(shared, function);
         let feed = Feed { queue, ranges, fenced_until: read, lags: true, touched: false, written: cursor };
         for (item, due) in pending {
             feed.take_up(shared, function, item, due)?;
@@ -84,14 +85,14 @@ impl Feed {
     }
 
     fn take_up(&self, shared: &Shared, function: &Function, item: Item, due: Timestamp) -> Result<(), BusError> {
-        let key = order_key_at(&shared.log, function, item.position)?;
-        self.queue.offer_at(Item { key, ..item }, due);
-        shared.expect_waiting(function.id, due);
+        let keys = keys_at(&shared.log, function, item.position)?;
+        self.queue.offer_at(shared, Item { keys, ..item }, due);
         Ok(())
     }
 
     /// From `from` on the function is this one.
-    pub fn change(&mut self, function: &Function, from: Position) {
+    pub fn change(&mut self, shared: &Shared, function: &Function, from: Position) {
+        self.queue.set_pace(shared, function);
         let same = self.ranges.last().and_then(|range| range.function.as_deref()) == Some(function);
         if !same {
             self.ranges.push(Range { from, function: Some(Arc::new(function.clone())) });
@@ -159,7 +160,7 @@ pub(super) fn wanted(
     metrics: &Metrics,
 ) -> Option<Item> {
     match function.judge(subject) {
-        Judgement::Deliver { order_key } => Some(Item::first(position, order_key.map(Arc::from))),
+        Judgement::Deliver(keys) => Some(Item { keys, ..Item::first(position) }),
         // Verdicts of filters are pure: they are computed when someone asks.
         Judgement::Filtered { .. } => None,
         Judgement::FilterFailed { clause, reason } => {
@@ -254,14 +255,16 @@ fn pending_at(
         .optional()
 }
 
-/// The key of an event that is in the log; none too if it cannot be told without data that cannot be read.
-fn order_key_at(log: &Log, function: &Function, position: Position) -> Result<Option<Arc<str>>, BusError> {
-    if function.order == Order::None {
-        return Ok(None);
+/// The keys of an event that is in the log, as far as they can be told where its data cannot be read.
+fn keys_at(log: &Log, function: &Function, position: Position) -> Result<Keys, BusError> {
+    if function.order == Order::None && function.limit.is_none() {
+        return Ok(Keys::default());
     }
     let stored = log.read("read an event", |db| rows::event_at(db, position))?;
-    let Some(stored) = stored else { return Ok(None) };
-    let told = function.order_key(&Subject::without_data(&stored.accepted, "it was not read".to_owned()));
-    let read = || log.with_data(stored).ok().and_then(|event| function.order_key(&Subject::new(&event)));
-    Ok(told.or_else(read).map(Arc::from))
+    let Some(stored) = stored else { return Ok(Keys::default()) };
+    let told = function.keys(&Subject::without_data(&stored.accepted, "it was not read".to_owned()));
+    if !function.lacks_key(&told) {
+        return Ok(told);
+    }
+    Ok(log.with_data(stored).map_or(told, |event| function.keys(&Subject::new(&event))))
 }

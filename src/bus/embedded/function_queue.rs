@@ -1,8 +1,8 @@
 //! The queue of one function with its lock, and whoever waits for it.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
@@ -11,7 +11,7 @@ use super::queue::{Item, Queue, Token};
 use super::shared::Shared;
 use super::starts::Slot;
 use crate::clock::Timestamp;
-use crate::deployment::FunctionId;
+use crate::deployment::{Function, FunctionId, Keys};
 use crate::event::Position;
 
 /// The queue of one function, and whoever waits for it.
@@ -26,6 +26,8 @@ struct QueueState {
     slots: HashMap<Position, Slot>,
     /// How far the function has read when it lags; none: as far as the reader.
     frontier: Option<Position>,
+    /// The next time that the reader was told of.
+    announced: Option<Timestamp>,
     closed: bool,
 }
 
@@ -45,6 +47,7 @@ impl FunctionQueue {
                 queue: Queue::default(),
                 slots: HashMap::new(),
                 frontier: Some(frontier),
+                announced: None,
                 closed: false,
             }),
             arrived: Notify::new(),
@@ -59,41 +62,45 @@ impl FunctionQueue {
         lock(&self.state).queue.has_much_room()
     }
 
-    pub fn offer(&self, item: Item) {
-        lock(&self.state).queue.offer(item);
+    /// Takes up how quickly the function is given events from now on.
+    pub fn set_pace(&self, shared: &Shared, function: &Function) {
+        self.change(shared, |state, now| state.queue.set_pace(function, now));
         self.arrived.notify_one();
     }
 
-    pub fn offer_at(&self, item: Item, due: Timestamp) {
-        lock(&self.state).queue.offer_at(item, due);
+    pub fn offer(&self, shared: &Shared, item: Item) {
+        self.change(shared, |state, now| state.queue.offer(item, now));
+        self.arrived.notify_one();
+    }
+
+    pub fn offer_at(&self, shared: &Shared, item: Item, due: Timestamp) {
+        self.change(shared, |state, _| state.queue.offer_at(item, due));
     }
 
     /// Takes a fresh event in; without room it does not, and the function lags from here on.
-    pub fn offer_fresh(&self, item: Item) -> bool {
-        let mut state = lock(&self.state);
-        if !state.queue.has_room() {
-            state.frontier = Some(item.position - 1);
-            return false;
+    pub fn offer_fresh(&self, shared: &Shared, item: Item) -> bool {
+        let taken_in = self.change(shared, |state, now| {
+            if !state.queue.has_room() {
+                state.frontier = Some(item.position - 1);
+                return false;
+            }
+            state.queue.offer(item, now);
+            true
+        });
+        if taken_in {
+            self.arrived.notify_one();
         }
-        state.queue.offer(item);
-        drop(state);
-        self.arrived.notify_one();
-        true
+        taken_in
     }
 
     /// Takes the next item, to read its event.
     pub fn take(&self, shared: &Shared) -> Taken {
-        let mut state = lock(&self.state);
-        if state.closed {
-            return Taken::Closed;
-        }
-        let Some((item, token)) = state.queue.take() else { return Taken::Nothing };
-        let hungry = state.is_hungry();
-        drop(state);
-        if hungry {
-            shared.expect_room(self.function);
-        }
-        Taken::Item(item, token)
+        self.change(shared, |state, now| {
+            if state.closed {
+                return Taken::Closed;
+            }
+            state.queue.take(now).map_or(Taken::Nothing, |(item, token)| Taken::Item(item, token))
+        })
     }
 
     /// Notes that an attempt starts.
@@ -111,43 +118,43 @@ impl FunctionQueue {
     }
 
     pub fn give_back(&self, shared: &Shared, position: Position, token: Token) {
-        let mut state = lock(&self.state);
-        if state.queue.give_back(position, token) {
-            state.clear(shared, position);
-            drop(state);
+        let given_back = self.change(shared, |state, _| {
+            let given_back = state.queue.give_back(position, token);
+            if given_back {
+                state.clear(shared, position);
+            }
+            given_back
+        });
+        if given_back {
             self.arrived.notify_one();
         }
     }
 
     pub fn settled(&self, shared: &Shared, position: Position, token: Token) {
-        let mut state = lock(&self.state);
-        state.queue.settled(position, token);
-        state.clear(shared, position);
-        let hungry = state.is_hungry();
-        drop(state);
+        self.change(shared, |state, now| {
+            state.queue.settled(position, token, now);
+            state.clear(shared, position);
+        });
         self.arrived.notify_one();
-        if hungry {
-            shared.expect_room(self.function);
-        }
     }
 
     pub fn retry(&self, shared: &Shared, position: Position, token: Token, due: Timestamp) {
-        let mut state = lock(&self.state);
-        state.queue.retry(position, token, due);
-        state.clear(shared, position);
-        drop(state);
-        shared.expect_waiting(self.function, due);
+        self.change(shared, |state, now| {
+            state.queue.retry(position, token, due, now);
+            state.clear(shared, position);
+        });
+        self.arrived.notify_one();
     }
 
     /// Lets what could not be read wait until it is read again.
     pub fn set_aside(&self, shared: &Shared, position: Position, token: Token, due: Timestamp) {
-        lock(&self.state).queue.set_aside(position, token, due);
-        shared.expect_waiting(self.function, due);
+        self.change(shared, |state, now| state.queue.set_aside(position, token, due, now));
+        self.arrived.notify_one();
     }
 
     /// Takes in what the filter said of an event that could be read at last.
-    pub fn judged(&self, position: Position, token: Token, key: Option<Arc<str>>) {
-        lock(&self.state).queue.judged(position, token, key);
+    pub fn judged(&self, shared: &Shared, position: Position, token: Token, keys: Keys) {
+        self.change(shared, |state, now| state.queue.judged(position, token, keys, now));
         self.arrived.notify_one();
     }
 
@@ -156,16 +163,29 @@ impl FunctionQueue {
         lock(&self.state).queue.keep(position, token);
     }
 
-    /// Makes ready what is due; answers when the next is.
-    pub fn release(&self, now: Timestamp) -> Option<Timestamp> {
+    /// Makes ready what is due.
+    pub fn release(&self, shared: &Shared) {
+        self.change(shared, |state, now| {
+            state.announced = None;
+            state.queue.release(now);
+        });
+        self.arrived.notify_one();
+    }
+
+    /// Changes the queue, and tells the reader what follows for it: when something here is due, and whether there is room again.
+    fn change<T>(&self, shared: &Shared, change: impl FnOnce(&mut QueueState, Timestamp) -> T) -> T {
         let mut state = lock(&self.state);
-        let any = state.queue.release(now);
-        let next = state.queue.next_due();
+        let was_hungry = state.is_hungry();
+        let result = change(&mut state, shared.clock.now());
+        let (due, hungry) = (state.announce(), state.is_hungry() && !was_hungry);
         drop(state);
-        if any {
-            self.arrived.notify_one();
+        if let Some(due) = due {
+            shared.expect_waiting(self.function, due);
         }
-        next
+        if hungry {
+            shared.expect_room(self.function);
+        }
+        result
     }
 
     /// How far the function itself has read; none: as far as the reader.
@@ -199,6 +219,13 @@ impl QueueState {
     /// Whether the function lags and should read on.
     fn is_hungry(&self) -> bool {
         self.frontier.is_some() && self.queue.has_much_room()
+    }
+
+    /// When something is due, if that is before what the reader knows.
+    fn announce(&mut self) -> Option<Timestamp> {
+        let due = self.queue.next_due().filter(|due| self.announced.is_none_or(|announced| *due < announced))?;
+        self.announced = Some(due);
+        self.announced
     }
 
     fn clear(&mut self, shared: &Shared, position: Position) {

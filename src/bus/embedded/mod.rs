@@ -32,6 +32,7 @@ mod status;
 mod subscription;
 #[cfg(test)]
 pub(super) mod tests;
+mod throttle;
 mod types;
 mod unread;
 mod writer;

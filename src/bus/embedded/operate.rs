@@ -178,7 +178,7 @@ impl Write for Redrive {
                     "UPDATE dead_letters SET state = 1, changed_at = ? WHERE function = ? AND position = ?",
                 )?
                 .execute(params![group.now.as_micros(), function.as_bytes(), sql(*position)])?;
-            let item = Item { round: round + 1, ..Item::first(*position, None) };
+            let item = Item { round: round + 1, ..Item::first(*position) };
             rows::write_pending(group.db, *function, &item, group.now)?;
             self.put_back.push((*function, *position));
         }

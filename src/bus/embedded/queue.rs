@@ -1,20 +1,23 @@
 //! What stands before one function, as a value: no clock, no disk, no waiting.
 //!
-//! An item is in one place: ready, taken, held by an earlier event of its key, or waiting for a time (to be retried, or to
-//! be read again). A key is occupied from the moment that its first event is offered until that is settled for good, so a
-//! retry holds its key and nothing else. `cursor` says where reading must start again after a crash: items that have a row of their own in the
+//! An item is in one place: ready, taken, held by an earlier event of its order key, held by a limit (`throttle`), or waiting
+//! for a time (to be retried, or to be read again). An order key is occupied from the moment that its first event is offered
+//! until that is settled for good, so a retry holds its key and nothing else; a place under a limit is occupied from the
+//! moment that an item is ready until it is no longer taken. `cursor` says where reading must start again after a crash: items that have a row of their own in the
 //! log (retries, redrives) do not hold it back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::throttle::{Bucket, Throttle};
 use crate::bus::PendingState;
 use crate::clock::Timestamp;
+use crate::deployment::{Function, Keys, Rate};
 use crate::event::Position;
 
 /// Ready items. Beyond it the function lags, and reads on from the log when it has room.
 pub(super) const READY_MAX: usize = 1_024;
-/// Items held by their key, over all keys.
+/// Items held by their order key or a limit, over all keys.
 pub(super) const HELD_MAX: usize = 65_536;
 /// Items that wait for a time.
 pub(super) const WAITING_MAX: usize = 65_536;
@@ -29,8 +32,7 @@ pub(super) struct Item {
     pub lost: u32,
     /// None until the first attempt starts.
     pub first_attempt_at: Option<Timestamp>,
-    /// None: not ordered.
-    pub key: Option<Arc<str>>,
+    pub keys: Keys,
     /// Whether the log has a row for it, so that the cursor may pass it.
     pub durable: bool,
     /// Whether its function's filter let it pass; else its data could not be read, and it is judged when that can.
@@ -40,14 +42,14 @@ pub(super) struct Item {
 }
 
 impl Item {
-    pub fn first(position: Position, key: Option<Arc<str>>) -> Self {
+    pub fn first(position: Position) -> Self {
         Item {
             position,
             round: 0,
             attempt: 1,
             lost: 0,
             first_attempt_at: None,
-            key,
+            keys: Keys::default(),
             durable: false,
             judged: true,
             unread: 0,
@@ -77,6 +79,11 @@ pub(super) struct Queue {
     waiting: BTreeMap<(Timestamp, Position), Item>,
     lanes: HashMap<Arc<str>, Lane>,
     held: usize,
+    rate: Option<Rate>,
+    bucket: Bucket,
+    /// When the rate lets the next one start, if it held one back.
+    rate_due: Option<Timestamp>,
+    throttle: Throttle,
     /// Unsettled items without a row of their own.
     volatile: BTreeSet<Position>,
     /// Of every item here.
@@ -88,7 +95,8 @@ pub(super) struct Queue {
 impl Queue {
     /// Whether more may be offered.
     pub fn has_room(&self) -> bool {
-        self.ready.len() < READY_MAX && self.held < HELD_MAX && self.waiting.len() < WAITING_MAX
+        let held = self.held + self.throttle.held();
+        self.ready.len() < READY_MAX && held < HELD_MAX && self.waiting.len() < WAITING_MAX
     }
 
     /// Whether a function that lags should read on now: not for each single place.
@@ -96,15 +104,24 @@ impl Queue {
         self.has_room() && self.ready.len() <= READY_MAX / 2
     }
 
+    /// Takes up how quickly the function may be given events from now on.
+    pub fn set_pace(&mut self, function: &Function, now: Timestamp) {
+        if self.rate != function.rate {
+            (self.rate, self.rate_due) = (function.rate, None);
+        }
+        let ready = self.throttle.set(function.limit.clone(), now);
+        self.make_ready(ready);
+    }
+
     /// Takes an event in, at the place that its position gives it.
-    pub fn offer(&mut self, item: Item) {
+    pub fn offer(&mut self, item: Item, now: Timestamp) {
         if !self.known.insert(item.position) {
             return;
         }
         if !item.durable {
             self.volatile.insert(item.position);
         }
-        self.place(item);
+        self.place(item, now);
     }
 
     /// Takes an item in that waits until a time, and holds its key meanwhile.
@@ -112,7 +129,7 @@ impl Queue {
         if !self.known.insert(item.position) {
             return;
         }
-        if let Some(key) = &item.key {
+        if let Some(key) = &item.keys.order {
             if let Some(lane) = self.lanes.get_mut(key) {
                 // Its key is taken: when it is free, the time has come or it waits on alone.
                 lane.held.insert(item.position, item);
@@ -128,8 +145,8 @@ impl Queue {
         self.known.contains(&position)
     }
 
-    fn place(&mut self, item: Item) {
-        if let Some(key) = &item.key {
+    fn place(&mut self, item: Item, now: Timestamp) {
+        if let Some(key) = &item.keys.order {
             match self.lanes.get_mut(key) {
                 Some(lane) => {
                     lane.held.insert(item.position, item);
@@ -141,12 +158,34 @@ impl Queue {
                 }
             }
         }
-        self.ready.insert(item.position, item);
+        self.enter(item, now);
     }
 
-    /// Takes the first ready item, to read its event.
-    pub fn take(&mut self) -> Option<(Item, Token)> {
-        let (_, item) = self.ready.pop_first()?;
+    /// Nothing but a limit stands before it.
+    fn enter(&mut self, item: Item, now: Timestamp) {
+        let ready = self.throttle.enter(item, now);
+        self.make_ready(ready);
+    }
+
+    /// It is no longer taken, nor ready.
+    fn leave(&mut self, item: &Item, now: Timestamp) {
+        let ready = self.throttle.leave(item.keys.limit.as_ref(), now);
+        self.make_ready(ready);
+    }
+
+    fn make_ready(&mut self, items: Vec<Item>) {
+        self.ready.extend(items.into_iter().map(|item| (item.position, item)));
+    }
+
+    /// Takes the first ready item, to read its event, if the rate lets it.
+    pub fn take(&mut self, now: Timestamp) -> Option<(Item, Token)> {
+        let first = self.ready.first_entry()?;
+        if let Some(Err(due)) = self.rate.map(|rate| self.bucket.take(&rate, now)) {
+            self.rate_due = Some(due);
+            return None;
+        }
+        self.rate_due = None;
+        let item = first.remove();
         self.last_token += 1;
         let token = self.last_token;
         self.taken.insert(item.position, Taken { item: item.clone(), token });
@@ -170,28 +209,30 @@ impl Queue {
 
     /// Its event was read at last, and its function's filter lets it pass. A key that only the data tells places it behind
     /// what went on without it.
-    pub fn judged(&mut self, position: Position, token: Token, key: Option<Arc<str>>) {
+    pub fn judged(&mut self, position: Position, token: Token, keys: Keys, now: Timestamp) {
         let Some(item) = self.finish(position, token) else { return };
         let item = Item { judged: true, ..item };
-        if item.key == key {
+        if item.keys == keys {
             self.ready.insert(position, item);
         } else {
-            self.place(Item { key, ..item });
+            self.leave(&item, now);
+            self.place(Item { keys, ..item }, now);
         }
     }
 
     /// It is settled for good; the next of its key goes on.
-    pub fn settled(&mut self, position: Position, token: Token) {
+    pub fn settled(&mut self, position: Position, token: Token, now: Timestamp) {
         let Some(item) = self.finish(position, token) else { return };
         self.volatile.remove(&position);
         self.known.remove(&position);
-        let Some(key) = item.key else { return };
+        self.leave(&item, now);
+        let Some(key) = item.keys.order else { return };
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         match lane.held.pop_first() {
             Some((next, item)) => {
                 lane.holder = next;
                 self.held -= 1;
-                self.ready.insert(next, item);
+                self.enter(item, now);
             }
             None => {
                 self.lanes.remove(&key);
@@ -200,15 +241,17 @@ impl Queue {
     }
 
     /// It is to be tried again at a time; the log has a row for it.
-    pub fn retry(&mut self, position: Position, token: Token, due: Timestamp) {
+    pub fn retry(&mut self, position: Position, token: Token, due: Timestamp, now: Timestamp) {
         self.keep(position, token);
         let Some(item) = self.finish(position, token) else { return };
+        self.leave(&item, now);
         self.wait(Item { attempt: item.attempt + 1, ..item }, due);
     }
 
     /// Its event could not be read: it is to be read again at a time, and no attempt was made.
-    pub fn set_aside(&mut self, position: Position, token: Token, due: Timestamp) {
+    pub fn set_aside(&mut self, position: Position, token: Token, due: Timestamp, now: Timestamp) {
         let Some(item) = self.finish(position, token) else { return };
+        self.leave(&item, now);
         self.wait(Item { unread: item.unread.saturating_add(1), ..item }, due);
     }
 
@@ -232,24 +275,25 @@ impl Queue {
         self.taken.remove(&position).map(|taken| taken.item)
     }
 
-    /// Makes ready what is due. Answers whether anything was.
-    pub fn release(&mut self, now: Timestamp) -> bool {
-        let mut any = false;
+    /// Makes ready what is due.
+    pub fn release(&mut self, now: Timestamp) {
+        self.rate_due.take_if(|due| *due <= now);
         while let Some(entry) = self.waiting.first_entry() {
             if entry.key().0 > now {
                 break;
             }
             let item = entry.remove();
             self.due.remove(&item.position);
-            self.ready.insert(item.position, item);
-            any = true;
+            self.enter(item, now);
         }
-        any
+        let ready = self.throttle.release(now);
+        self.make_ready(ready);
     }
 
-    /// When the next waiting item is due.
+    /// When `release` is to be called next.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.waiting.first_key_value().map(|((due, _), _)| *due)
+        let waiting = self.waiting.first_key_value().map(|((due, _), _)| *due);
+        [waiting, self.rate_due, self.throttle.next_due()].into_iter().flatten().min()
     }
 
     /// Everything at or below it is settled, or has a row of its own; `read`: how far the log was read.
@@ -259,7 +303,7 @@ impl Queue {
 
     /// Unsettled items.
     pub fn len(&self) -> usize {
-        self.ready.len() + self.taken.len() + self.waiting.len() + self.held
+        self.ready.len() + self.taken.len() + self.waiting.len() + self.held + self.throttle.held()
     }
 
     /// The first position that is not settled.
@@ -267,7 +311,7 @@ impl Queue {
         let taken = self.taken.keys().min().copied();
         let waiting = self.due.keys().min().copied();
         let ready = self.ready.first_key_value().map(|(position, _)| *position);
-        [taken, waiting, ready].into_iter().flatten().min()
+        [taken, waiting, ready, self.throttle.oldest()].into_iter().flatten().min()
     }
 
     /// Where an item stands; none: it is not here.
@@ -276,7 +320,17 @@ impl Queue {
             return Some(PendingState::Running { attempt: taken.item.attempt });
         }
         if self.ready.contains_key(&position) {
-            return Some(PendingState::Ready);
+            return Some(match self.rate_due {
+                Some(at) => PendingState::Rate { key: None, at },
+                None => PendingState::Ready,
+            });
+        }
+        if let Some((key, at)) = self.throttle.holds(position) {
+            let key = key.to_string();
+            return Some(match at {
+                Some(at) => PendingState::Rate { key: Some(key), at },
+                None => PendingState::Limit { key },
+            });
         }
         if let Some(at) = self.due.get(&position).copied() {
             let item = self.waiting.get(&(at, position))?;

@@ -88,7 +88,7 @@ impl Reader {
             }
             for function in work.due {
                 if let Some(feed) = self.feeds.get(&function) {
-                    feed.queue.release(self.shared.clock.now());
+                    feed.queue.release(&self.shared);
                 }
             }
             self.reading_on.extend(work.room);
@@ -183,7 +183,7 @@ impl Reader {
                 continue;
             }
             if let Some(item) = wanted(function) {
-                feed.lags = !feed.queue.offer_fresh(item);
+                feed.lags = !feed.queue.offer_fresh(&self.shared, item);
             }
         }
         let activates = event.origin.kind == OriginKind::Runtime && event.event.ty == ACTIVATED;
@@ -213,7 +213,7 @@ impl Reader {
         }
         for function in &deployment.functions {
             match self.feeds.get_mut(&function.id) {
-                Some(feed) => feed.change(function, record + 1),
+                Some(feed) => feed.change(&self.shared, function, record + 1),
                 None => {
                     let feed = Feed::open(&self.shared, function, record)?;
                     self.shared.add_queue(function.id, feed.queue.clone());
@@ -272,7 +272,7 @@ impl Reader {
                 return Ok(false);
             }
             if let Some(item) = taken_in(&judging, stored, &self.shared, &mut self.patience) {
-                feed.queue.offer(item);
+                feed.queue.offer(&self.shared, item);
             }
         }
         feed.queue.set_frontier(Some(read_to));

@@ -79,7 +79,7 @@ fn count(db: &Connection, start: &Started, deployment: Option<&Deployment>, now:
         attempt: start.attempt + 1,
         lost,
         first_attempt_at: Some(start.first_attempt_at),
-        ..Item::first(start.position, None)
+        ..Item::first(start.position)
     };
     rows::write_pending(db, start.function, &again, now)
 }

@@ -190,7 +190,7 @@ pub(super) fn pending(row: &Row<'_>) -> rusqlite::Result<(Item, Timestamp)> {
         durable: true,
         // Every other row has an attempt or a redrive behind it.
         judged: round > 0 || attempt > 1,
-        ..Item::first(unsigned(row, 0)?, None)
+        ..Item::first(unsigned(row, 0)?)
     };
     Ok((item, time(row, 3)?))
 }

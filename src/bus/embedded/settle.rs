@@ -178,7 +178,7 @@ impl Settle {
                     attempt: delivery.attempt + 1,
                     lost: delivery.lost,
                     first_attempt_at: Some(delivery.first_attempt_at),
-                    ..Item::first(position, None)
+                    ..Item::first(position)
                 };
                 return rows::write_pending(group.db, delivery.function.id, &again, at);
             }

@@ -138,7 +138,7 @@ mod tests {
         let (starts, left) = Starts::open(&path).unwrap();
         assert_eq!(left, []);
         let function = FunctionId::new();
-        let item = |position| Item { first_attempt_at: Some(Timestamp::from_micros(7)), ..Item::first(position, None) };
+        let item = |position| Item { first_attempt_at: Some(Timestamp::from_micros(7)), ..Item::first(position) };
         let slots: Vec<Slot> = (1..=3).map(|position| starts.mark(function, &item(position)).unwrap()).collect();
         starts.clear(slots[1]);
         drop(starts);

@@ -50,7 +50,7 @@ pub(super) fn pending(
 fn is_for(function: &Function, event: &Result<Accepted, Box<Unread>>) -> bool {
     match event {
         Ok(event) => {
-            let passes = || matches!(function.judge(&Subject::new(event)), Judgement::Deliver { .. });
+            let passes = || matches!(function.judge(&Subject::new(event)), Judgement::Deliver(_));
             matches_type(function, &event.event.ty) && passes()
         }
         Err(unread) => {

@@ -11,7 +11,7 @@ use super::shared::Shared;
 use super::{blocking, unread};
 use crate::bus::{BusError, Delivery, Subscription};
 use crate::clock::Timestamp;
-use crate::deployment::{DeployedFunction, Deployment, FunctionId};
+use crate::deployment::{DeployedFunction, Deployment, FunctionId, Keys};
 use crate::event::{Accepted, Position};
 
 pub(super) struct FunctionSubscription {
@@ -147,8 +147,8 @@ impl Guard {
     }
 
     /// Its function's filter lets it pass.
-    pub fn judged(&self, key: Option<Arc<str>>) {
-        self.queue.judged(self.position, self.token, key);
+    pub fn judged(&self, keys: Keys) {
+        self.queue.judged(&self.shared, self.position, self.token, keys);
     }
 }
 

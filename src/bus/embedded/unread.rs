@@ -16,7 +16,7 @@ use super::writer::{Fault, Group, Write};
 use crate::blob::BlobError;
 use crate::bus::BusError;
 use crate::clock::Timestamp;
-use crate::deployment::{Digest, Function, FunctionId, Judgement, Order};
+use crate::deployment::{Digest, Function, FunctionId, Judgement};
 use crate::event::{Accepted, Extension, attribute};
 use crate::filter::Subject;
 
@@ -41,7 +41,7 @@ impl Unread {
 pub(super) enum Told {
     /// Whatever the data says; none: the filter does not want it.
     Surely(Option<Item>),
-    /// The filter or the order key reads the data. Until that can be read this stands for it, to be judged then.
+    /// The filter or a key reads the data. Until that can be read this stands for it, to be judged then.
     Perhaps(Item),
 }
 
@@ -56,12 +56,11 @@ impl Told {
 
 /// Judges an event without its data: where that is asked for, a filter fails, and a key is not to be had.
 pub(super) fn without_data(event: &Accepted, function: &Function) -> Told {
-    let first = |key: Option<String>| Item::first(event.position, key.map(Arc::from));
-    let unjudged = || Told::Perhaps(Item { judged: false, ..first(None) });
+    let unjudged = || Told::Perhaps(Item { judged: false, ..Item::first(event.position) });
     match function.judge(&Subject::without_data(event, "it was not read".to_owned())) {
         Judgement::Filtered { .. } => Told::Surely(None),
-        Judgement::Deliver { order_key: None } if function.order != Order::None => unjudged(),
-        Judgement::Deliver { order_key } => Told::Surely(Some(first(order_key))),
+        Judgement::Deliver(keys) if function.lacks_key(&keys) => unjudged(),
+        Judgement::Deliver(keys) => Told::Surely(Some(Item { keys, ..Item::first(event.position) })),
         Judgement::FilterFailed { .. } => unjudged(),
     }
 }
@@ -146,7 +145,7 @@ impl Taken<'_> {
     pub fn judged(self, wanted: Option<Item>) {
         let Taken { shared, function, item, guard } = self;
         match wanted {
-            Some(wanted) => guard.judged(wanted.key),
+            Some(wanted) => guard.judged(wanted.keys),
             None if item.durable => submit(shared, Row { guard, function: function.id, item, change: Change::Remove }),
             None => guard.settled(),
         }

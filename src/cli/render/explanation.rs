@@ -32,6 +32,8 @@ fn one(function: &FunctionExplanation, width: usize, look: &Look) -> String {
         | VerdictView::WaitingBacklog { .. }
         | VerdictView::WaitingReady
         | VerdictView::WaitingBehind { .. }
+        | VerdictView::WaitingRate { .. }
+        | VerdictView::WaitingLimit { .. }
         | VerdictView::WaitingUnreadable { .. }
         | VerdictView::Running { .. }
         | VerdictView::Retrying { .. }

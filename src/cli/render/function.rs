@@ -3,7 +3,7 @@
 use super::time::when;
 use super::{Align, Colour, Look, Table, clean, facts, painted, plain, short_digest};
 use crate::api::model::{FunctionView, PinView};
-use crate::deployment::FunctionPattern;
+use crate::deployment::{FunctionPattern, KeyLimit, Rate};
 
 /// One line for each function, or that there is none.
 pub fn functions(functions: &[FunctionView], look: &Look) -> String {
@@ -87,6 +87,8 @@ pub fn function(view: &FunctionView, look: &Look) -> String {
             ("statistics of", list(&patterns(&grants.statistics))),
             ("may deploy", list(&patterns(&grants.deploy))),
             ("concurrency", Some(view.concurrency.to_string())),
+            ("rate", view.rate.as_ref().map(rate)),
+            ("limit", view.limit.as_ref().map(limit)),
             ("cursor", Some(format!("#{}, {} behind", view.cursor, super::count(view.lag, "event")))),
             ("pending", Some(format!("{}, {} running", view.pending, view.running))),
             ("oldest waiting", view.oldest_waiting.map(|time| when(time, look))),
@@ -96,6 +98,16 @@ pub fn function(view: &FunctionView, look: &Look) -> String {
         ],
     );
     format!("{}  {state}\n{facts}", look.strong(&clean(&view.name)))
+}
+
+fn rate(rate: &Rate) -> String {
+    format!("{} a second, {} at once", rate.per_second, rate.burst)
+}
+
+fn limit(limit: &KeyLimit) -> String {
+    let concurrency = limit.concurrency.map(|concurrency| format!("{concurrency} in flight"));
+    let held: Vec<String> = concurrency.into_iter().chain(limit.rate.as_ref().map(rate)).collect();
+    format!("{} for each {}", held.join(", "), limit.key.source())
 }
 
 #[cfg(test)]
@@ -115,7 +127,8 @@ mod tests {
             "component": {"reference": "builtin:gate", "digest": format!("sha256:{}", "ab".repeat(32))},
             "on": ["dev.cdevents.artifact.published.*"], "when": "event.subject != \"\"",
             "grants": {"keyvalue_write": ["evidence"], "keyvalue_read": [], "emits": ["gate.passed"], "http": [], "logging": false, "statistics": ["shop-*"]},
-            "concurrency": 8, "cursor": 40, "lag": 1, "pending": 2, "running": 1,
+            "concurrency": 8, "rate": {"per_second": 2.5, "burst": 10},
+            "limit": {"key": "event.source", "concurrency": 1, "rate": {"per_second": 1.0, "burst": 1}}, "cursor": 40, "lag": 1, "pending": 2, "running": 1,
             "oldest_waiting": "1970-01-01T00:00:00Z", "delivered": 37, "failed_attempts": 3, "dead_letters": 1,
         });
         serde_json::from_value(json).unwrap()
@@ -158,6 +171,8 @@ mod tests {
               writes keys of   evidence
               statistics of    shop-*
               concurrency      8
+              rate             2.5 a second, 10 at once
+              limit            1 in flight, 1 a second, 1 at once for each event.source
               cursor           #40, 1 event behind
               pending          2, 1 running
               oldest waiting   1970-01-01 00:00:00Z (now)

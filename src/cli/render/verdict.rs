@@ -12,6 +12,12 @@ pub fn words(verdict: &VerdictView, look: &Look) -> String {
         VerdictView::Redriven { at } => format!("redriven {}", ago(*at, look.now)),
         VerdictView::Dropped { by, at } => format!("dropped by {by} {}", ago(*at, look.now)),
         VerdictView::WaitingBehind { position } => format!("waiting behind {}", place(Some(*position))),
+        VerdictView::WaitingRate { key: None, at } => {
+            format!("waiting: its rate lets the next start {}", ago(*at, look.now))
+        }
+        VerdictView::WaitingRate { key: Some(key), at } => {
+            format!("waiting: the rate of key {key:?} lets the next start {}", ago(*at, look.now))
+        }
         VerdictView::WaitingUnreadable { at } => {
             format!("waiting: its data cannot be read; it is read again {}", ago(*at, look.now))
         }
@@ -21,6 +27,7 @@ pub fn words(verdict: &VerdictView, look: &Look) -> String {
         | VerdictView::BeforeStart
         | VerdictView::WaitingBacklog { .. }
         | VerdictView::WaitingReady
+        | VerdictView::WaitingLimit { .. }
         | VerdictView::Running { .. }
         | VerdictView::Delivered
         | VerdictView::DeadLettered => verdict.to_string(),
@@ -35,6 +42,8 @@ pub fn colour(verdict: &VerdictView) -> Colour {
         VerdictView::WaitingBacklog { .. }
         | VerdictView::WaitingReady
         | VerdictView::WaitingBehind { .. }
+        | VerdictView::WaitingRate { .. }
+        | VerdictView::WaitingLimit { .. }
         | VerdictView::WaitingUnreadable { .. }
         | VerdictView::Running { .. }
         | VerdictView::Retrying { .. }

@@ -13,13 +13,17 @@ use crate::deployment::catalogue::type_pattern;
 use crate::deployment::check::refused_imports;
 use crate::deployment::{
     Component, ComponentRef, ConfigValue, Connection, Digest, Function, FunctionId, FunctionName, FunctionPattern,
-    Grants, Limits, NativeKind, Order, ProcessSettings, Start, Trigger, UnknownNative,
+    Grants, KeyLimit, Limits, NativeKind, Order, ProcessSettings, Rate, Start, Trigger, UnknownNative,
 };
 use crate::filter::{Filter, KeyExpression, TypePattern};
 use crate::outcome::RetryPolicy;
 
 const CONCURRENCY_DEFAULT: u32 = 8;
 const CONCURRENCY_MAX: u32 = 10_000;
+/// About one in three hours.
+const PER_SECOND_MIN: f64 = 0.0001;
+const PER_SECOND_MAX: f64 = 10_000.0;
+const BURST_MAX: u32 = 10_000;
 /// A module of the Rust toolchain starts with more than one MiB; 4 GiB is all that wasm32 can address.
 const MEMORY_BYTES_MIN: u64 = 1024 * 1024;
 const MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
@@ -106,6 +110,8 @@ fn function<'a>(table: &mut Table<'a>, context: &mut Context<'a, '_>) -> Option<
     }
     let retry = table.maybe("retry", |item| item.table(retry)).unwrap_or_default();
     let concurrency = table.maybe("concurrency", |item| item.integer_u32(1..=CONCURRENCY_MAX));
+    let rate = table.maybe("rate", |item| item.table(rate).flatten());
+    let limit = table.maybe("limit", |item| item.table(limit).flatten());
     let order = table.maybe("order", |item| order(&item)).unwrap_or(Order::None);
     let start = table.maybe("from", |item| start(&item)).unwrap_or(Start::Latest);
     let function = Function {
@@ -118,6 +124,8 @@ fn function<'a>(table: &mut Table<'a>, context: &mut Context<'a, '_>) -> Option<
         limits,
         retry,
         concurrency: concurrency.unwrap_or(CONCURRENCY_DEFAULT),
+        rate,
+        limit,
         order,
         start,
         pin: None,
@@ -328,19 +336,35 @@ fn retry(table: &mut Table<'_>) -> RetryPolicy {
     policy
 }
 
-fn order(item: &Item<'_>) -> Option<Order> {
-    let (item, expression) = match item.value() {
-        DeValue::Table(_) => item.table(|table| table.need("key", |item| Some((item.clone(), item.filled()?))))??,
-        _ if item.choice(&[("none", false), ("partitionkey", true)])? => (item.clone(), "event.partitionkey"),
-        _ => return Some(Order::None),
-    };
-    match KeyExpression::new(expression) {
-        Ok(key) => Some(Order::Key(key)),
-        Err(error) => {
-            item.error(error.reason);
-            None
-        }
+fn rate(table: &mut Table<'_>) -> Option<Rate> {
+    let per_second = table.need("per_second", |item| item.number(PER_SECOND_MIN..=PER_SECOND_MAX));
+    let burst = table.maybe("burst", |item| item.integer_u32(1..=BURST_MAX)).unwrap_or(1);
+    Some(Rate { per_second: per_second?, burst })
+}
+
+fn limit(table: &mut Table<'_>) -> Option<KeyLimit> {
+    let key = table.need("key", |item| key(&item, item.filled()?));
+    let concurrency = table.take("concurrency");
+    let rate_of_key = table.take("rate");
+    if concurrency.is_none() && rate_of_key.is_none() {
+        table.error("limits nothing; write `concurrency` or `rate` beside the key");
     }
+    let concurrency = concurrency.and_then(|item| item.integer_u32(1..=CONCURRENCY_MAX));
+    let rate = rate_of_key.and_then(|item| item.table(rate).flatten());
+    Some(KeyLimit { key: key?, concurrency, rate })
+}
+
+fn order(item: &Item<'_>) -> Option<Order> {
+    match item.value() {
+        DeValue::Table(_) => item.table(|table| table.need("key", |item| key(&item, item.filled()?)))?,
+        _ if item.choice(&[("none", false), ("partitionkey", true)])? => key(item, "partitionkey"),
+        _ => return Some(Order::None),
+    }
+    .map(Order::Key)
+}
+
+fn key(item: &Item<'_>, expression: &str) -> Option<KeyExpression> {
+    item.checked_text(expression, |expression| KeyExpression::new(expression).map_err(|error| error.reason))
 }
 
 fn start(item: &Item<'_>) -> Option<Start> {

@@ -53,6 +53,8 @@ fn function(project: &str) -> Function {
         retry: RETRY,
         // Each expects to follow what the one before left.
         concurrency: 1,
+        rate: None,
+        limit: None,
         order: Order::Key(key.expect("an expression over data")),
         start: Start::Latest,
         pin: None,

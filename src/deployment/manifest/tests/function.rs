@@ -3,7 +3,7 @@
 use expect_test::expect;
 
 use super::*;
-use crate::deployment::{NativeKind, Start};
+use crate::deployment::{NativeKind, Rate, Start};
 
 #[test]
 fn a_function_is_checked_whole() {
@@ -270,5 +270,49 @@ fn no_type_has_both_a_trigger_and_a_function_as_origin() {
             tidegate.toml:6: error: function[0].grants.emits[0]: "com.acme.*" takes in com.acme.night, which a trigger of this file makes; no type has both origins
             tidegate.toml:8: error: trigger.schedule[0].cron: "@daily" has 1 of 5 or 6 fields; write minute, hour, day, month and day of the week, seconds first if wanted
         "#]],
+    );
+}
+
+#[test]
+fn a_pace_is_read_and_bad_ones_are_refused() {
+    let good = "rate = { per_second = 2.5, burst = 10 }\nlimit = { key = \"event.source\", concurrency = 1 }\n";
+    let (manifest, problems) = Manifest::parse(&format!("{FUNCTION}{good}"), &Folder);
+    assert_eq!(problems, []);
+    let (function, _) = manifest.unwrap().functions.remove(0);
+    assert_eq!(function.rate, Some(Rate { per_second: 2.5, burst: 10 }));
+    let limit = function.limit.unwrap();
+    assert_eq!((limit.key.source(), limit.concurrency, limit.rate), ("event.source", Some(1), None));
+    check_function(
+        "rate = { per_second = 0, burst = 0 }\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].rate.burst: 0 is out of range; write a whole number from 1 to 10000
+        tidegate.toml:6: error: function[0].rate.per_second: 0 is out of range; write a number from 0.0001 to 10000
+    "#]],
+    );
+    check_function(
+        "rate = 5\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].rate: is a whole number; write a table, like { key = "value" }
+    "#]],
+    );
+    check_function(
+        "limit = { key = \"event.source\" }\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].limit: limits nothing; write `concurrency` or `rate` beside the key
+    "#]],
+    );
+    check_function(
+        "limit = { concurrency = 1, rate = {} }\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].limit.key: is missing
+        tidegate.toml:6: error: function[0].limit.rate.per_second: is missing
+    "#]],
+    );
+    check_function(
+        "limit = { key = \"event.\", concurrency = 0 }\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].limit.concurrency: 0 is out of range; write a whole number from 1 to 10000
+        tidegate.toml:6: error: function[0].limit.key: column 7: Syntax error: no viable alternative at input '.'
+    "#]],
     );
 }

@@ -9,7 +9,7 @@ use super::model::{EventRef, ExplanationView, FunctionExplanation, VerdictView};
 use super::view::{Names, event_ref, event_view, invocation_view, waiting_ref};
 use crate::bus::{
     BusError, Chain, DeadLetter, DeadLetterState, History, Invocation, JudgedRange, PendingState, StoredDeployment,
-    StoredVerdict,
+    StoredVerdict, Superseded,
 };
 use crate::deployment::{Deployment, FunctionId};
 use crate::event::{Accepted, Position, derived_id};
@@ -75,6 +75,7 @@ enum Judge<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub pending: Vec<(FunctionId, PendingState)>,
+    pub superseded: Vec<Superseded>,
     pub attempts: Vec<Invocation>,
     pub letters: Vec<DeadLetter>,
 }
@@ -93,7 +94,8 @@ impl Facts {
         for function in ended {
             letters.extend(history.dead_letter(function, position).await?);
         }
-        Ok(Facts { pending, attempts, letters })
+        let superseded = history.superseded(position).await?;
+        Ok(Facts { pending, attempts, letters, superseded })
     }
 
     /// In the order in which they ran.
@@ -124,6 +126,10 @@ pub(super) fn judge(
     };
     if let Some((_, state)) = facts.pending.iter().find(|(pending, _)| *pending == function) {
         return (waiting(state), judged_by.or_else(|| ground.active().map(|active| active.number)));
+    }
+    if let Some(superseded) = facts.superseded.iter().find(|superseded| superseded.function == function) {
+        let Superseded { by, at, deployment, .. } = *superseded;
+        return (VerdictView::Superseded { by, at }, Some(deployment));
     }
     if let Some(last) = facts.attempts_of(function).last() {
         return (settled(last, facts.letter_of(function)), Some(last.deployment));

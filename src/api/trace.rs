@@ -78,6 +78,7 @@ fn judged_runs(event: &Accepted, subject: &Subject<'_>, ground: &Ground, facts: 
                 | VerdictView::Delivered
                 | VerdictView::DeadLettered
                 | VerdictView::Redriven { .. }
+                | VerdictView::Superseded { .. }
                 | VerdictView::Dropped { .. } => {}
             }
             let attempts = facts.attempts_of(*function);

@@ -53,6 +53,9 @@ pub trait History: Send + Sync {
     /// Where each (event, function) that is not settled stands, for one event.
     async fn pending(&self, position: Position) -> Result<Vec<(FunctionId, PendingState)>, BusError>;
 
+    /// For which functions an event was superseded.
+    async fn superseded(&self, position: Position) -> Result<Vec<Superseded>, BusError>;
+
     /// Final settlements of one component of a function on the events of a window: none is left out that was committed
     /// before this was asked, and none counts twice.
     async fn statistics(&self, query: StatisticsQuery) -> Result<Statistics, BusError>;
@@ -242,6 +245,16 @@ pub enum PendingState {
     Unreadable {
         at: Timestamp,
     },
+}
+
+/// That an event is not run for a function: `by` is a newer one of its source and key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Superseded {
+    pub function: FunctionId,
+    pub by: Position,
+    pub at: Timestamp,
+    /// The active one then.
+    pub deployment: u64,
 }
 
 #[derive(Debug, Clone)]

@@ -23,6 +23,7 @@ pub use activation::{ACTIVATED, what_runs};
 pub use history::{
     Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation, InvocationId,
     InvocationIdError, InvocationQuery, JudgedRange, Outline, PendingState, StoredDeployment, StoredVerdict,
+    Superseded,
 };
 pub use settlement::{KeyRead, KeyWrite, ReadScope, Revision, Settled, Settlement, Versioned};
 pub use statistics::{Bucket, Statistics, StatisticsQuery};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{KeyLimit, NativeKind, OciReference, Pin, Rate};
+use super::{KeyLimit, NativeKind, OciReference, Pin, Rate, Supersede};
 use crate::clock::Timestamp;
 use crate::event::{Origin, OriginKind, Position};
 use crate::filter::{Filter, TypePattern};
@@ -34,6 +34,9 @@ pub struct Function {
     pub rate: Option<Rate>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<KeyLimit>,
+    /// None: each event is run, whatever came after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersede: Option<Supersede>,
     pub order: Order,
     pub start: Start,
     /// What was released to it; none: it runs what the project file says.

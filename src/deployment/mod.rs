@@ -19,6 +19,7 @@ mod registry;
 mod routes;
 mod schedule;
 mod secret;
+mod succession;
 mod trigger;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ pub use registry::{OciReference, OciReferenceError, Registry};
 pub use routes::{Judgement, Routes};
 pub use schedule::{Schedule, ScheduleError, time_zone};
 pub use secret::{Env, Secret, SecretError};
+pub use succession::{Rank, Succession, Supersede};
 pub use trigger::{
     BucketTrigger, MissedTicks, ObjectStore, Proof, QueueKind, QueueTrigger, ReportFormat, ScheduleTrigger, Sender,
     Trigger, WebhookTrigger,

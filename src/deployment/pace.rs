@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Succession;
 use crate::filter::KeyExpression;
 
 /// Starts over time, as a bucket of tokens: it holds `burst`, and a token comes back every `1 / per_second` seconds.
@@ -42,4 +43,6 @@ pub struct Keys {
     pub order: Option<Arc<str>>,
     /// Events that share it share a `KeyLimit`. None: not limited beside the others.
     pub limit: Option<Arc<str>>,
+    /// Which events it supersedes, and is superseded by. None: neither.
+    pub succession: Option<Succession>,
 }

@@ -50,19 +50,22 @@ impl Function {
         }
     }
 
-    /// What orders and limits an event for the function.
+    /// What orders, limits and supersedes an event for the function.
     pub fn keys(&self, subject: &Subject<'_>) -> Keys {
         let order = match &self.order {
             Order::None => None,
             Order::Key(key) => key.key(subject),
         };
         let limit = self.limit.as_ref().and_then(|limit| limit.key.key(subject));
-        Keys { order: order.map(Arc::from), limit: limit.map(Arc::from) }
+        let succession = self.supersede.as_ref().and_then(|supersede| supersede.succession(subject));
+        Keys { order: order.map(Arc::from), limit: limit.map(Arc::from), succession }
     }
 
     /// Whether an event with these keys lacks one that the function asks for.
     pub fn lacks_key(&self, keys: &Keys) -> bool {
-        (self.order != Order::None && keys.order.is_none()) || (self.limit.is_some() && keys.limit.is_none())
+        let order = self.order != Order::None && keys.order.is_none();
+        let limit = self.limit.is_some() && keys.limit.is_none();
+        order || limit || (self.supersede.is_some() && keys.succession.is_none())
     }
 }
 

@@ -196,6 +196,7 @@ mod tests {
             concurrency: 1,
             rate: None,
             limit: None,
+            supersede: None,
             order: Order::None,
             start: Start::Latest,
             pin: None,

@@ -60,6 +60,11 @@ impl Expression {
         self.evaluate(subject, |value| Ok(scalar(value).filter(|text| !text.is_empty())))
     }
 
+    /// The expression's value in millionths; none if it is no number, or not finite.
+    pub fn millionths(&self, subject: &Subject<'_>) -> Result<Option<i128>, String> {
+        self.evaluate(subject, |value| Ok(millionths(value)))
+    }
+
     /// The places that the expression reads, with what is there.
     pub fn saw(&self, subject: &Subject<'_>) -> String {
         let reads = self.0.needs.reads.iter().map(|place| {
@@ -198,6 +203,15 @@ fn scalar(value: &dyn Val) -> Option<String> {
         return Some(number.inner().to_string());
     }
     value.downcast_ref::<CelBool>().map(|flag| flag.inner().to_string())
+}
+
+fn millionths(value: &dyn Val) -> Option<i128> {
+    let whole = |number: i128| number * 1_000_000;
+    let int = value.downcast_ref::<CelInt>().map(|number| whole(i128::from(*number.inner())));
+    let uint = || value.downcast_ref::<CelUInt>().map(|number| whole(i128::from(*number.inner())));
+    let double = || value.downcast_ref::<CelDouble>().map(|number| *number.inner()).filter(|number| number.is_finite());
+    // Past what fits, a number is the last one that does.
+    int.or_else(uint).or_else(|| double().map(|number| (number * 1e6).round() as i128))
 }
 
 /// A value as it would stand in an expression; containers by their size.

@@ -1,11 +1,11 @@
-//! What orders events for a function.
+//! What orders events for a function, or tells which of them belong together.
 
 use serde::{Deserialize, Serialize};
 
 use super::expression::Expression;
 use super::{FilterError, Subject};
 
-/// A CEL expression whose value, as text, orders events; serialised as its source.
+/// A CEL expression whose value says which events belong together; serialised as its source.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyExpression {
@@ -22,9 +22,14 @@ impl KeyExpression {
         Ok(KeyExpression { source: source.to_owned(), expression })
     }
 
-    /// None: the event is not ordered (no key, an empty one, or one that cannot be evaluated).
+    /// The value as text. None: the event has no key (an empty one, no scalar, or one that cannot be evaluated).
     pub fn key(&self, subject: &Subject<'_>) -> Option<String> {
         self.expression.text(subject).ok().flatten()
+    }
+
+    /// The value in millionths, if it is a number.
+    pub fn millionths(&self, subject: &Subject<'_>) -> Option<i128> {
+        self.expression.millionths(subject).ok().flatten()
     }
 
     pub fn source(&self) -> &str {

@@ -39,7 +39,7 @@ impl<'a> Subject<'a> {
     }
 
     /// An attribute's canonical text, by its CloudEvents name.
-    pub(super) fn attribute(&self, name: &str) -> Option<String> {
+    pub fn attribute(&self, name: &str) -> Option<String> {
         let event = &self.accepted.event;
         match name {
             "specversion" => Some("1.0".to_owned()),

@@ -69,6 +69,7 @@ struct Counters {
     retries: Family<FunctionLabel, Counter>,
     dead_letters: Family<FunctionLabel, Counter>,
     filter_failures: Family<FunctionLabel, Counter>,
+    superseded: Family<FunctionLabel, Counter>,
     unreadable: Family<FunctionLabel, Counter>,
     faults: Counter,
     running: Family<FunctionLabel, Gauge>,
@@ -111,6 +112,7 @@ impl Metrics {
             retries: Family::default(),
             dead_letters: Family::default(),
             filter_failures: Family::default(),
+            superseded: Family::default(),
             unreadable: Family::default(),
             faults: Counter::default(),
             running: Family::default(),
@@ -195,6 +197,11 @@ impl Metrics {
         warn!(function, position, clause, reason, "filter failed");
     }
 
+    /// An event that is not run, since a newer one of its key was accepted.
+    pub fn superseded(&self, function: &str) {
+        self.0.superseded.get_or_create(&FunctionLabel { function: function.to_owned() }).inc();
+    }
+
     /// An event whose data cannot be read for a function: it waits, and is read again. Told once, until it could be read.
     pub fn unreadable(&self, function: &str, position: Position, error: &(dyn Error + 'static)) {
         self.0.unreadable.get_or_create(&FunctionLabel { function: function.to_owned() }).inc();
@@ -258,6 +265,11 @@ impl Counters {
         registry.register("delivered", "Events that a function acknowledged", self.delivered.clone());
         registry.register("retries", "Failed attempts that are tried again", self.retries.clone());
         registry.register("dead_letters", "Events given up for a function", self.dead_letters.clone());
+        registry.register(
+            "superseded",
+            "Events that were not run, since a newer one was there",
+            self.superseded.clone(),
+        );
         registry.register("filter_failures", "Filters that could not be evaluated", self.filter_failures.clone());
         let help = "Events that a function waits for, because their data cannot be read";
         registry.register("events_unreadable", help, self.unreadable.clone());

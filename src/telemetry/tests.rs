@@ -196,6 +196,7 @@ fn delivery(event: Event) -> Delivery {
         concurrency: 1,
         rate: None,
         limit: None,
+        supersede: None,
         order: Order::None,
         start: Start::Latest,
         pin: None,

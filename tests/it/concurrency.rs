@@ -135,3 +135,26 @@ fn a_limit_holds_the_events_of_its_key_and_no_others() {
     assert_eq!(["a1", "b1"].map(|id| verdict(id)["kind"].clone()), ["running", "running"]);
     assert_eq!(["a2", "a3"].map(|id| verdict(id)), [(); 2].map(|()| json!({"kind": "waiting-limit", "key": "a"})));
 }
+
+#[test]
+fn an_older_event_is_not_run_after_a_newer_one_and_says_so() {
+    let supersede = "supersede = { key = \"event.subject\" }";
+    let project = Stage::new("").hostile("last", &["test.count"], "write = [\"counts\"]", supersede).project();
+    let server = project.up();
+    let numbered = |id: &str, number: i32| {
+        let mut event: Value = event(id, "test.count", "key");
+        (event["subject"], event["sequence"], event["sequencetype"]) = (json!("x"), json!(number), json!("Integer"));
+        event
+    };
+    publish(&server, &[numbered("newer", 10)]);
+    publish(&server, &[numbered("older", 9)]);
+    wait_until_settled(&server);
+    let explained = http::json(&server.api, "/events/older/explain");
+    let verdict = &explained["functions"][0]["verdict"];
+    assert_eq!((&verdict["kind"], &verdict["by"]), (&json!("superseded"), &json!(2)), "{explained}");
+    assert_eq!(explained["settled"], true);
+    assert_eq!(function(&server, "last")["delivered"], 1);
+    let shown = server.output(&["explain", "older"]);
+    assert!(shown.contains("superseded by #2"), "{shown}");
+    assert!(http::get(&server.api, "/metrics").body.contains("tidegate_superseded_total{function=\"last\"} 1"));
+}

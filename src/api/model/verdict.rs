@@ -64,6 +64,11 @@ pub enum VerdictView {
     Redriven {
         at: Timestamp,
     },
+    /// Not run: event #`by` of the same source and key is newer.
+    Superseded {
+        by: Position,
+        at: Timestamp,
+    },
     /// Given up by a person, by the name of the token.
     Dropped {
         by: String,
@@ -81,6 +86,7 @@ impl VerdictView {
             | VerdictView::FilterFailed { .. }
             | VerdictView::Delivered
             | VerdictView::DeadLettered
+            | VerdictView::Superseded { .. }
             | VerdictView::Dropped { .. } => true,
             VerdictView::WaitingBacklog { .. }
             | VerdictView::WaitingReady
@@ -120,6 +126,7 @@ impl fmt::Display for VerdictView {
             VerdictView::Delivered => f.write_str("delivered"),
             VerdictView::DeadLettered => f.write_str("dead-lettered"),
             VerdictView::Redriven { at } => write!(f, "redriven at {at}"),
+            VerdictView::Superseded { by, .. } => write!(f, "superseded by #{by}"),
             VerdictView::Dropped { by, at } => write!(f, "dropped by {by} at {at}"),
         }
     }

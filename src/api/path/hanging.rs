@@ -77,7 +77,11 @@ fn hangs(run: &TraceRun, word: &Word) -> Option<Stand> {
             let clear = "bring its data back into the blob store; the server's log names the blob".to_owned();
             (WhyState::Waiting, "unreadable", format!("{function} cannot read the data of {event}"), clear)
         }
-        VerdictView::NotDeployed | VerdictView::BeforeStart | VerdictView::Filtered { .. } | VerdictView::Delivered => {
+        VerdictView::NotDeployed
+        | VerdictView::BeforeStart
+        | VerdictView::Filtered { .. }
+        | VerdictView::Superseded { .. }
+        | VerdictView::Delivered => {
             return None;
         }
     };

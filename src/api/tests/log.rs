@@ -19,6 +19,7 @@ pub struct Log {
     pub waiting: Vec<(Timestamp, Event)>,
     pub attempts: Vec<Invocation>,
     pub pending: Vec<(Position, FunctionId, PendingState)>,
+    pub superseded: Vec<(Position, Superseded)>,
     pub letters: Vec<DeadLetter>,
     pub deployments: Vec<StoredDeployment>,
     pub judged: HashMap<FunctionId, Vec<JudgedRange>>,
@@ -60,6 +61,7 @@ pub fn function(number: u128, name: &str, on: &str, when: Option<&str>) -> Funct
         concurrency: 1,
         rate: None,
         limit: None,
+        supersede: None,
         order: Order::None,
         start: Start::Latest,
         pin: None,
@@ -124,6 +126,12 @@ impl Log {
             });
         }
         self.attempts.push(invocation);
+        self
+    }
+
+    pub fn superseded(mut self, position: Position, function: u128, by: Position) -> Self {
+        let superseded = Superseded { function: id(function), by, at: at(5), deployment: 1 };
+        self.superseded.push((position, superseded));
         self
     }
 
@@ -206,6 +214,10 @@ impl History for Log {
     async fn pending(&self, position: Position) -> Result<Vec<(FunctionId, PendingState)>, BusError> {
         let own = self.pending.iter().filter(|(pending, _, _)| *pending == position);
         Ok(own.map(|(_, function, state)| (*function, state.clone())).collect())
+    }
+
+    async fn superseded(&self, position: Position) -> Result<Vec<Superseded>, BusError> {
+        Ok(self.superseded.iter().filter(|(at, _)| *at == position).map(|(_, superseded)| superseded.clone()).collect())
     }
 
     async fn statistics(&self, query: StatisticsQuery) -> Result<Statistics, BusError> {

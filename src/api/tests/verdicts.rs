@@ -40,6 +40,19 @@ fn what_is_not_settled_says_for_what_it_waits() {
     check(one().pending(1, 1, PendingState::Running { attempt: 2 }), "running attempt 2", OPEN);
     let retrying = PendingState::Retrying { attempt: 2, at: at(9) };
     check(one().pending(1, 1, retrying), "retrying: attempt 2 at 1970-01-01T00:00:09.000000Z", OPEN);
+    let rate = |key: Option<&str>| PendingState::Rate { key: key.map(str::to_owned), at: at(9) };
+    check(
+        one().pending(1, 1, rate(None)),
+        "waiting: its rate lets the next start at 1970-01-01T00:00:09.000000Z",
+        OPEN,
+    );
+    check(
+        one().pending(1, 1, rate(Some("a"))),
+        "waiting: the rate of key \"a\" lets the next start at 1970-01-01T00:00:09.000000Z",
+        OPEN,
+    );
+    let limit = PendingState::Limit { key: "a".to_owned() };
+    check(one().pending(1, 1, limit), "waiting: as many of key \"a\" run as the limit lets", OPEN);
     check(one(), "waiting for a free place", OPEN);
 }
 
@@ -54,6 +67,7 @@ fn what_is_settled_says_how() {
     let mut dropped = dead();
     dropped.letters[0].state = DeadLetterState::Dropped { at: at(5), by: "ops".to_owned() };
     check(dropped, "dropped by ops at 1970-01-01T00:00:05.000000Z", FINAL);
+    check(one().superseded(1, 1, 7), "superseded by #7", FINAL);
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod pace;
 pub mod publish;
 pub mod settle;
 pub mod statistics;
+pub mod supersede;
 pub mod time;
 
 use std::collections::BTreeMap;
@@ -149,6 +150,7 @@ pub(super) fn function(name: &str, on: &str) -> Function {
         concurrency: 8,
         rate: None,
         limit: None,
+        supersede: None,
         order: Order::None,
         start: Start::Earliest,
         pin: None,
@@ -240,6 +242,11 @@ macro_rules! conformance {
             pace: a_limit_holds_its_key_and_no_other,
             pace: a_key_has_a_rate_of_its_own,
             pace: order_and_limit_hold_together_through_a_crash,
+            supersede: an_older_event_that_comes_late_is_not_run,
+            supersede: what_waits_is_dropped_when_a_newer_event_comes,
+            supersede: what_is_superseded_holds_up_no_event_of_its_order_key,
+            supersede: what_superseded_is_known_after_a_crash,
+            supersede: a_dead_letter_that_was_put_back_is_superseded_by_what_came_since,
             deployment: an_activation_is_an_event_and_switches_who_gets_what,
             deployment: an_activation_on_another_number_is_refused,
             deployment: a_new_function_starts_where_it_says,

@@ -86,8 +86,7 @@ impl Feed {
 
     fn take_up(&self, shared: &Shared, function: &Function, item: Item, due: Timestamp) -> Result<(), BusError> {
         let keys = keys_at(&shared.log, function, item.position)?;
-        self.queue.offer_at(shared, Item { keys, ..item }, due);
-        Ok(())
+        self.queue.offer_at(shared, Item { keys, ..item }, due)
     }
 
     /// From `from` on the function is this one.
@@ -216,7 +215,8 @@ fn settled(
     until: Position,
 ) -> rusqlite::Result<HashSet<Position>> {
     db.prepare_cached(
-        "SELECT position FROM invocations WHERE function = ? AND position > ? AND position <= ? AND verdict <> 1",
+        "SELECT position FROM invocations WHERE function = ?1 AND position > ?2 AND position <= ?3 AND verdict <> 1
+         UNION SELECT position FROM superseded WHERE position > ?2 AND position <= ?3 AND function = ?1",
     )?
     .query_map(params![function.as_bytes(), sql(after), sql(until)], |row| rows::unsigned(row, 0))?
     .collect()
@@ -257,7 +257,7 @@ fn pending_at(
 
 /// The keys of an event that is in the log, as far as they can be told where its data cannot be read.
 fn keys_at(log: &Log, function: &Function, position: Position) -> Result<Keys, BusError> {
-    if function.order == Order::None && function.limit.is_none() {
+    if function.order == Order::None && function.limit.is_none() && function.supersede.is_none() {
         return Ok(Keys::default());
     }
     let stored = log.read("read an event", |db| rows::event_at(db, position))?;

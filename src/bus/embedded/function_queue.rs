@@ -4,12 +4,16 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
+use rusqlite::Connection;
 use tokio::sync::Notify;
 
+use super::lines::Newest;
 use super::log::lock;
-use super::queue::{Item, Queue, Token};
+use super::queue::{Doomed, Item, Judged, Queue, Token};
 use super::shared::Shared;
 use super::starts::Slot;
+use super::superseded;
+use crate::bus::BusError;
 use crate::clock::Timestamp;
 use crate::deployment::{Function, FunctionId, Keys};
 use crate::event::Position;
@@ -68,29 +72,45 @@ impl FunctionQueue {
         self.arrived.notify_one();
     }
 
-    pub fn offer(&self, shared: &Shared, item: Item) {
-        self.change(shared, |state, now| state.queue.offer(item, now));
+    pub fn offer(&self, shared: &Shared, item: Item) -> Result<(), BusError> {
+        let newest = self.newest(shared, &item.keys)?;
+        self.change(shared, |state, now| state.queue.offer(item, newest, now));
         self.arrived.notify_one();
+        Ok(())
     }
 
-    pub fn offer_at(&self, shared: &Shared, item: Item, due: Timestamp) {
-        self.change(shared, |state, _| state.queue.offer_at(item, due));
+    pub fn offer_at(&self, shared: &Shared, item: Item, due: Timestamp) -> Result<(), BusError> {
+        let newest = self.newest(shared, &item.keys)?;
+        self.change(shared, |state, _| state.queue.offer_at(item, newest, due));
+        Ok(())
+    }
+
+    /// The newest event that the log has of the line in which an event stands, unless the queue knows better.
+    pub fn newest(&self, shared: &Shared, keys: &Keys) -> Result<Option<Newest>, BusError> {
+        match &keys.succession {
+            Some(succession) if !self.look(|queue| queue.knows_newest(succession)) => {
+                let read = |db: &Connection| superseded::newest(db, self.function, &succession.line);
+                shared.log.read("read the newest event of a key", read)
+            }
+            Some(_) | None => Ok(None),
+        }
     }
 
     /// Takes a fresh event in; without room it does not, and the function lags from here on.
-    pub fn offer_fresh(&self, shared: &Shared, item: Item) -> bool {
+    pub fn offer_fresh(&self, shared: &Shared, item: Item) -> Result<bool, BusError> {
+        let newest = self.newest(shared, &item.keys)?;
         let taken_in = self.change(shared, |state, now| {
             if !state.queue.has_room() {
                 state.frontier = Some(item.position - 1);
                 return false;
             }
-            state.queue.offer(item, now);
+            state.queue.offer(item, newest, now);
             true
         });
         if taken_in {
             self.arrived.notify_one();
         }
-        taken_in
+        Ok(taken_in)
     }
 
     /// Takes the next item, to read its event.
@@ -153,9 +173,14 @@ impl FunctionQueue {
     }
 
     /// Takes in what the filter said of an event that could be read at last.
-    pub fn judged(&self, shared: &Shared, position: Position, token: Token, keys: Keys) {
-        self.change(shared, |state, now| state.queue.judged(position, token, keys, now));
+    pub fn judged(&self, shared: &Shared, position: Position, token: Token, judged: Judged) {
+        self.change(shared, |state, now| state.queue.judged(position, token, judged, now));
         self.arrived.notify_one();
+    }
+
+    /// What is to be settled without being run.
+    pub fn take_superseded(&self) -> Vec<Doomed> {
+        lock(&self.state).queue.take_superseded()
     }
 
     /// The log has a row for it from now on.
@@ -172,13 +197,18 @@ impl FunctionQueue {
         self.arrived.notify_one();
     }
 
-    /// Changes the queue, and tells the reader what follows for it: when something here is due, and whether there is room again.
+    /// Changes the queue, and tells the reader what follows for it: when something is due, whether there is room again, and
+    /// whether something was superseded.
     fn change<T>(&self, shared: &Shared, change: impl FnOnce(&mut QueueState, Timestamp) -> T) -> T {
         let mut state = lock(&self.state);
         let was_hungry = state.is_hungry();
         let result = change(&mut state, shared.clock.now());
         let (due, hungry) = (state.announce(), state.is_hungry() && !was_hungry);
+        let has_superseded = state.queue.has_superseded();
         drop(state);
+        if has_superseded {
+            shared.expect_superseded(self.function);
+        }
         if let Some(due) = due {
             shared.expect_waiting(self.function, due);
         }

@@ -17,7 +17,7 @@ use crate::blob::Blobs;
 use crate::bus::{
     BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation,
     InvocationId, InvocationQuery, JudgedRange, Outline, PendingState, RecordingBytes, Statistics, StatisticsQuery,
-    StoredDeployment, StoredVerdict,
+    StoredDeployment, StoredVerdict, Superseded,
 };
 use crate::clock::Timestamp;
 use crate::deployment::{Digest, FunctionId};
@@ -231,6 +231,10 @@ impl<T: Reads> History for T {
     async fn pending(&self, position: Position) -> Result<Vec<(FunctionId, PendingState)>, BusError> {
         let source = self.source().clone();
         super::blocking(move || super::status::pending(source.log(), source.shared(), position)).await?
+    }
+
+    async fn superseded(&self, position: Position) -> Result<Vec<Superseded>, BusError> {
+        self.source().read("read what is superseded", move |db| super::superseded::at(db, position)).await
     }
 
     async fn statistics(&self, query: StatisticsQuery) -> Result<Statistics, BusError> {

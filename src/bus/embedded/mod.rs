@@ -16,6 +16,7 @@ mod folder;
 mod function_queue;
 mod history;
 mod intake;
+mod lines;
 mod log;
 mod operate;
 mod queue;
@@ -30,6 +31,7 @@ mod starts;
 mod statistics;
 mod status;
 mod subscription;
+mod superseded;
 #[cfg(test)]
 pub(super) mod tests;
 mod throttle;

@@ -3,16 +3,18 @@
 //! An item is in one place: ready, taken, held by an earlier event of its order key, held by a limit (`throttle`), or waiting
 //! for a time (to be retried, or to be read again). An order key is occupied from the moment that its first event is offered
 //! until that is settled for good, so a retry holds its key and nothing else; a place under a limit is occupied from the
-//! moment that an item is ready until it is no longer taken. `cursor` says where reading must start again after a crash: items that have a row of their own in the
+//! moment that an item is ready until it is no longer taken. One that is superseded (`lines`) is taken by the reader, to be
+//! settled without being run. `cursor` says where reading must start again after a crash: items that have a row of their own in the
 //! log (retries, redrives) do not hold it back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::lines::{Entered, Lines, Newest};
 use super::throttle::{Bucket, Throttle};
 use crate::bus::PendingState;
 use crate::clock::Timestamp;
-use crate::deployment::{Function, Keys, Rate};
+use crate::deployment::{Function, Keys, Rate, Succession};
 use crate::event::Position;
 
 /// Ready items. Beyond it the function lags, and reads on from the log when it has room.
@@ -64,6 +66,24 @@ pub(super) type Token = u64;
 struct Taken {
     item: Item,
     token: Token,
+    /// Whether it has a place under its key's limit.
+    passed: bool,
+    is_superseded: bool,
+}
+
+/// What the filter said of an event that could be read at last.
+pub(super) struct Judged {
+    pub keys: Keys,
+    /// The newest that the log has of its line.
+    pub newest: Option<Newest>,
+}
+
+/// An item that was taken to be settled without being run.
+#[derive(Debug)]
+pub(super) struct Doomed {
+    pub item: Item,
+    pub token: Token,
+    pub by: Position,
 }
 
 #[derive(Debug)]
@@ -84,6 +104,8 @@ pub(super) struct Queue {
     /// When the rate lets the next one start, if it held one back.
     rate_due: Option<Timestamp>,
     throttle: Throttle,
+    lines: Lines,
+    superseded: Vec<Doomed>,
     /// Unsettled items without a row of their own.
     volatile: BTreeSet<Position>,
     /// Of every item here.
@@ -114,21 +136,24 @@ impl Queue {
     }
 
     /// Takes an event in, at the place that its position gives it.
-    pub fn offer(&mut self, item: Item, now: Timestamp) {
+    pub fn offer(&mut self, item: Item, newest: Option<Newest>, now: Timestamp) {
         if !self.known.insert(item.position) {
             return;
         }
         if !item.durable {
             self.volatile.insert(item.position);
         }
-        self.place(item, now);
+        if let Some(item) = self.succeed(item, newest) {
+            self.place(item, now);
+        }
     }
 
     /// Takes an item in that waits until a time, and holds its key meanwhile.
-    pub fn offer_at(&mut self, item: Item, due: Timestamp) {
+    pub fn offer_at(&mut self, item: Item, newest: Option<Newest>, due: Timestamp) {
         if !self.known.insert(item.position) {
             return;
         }
+        let Some(item) = self.succeed(item, newest) else { return };
         if let Some(key) = &item.keys.order {
             if let Some(lane) = self.lanes.get_mut(key) {
                 // Its key is taken: when it is free, the time has come or it waits on alone.
@@ -145,9 +170,66 @@ impl Queue {
         self.known.contains(&position)
     }
 
+    /// Takes up an item's place in its line: what is older is superseded by it. Gives it back unless it is older itself.
+    fn succeed(&mut self, item: Item, newest: Option<Newest>) -> Option<Item> {
+        match self.lines.enter(item.position, &item.keys, newest) {
+            Entered::Superseded { by } => {
+                self.supersede(item, by, false);
+                None
+            }
+            Entered::Supersedes(older) => {
+                for (position, keys) in older {
+                    self.withdraw(position, &keys, item.position);
+                }
+                Some(item)
+            }
+        }
+    }
+
+    /// Supersedes an item wherever it stands; one that is taken goes on.
+    fn withdraw(&mut self, position: Position, keys: &Keys, by: Position) {
+        if let Some(item) = self.ready.remove(&position) {
+            return self.supersede(item, by, true);
+        }
+        if let Some(due) = self.due.remove(&position) {
+            let item = self.waiting.remove(&(due, position));
+            return item.into_iter().for_each(|item| self.supersede(item, by, false));
+        }
+        let lane = keys.order.as_ref().and_then(|key| self.lanes.get_mut(key));
+        if let Some(item) = lane.and_then(|lane| lane.held.remove(&position)) {
+            self.held -= 1;
+            return self.supersede(item, by, false);
+        }
+        if let Some(item) = keys.limit.as_ref().and_then(|key| self.throttle.withdraw(position, key)) {
+            self.supersede(item, by, false);
+        }
+    }
+
+    fn supersede(&mut self, item: Item, by: Position, passed: bool) {
+        self.last_token += 1;
+        let token = self.last_token;
+        self.taken.insert(item.position, Taken { item: item.clone(), token, passed, is_superseded: true });
+        self.superseded.push(Doomed { item, token, by });
+    }
+
+    /// Whether the newest event of a line is known here.
+    pub fn knows_newest(&self, succession: &Succession) -> bool {
+        self.lines.knows(succession)
+    }
+
+    pub fn has_superseded(&self) -> bool {
+        !self.superseded.is_empty()
+    }
+
+    /// What is to be settled without being run.
+    pub fn take_superseded(&mut self) -> Vec<Doomed> {
+        std::mem::take(&mut self.superseded)
+    }
+
     fn place(&mut self, item: Item, now: Timestamp) {
         if let Some(key) = &item.keys.order {
             match self.lanes.get_mut(key) {
+                Some(lane) if lane.holder == item.position => {}
                 Some(lane) => {
                     lane.held.insert(item.position, item);
                     self.held += 1;
@@ -168,9 +250,11 @@ impl Queue {
     }
 
     /// It is no longer taken, nor ready.
-    fn leave(&mut self, item: &Item, now: Timestamp) {
-        let ready = self.throttle.leave(item.keys.limit.as_ref(), now);
-        self.make_ready(ready);
+    fn leave(&mut self, Taken { item, passed, .. }: &Taken, now: Timestamp) {
+        if *passed {
+            let ready = self.throttle.leave(item.keys.limit.as_ref(), now);
+            self.make_ready(ready);
+        }
     }
 
     fn make_ready(&mut self, items: Vec<Item>) {
@@ -188,7 +272,8 @@ impl Queue {
         let item = first.remove();
         self.last_token += 1;
         let token = self.last_token;
-        self.taken.insert(item.position, Taken { item: item.clone(), token });
+        let taken = Taken { item: item.clone(), token, passed: true, is_superseded: false };
+        self.taken.insert(item.position, taken);
         Some((item, token))
     }
 
@@ -202,32 +287,35 @@ impl Queue {
 
     /// What was taken comes back unsettled; it is the next one again, and no attempt was made.
     pub fn give_back(&mut self, position: Position, token: Token) -> bool {
-        let Some(item) = self.finish(position, token) else { return false };
-        self.ready.insert(position, item);
+        let Some(taken) = self.finish(position, token) else { return false };
+        match self.lines.superseded(&taken.item.keys) {
+            Some(by) => self.supersede(taken.item, by, taken.passed),
+            None => drop(self.ready.insert(position, taken.item)),
+        }
         true
     }
 
     /// Its event was read at last, and its function's filter lets it pass. A key that only the data tells places it behind
     /// what went on without it.
-    pub fn judged(&mut self, position: Position, token: Token, keys: Keys, now: Timestamp) {
-        let Some(item) = self.finish(position, token) else { return };
-        let item = Item { judged: true, ..item };
-        if item.keys == keys {
-            self.ready.insert(position, item);
-        } else {
-            self.leave(&item, now);
-            self.place(Item { keys, ..item }, now);
+    pub fn judged(&mut self, position: Position, token: Token, judged: Judged, now: Timestamp) {
+        let Some(taken) = self.finish(position, token) else { return };
+        self.leave(&taken, now);
+        self.lines.leave(position, &taken.item.keys);
+        let item = Item { judged: true, keys: judged.keys, ..taken.item };
+        if let Some(item) = self.succeed(item, judged.newest) {
+            self.place(item, now);
         }
     }
 
     /// It is settled for good; the next of its key goes on.
     pub fn settled(&mut self, position: Position, token: Token, now: Timestamp) {
-        let Some(item) = self.finish(position, token) else { return };
+        let Some(taken) = self.finish(position, token) else { return };
         self.volatile.remove(&position);
         self.known.remove(&position);
-        self.leave(&item, now);
-        let Some(key) = item.keys.order else { return };
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        self.leave(&taken, now);
+        self.lines.leave(position, &taken.item.keys);
+        let Some(key) = taken.item.keys.order else { return };
+        let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.holder == position) else { return };
         match lane.held.pop_first() {
             Some((next, item)) => {
                 lane.holder = next;
@@ -243,16 +331,20 @@ impl Queue {
     /// It is to be tried again at a time; the log has a row for it.
     pub fn retry(&mut self, position: Position, token: Token, due: Timestamp, now: Timestamp) {
         self.keep(position, token);
-        let Some(item) = self.finish(position, token) else { return };
-        self.leave(&item, now);
-        self.wait(Item { attempt: item.attempt + 1, ..item }, due);
+        let Some(taken) = self.finish(position, token) else { return };
+        self.leave(&taken, now);
+        let item = Item { attempt: taken.item.attempt + 1, ..taken.item };
+        match self.lines.superseded(&item.keys) {
+            Some(by) => self.supersede(item, by, false),
+            None => self.wait(item, due),
+        }
     }
 
     /// Its event could not be read: it is to be read again at a time, and no attempt was made.
     pub fn set_aside(&mut self, position: Position, token: Token, due: Timestamp, now: Timestamp) {
-        let Some(item) = self.finish(position, token) else { return };
-        self.leave(&item, now);
-        self.wait(Item { unread: item.unread.saturating_add(1), ..item }, due);
+        let Some(taken) = self.finish(position, token) else { return };
+        self.leave(&taken, now);
+        self.wait(Item { unread: taken.item.unread.saturating_add(1), ..taken.item }, due);
     }
 
     /// The log has a row for it: the cursor may pass it.
@@ -268,11 +360,11 @@ impl Queue {
         self.waiting.insert((due, item.position), item);
     }
 
-    fn finish(&mut self, position: Position, token: Token) -> Option<Item> {
+    fn finish(&mut self, position: Position, token: Token) -> Option<Taken> {
         if self.taken.get(&position)?.token != token {
             return None;
         }
-        self.taken.remove(&position).map(|taken| taken.item)
+        self.taken.remove(&position)
     }
 
     /// Makes ready what is due.
@@ -284,7 +376,10 @@ impl Queue {
             }
             let item = entry.remove();
             self.due.remove(&item.position);
-            self.enter(item, now);
+            match self.lines.superseded(&item.keys) {
+                Some(by) => self.supersede(item, by, false),
+                None => self.enter(item, now),
+            }
         }
         let ready = self.throttle.release(now);
         self.make_ready(ready);
@@ -317,7 +412,10 @@ impl Queue {
     /// Where an item stands; none: it is not here.
     pub fn state(&self, position: Position) -> Option<PendingState> {
         if let Some(taken) = self.taken.get(&position) {
-            return Some(PendingState::Running { attempt: taken.item.attempt });
+            return Some(match taken.is_superseded {
+                true => PendingState::Ready,
+                false => PendingState::Running { attempt: taken.item.attempt },
+            });
         }
         if self.ready.contains_key(&position) {
             return Some(match self.rate_due {

@@ -17,9 +17,11 @@ use super::feed::{Feed, Page, wanted};
 use super::intake::Promote;
 use super::log::Log;
 use super::operate::Cursors;
-use super::queue::Item;
+use super::queue::{Doomed, Item};
 use super::rows::{self, Stored};
 use super::shared::Shared;
+use super::subscription::Guard;
+use super::superseded::Supersede;
 use super::unread::{Patience, Read, Told, without_data};
 use crate::bus::{ACTIVATED, BusError};
 use crate::deployment::{Deployment, Function, FunctionId, Routes};
@@ -90,6 +92,9 @@ impl Reader {
                 if let Some(feed) = self.feeds.get(&function) {
                     feed.queue.release(&self.shared);
                 }
+            }
+            for function in work.superseded {
+                self.settle_superseded(function);
             }
             self.reading_on.extend(work.room);
             self.redriven.extend(work.redriven);
@@ -183,7 +188,7 @@ impl Reader {
                 continue;
             }
             if let Some(item) = wanted(function) {
-                feed.lags = !feed.queue.offer_fresh(&self.shared, item);
+                feed.lags = !feed.queue.offer_fresh(&self.shared, item)?;
             }
         }
         let activates = event.origin.kind == OriginKind::Runtime && event.event.ty == ACTIVATED;
@@ -272,11 +277,25 @@ impl Reader {
                 return Ok(false);
             }
             if let Some(item) = taken_in(&judging, stored, &self.shared, &mut self.patience) {
-                feed.queue.offer(&self.shared, item);
+                feed.queue.offer(&self.shared, item)?;
             }
         }
         feed.queue.set_frontier(Some(read_to));
         Ok(true)
+    }
+
+    /// Settles what a function's queue has and is not to be run.
+    fn settle_superseded(&self, function: FunctionId) {
+        let Some(Feed { queue, .. }) = self.feeds.get(&function) else { return };
+        let Some(deployment) = self.routes.as_ref().map(Routes::deployment) else { return };
+        let Some(function) = deployment.function_by_id(function) else { return };
+        for Doomed { item, token, by } in queue.take_superseded() {
+            let guard = Guard::of(&self.shared, queue, &item, token);
+            let (name, round) = (function.name.clone(), item.round);
+            let supersede = Supersede { guard, function: function.id, name, deployment: deployment.number, round, by };
+            // A bus that closes settles it after the next start.
+            let _ = self.shared.inbox.submit(Box::new(supersede));
+        }
     }
 
     /// Writes the cursors of functions that judged something since.

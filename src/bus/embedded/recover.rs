@@ -8,8 +8,10 @@ use super::queue::Item;
 use super::rows::{self, sql};
 use super::starts::Started;
 use super::statistics::RollUp;
+use super::superseded;
 use crate::clock::Timestamp;
-use crate::deployment::{Deployment, Digest};
+use crate::deployment::{Deployment, Digest, Succession};
+use crate::filter::Subject;
 use crate::outcome::{Failure, FailureKind};
 
 /// An event that took this many processes with it goes to the dead letters.
@@ -33,6 +35,18 @@ pub(super) fn count_lost(db: &mut Connection, started: &[Started], now: Timestam
         }
     }
     transaction.commit()
+}
+
+/// The event's place among those that supersede each other, as far as it can be told without data of the blob store.
+fn succession(
+    db: &Connection,
+    start: &Started,
+    deployment: Option<&Deployment>,
+) -> rusqlite::Result<Option<Succession>> {
+    let function = deployment.and_then(|deployment| deployment.function_by_id(start.function));
+    let Some(supersede) = function.and_then(|function| function.supersede.as_ref()) else { return Ok(None) };
+    let stored = rows::event_at(db, start.position)?;
+    Ok(stored.and_then(|stored| supersede.succession(&Subject::new(&stored.accepted))))
 }
 
 fn count(db: &Connection, start: &Started, deployment: Option<&Deployment>, now: Timestamp) -> rusqlite::Result<()> {
@@ -72,6 +86,9 @@ fn count(db: &Connection, start: &Started, deployment: Option<&Deployment>, now:
         statistics.count(start.function, component, start.position, Some(failure.kind), Duration::ZERO);
         statistics.write(db)?;
         rows::delete_pending(db, start.function, start.position)?;
+        if let Some(succession) = succession(db, start, deployment)? {
+            superseded::write_newest(db, start.function, &succession, start.position)?;
+        }
         return rows::write_dead_letter(db, start.function, start.position, start.round, sequence);
     }
     let again = Item {

@@ -100,7 +100,9 @@ pub(super) fn is_settled(
     attempt: u32,
 ) -> rusqlite::Result<bool> {
     db.prepare_cached(
-        "SELECT 1 FROM invocations WHERE function = ? AND position = ? AND round = ? AND (verdict <> 1 OR attempt >= ?)",
+        "SELECT 1 FROM invocations
+             WHERE function = ?1 AND position = ?2 AND round = ?3 AND (verdict <> 1 OR attempt >= ?4)
+         UNION ALL SELECT 1 FROM superseded WHERE function = ?1 AND position = ?2 AND round = ?3",
     )?
     .exists(params![function.as_bytes(), sql(position), round, attempt])
 }

@@ -14,6 +14,7 @@ const MIGRATIONS: &[Migration] = &[
         db.execute_batch(include_str!("schema/2.sql"))?;
         super::statistics::roll_up_all(db)
     },
+    |db| db.execute_batch(include_str!("schema/3.sql")),
 ];
 
 /// The format version that this program writes.

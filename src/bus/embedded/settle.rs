@@ -12,6 +12,7 @@ use super::queue::Item;
 use super::rows::{self, sql};
 use super::shared::Shared;
 use super::subscription::Guard;
+use super::superseded;
 use super::writer::{Fault, Group, Write};
 use crate::blob::Blobs;
 use crate::bus::{
@@ -189,6 +190,9 @@ impl Settle {
             }
         }
         self.count(group);
+        if let Some(succession) = self.guard().and_then(Guard::succession) {
+            superseded::write_newest(group.db, delivery.function.id, succession, position)?;
+        }
         match self.guard().is_some_and(Guard::has_row) {
             true => rows::delete_pending(group.db, delivery.function.id, position),
             false => Ok(()),

@@ -161,6 +161,13 @@ impl Shared {
         });
     }
 
+    /// A function has events that were superseded.
+    pub fn expect_superseded(&self, function: FunctionId) {
+        self.reader.wake(|signals| {
+            signals.superseded.insert(function);
+        });
+    }
+
     /// Dead letters were put back.
     pub fn expect_redriven(&self, letters: Vec<(FunctionId, Position)>) {
         self.reader.wake(|signals| signals.redriven.extend(letters));

@@ -28,6 +28,8 @@ pub(super) struct Signals {
     pub delayed: Option<Timestamp>,
     /// Functions with something that waits for a time.
     pub waiting: BinaryHeap<Reverse<(Timestamp, FunctionId)>>,
+    /// Functions with events that were superseded.
+    pub superseded: HashSet<FunctionId>,
     /// What was put back, and is in no queue yet.
     pub redriven: Vec<(FunctionId, Position)>,
 }
@@ -39,6 +41,7 @@ pub(super) struct Work {
     /// Functions with something whose time has come.
     pub due: Vec<FunctionId>,
     pub room: HashSet<FunctionId>,
+    pub superseded: HashSet<FunctionId>,
     pub redriven: Vec<(FunctionId, Position)>,
 }
 
@@ -68,14 +71,15 @@ impl ReaderSignal {
         }
         functions.dedup();
         let (room, redriven) = (std::mem::take(&mut signals.room), std::mem::take(&mut signals.redriven));
-        Work { stop: signals.stop, delayed_due, due: functions, room, redriven }
+        let superseded = std::mem::take(&mut signals.superseded);
+        Work { stop: signals.stop, delayed_due, due: functions, room, superseded, redriven }
     }
 }
 
 impl Signals {
     fn is_pending(&self, now: Timestamp) -> bool {
         let told = self.fresh || self.stop || !self.room.is_empty() || !self.redriven.is_empty();
-        told || self.next_due().is_some_and(|due| due <= now)
+        told || !self.superseded.is_empty() || self.next_due().is_some_and(|due| due <= now)
     }
 
     fn next_due(&self) -> Option<Timestamp> {

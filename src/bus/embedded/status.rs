@@ -90,7 +90,10 @@ fn stored(db: &Connection, function: FunctionId, position: Position) -> rusqlite
         }));
     }
     let settled = db
-        .prepare_cached("SELECT 1 FROM invocations WHERE function = ? AND position = ? AND verdict <> 1")?
+        .prepare_cached(
+            "SELECT 1 FROM invocations WHERE function = ?1 AND position = ?2 AND verdict <> 1
+             UNION ALL SELECT 1 FROM superseded WHERE function = ?1 AND position = ?2",
+        )?
         .exists(params![function.as_bytes(), sql(position)])?;
     let cursor = db
         .prepare_cached("SELECT position FROM functions WHERE id = ?")?

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::function_queue::{FunctionQueue, Taken};
-use super::queue::{Item, Token};
+use super::queue::{Item, Judged, Token};
 use super::shared::Shared;
 use super::{blocking, unread};
 use crate::bus::{BusError, Delivery, Subscription};
 use crate::clock::Timestamp;
-use crate::deployment::{DeployedFunction, Deployment, FunctionId, Keys};
+use crate::deployment::{DeployedFunction, Deployment, FunctionId, Succession};
 use crate::event::{Accepted, Position};
 
 pub(super) struct FunctionSubscription {
@@ -45,9 +45,9 @@ impl FunctionSubscription {
 
     /// Reads the event of an item and starts an attempt; none: the item waits, is done with, or went back.
     async fn delivery(&self, queue: &Arc<FunctionQueue>, item: Item, token: Token) -> Option<Delivery> {
-        let Item { position, judged, durable, .. } = item;
+        let (position, judged) = (item.position, item.judged);
         // Made first: if whoever waits is gone meanwhile, the item goes back.
-        let guard = Guard { shared: self.shared.clone(), queue: queue.clone(), position, token, has_row: durable };
+        let guard = Guard::of(&self.shared, queue, &item, token);
         let read = self.event(position).await;
         // It may have left the deployment since the item was taken: then the item goes back.
         let function = self.deployed()?;
@@ -60,7 +60,7 @@ impl FunctionSubscription {
             }
         };
         if !judged {
-            match self.judge(event).await {
+            match self.judge(queue, event).await {
                 Ok(wanted) => taken(guard).judged(wanted),
                 Err(error) => taken(guard).set_aside(&error),
             }
@@ -87,9 +87,9 @@ impl FunctionSubscription {
         event.ok_or_else(|| BusError::Store { what: "find an event of the log", source: "it is not there".into() })
     }
 
-    async fn judge(&self, event: Arc<Accepted>) -> Result<Option<Item>, BusError> {
-        let (shared, function) = (self.shared.clone(), self.function);
-        blocking(move || unread::judge(&shared, function, &event)).await?
+    async fn judge(&self, queue: &Arc<FunctionQueue>, event: Arc<Accepted>) -> Result<Option<Judged>, BusError> {
+        let (shared, queue) = (self.shared.clone(), queue.clone());
+        blocking(move || unread::judge(&shared, &queue, &event)).await?
     }
 }
 
@@ -120,9 +120,25 @@ pub(super) struct Guard {
     position: Position,
     token: Token,
     has_row: bool,
+    succession: Option<Succession>,
 }
 
 impl Guard {
+    pub fn of(shared: &Arc<Shared>, queue: &Arc<FunctionQueue>, item: &Item, token: Token) -> Self {
+        let Item { position, durable, ref keys, .. } = *item;
+        let (shared, queue) = (shared.clone(), queue.clone());
+        Guard { shared, queue, position, token, has_row: durable, succession: keys.succession.clone() }
+    }
+
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Its place among events that supersede each other.
+    pub fn succession(&self) -> Option<&Succession> {
+        self.succession.as_ref()
+    }
+
     /// Whether the log had a row for it when it was taken.
     pub fn has_row(&self) -> bool {
         self.has_row
@@ -147,8 +163,8 @@ impl Guard {
     }
 
     /// Its function's filter lets it pass.
-    pub fn judged(&self, keys: Keys) {
-        self.queue.judged(&self.shared, self.position, self.token, keys);
+    pub fn judged(&self, judged: Judged) {
+        self.queue.judged(&self.shared, self.position, self.token, judged);
     }
 }
 

@@ -105,6 +105,14 @@ impl Throttle {
         self.look(key, now)
     }
 
+    /// Takes one that is held out again.
+    pub fn withdraw(&mut self, position: Position, key: &Arc<str>) -> Option<Item> {
+        // Its lane is looked at again in any case: when others of it leave, or a token is there.
+        let item = self.lanes.get_mut(key)?.held.remove(&position)?;
+        self.held -= 1;
+        Some(item)
+    }
+
     /// Answers what may pass because its time has come.
     pub fn release(&mut self, now: Timestamp) -> Vec<Item> {
         let mut ready = Vec::new();
@@ -174,7 +182,7 @@ mod tests {
     }
 
     fn item(position: Position, key: &str) -> Item {
-        Item { keys: Keys { order: None, limit: Some(key.into()) }, ..Item::first(position) }
+        Item { keys: Keys { limit: Some(key.into()), ..Keys::default() }, ..Item::first(position) }
     }
 
     fn positions(items: Vec<Item>) -> Vec<Position> {

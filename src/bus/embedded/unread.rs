@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{OptionalExtension, params};
 
 use super::feed::wanted;
+use super::function_queue::FunctionQueue;
 use super::log::{Log, blob_failed};
-use super::queue::Item;
+use super::queue::{Item, Judged};
 use super::rows::{self, Stored, sql};
 use super::shared::Shared;
 use super::subscription::Guard;
@@ -142,10 +143,10 @@ impl Taken<'_> {
     }
 
     /// Takes in what the filter said when the event could be read at last: it goes on to be delivered, or is done with.
-    pub fn judged(self, wanted: Option<Item>) {
+    pub fn judged(self, wanted: Option<Judged>) {
         let Taken { shared, function, item, guard } = self;
         match wanted {
-            Some(wanted) => guard.judged(wanted.keys),
+            Some(judged) => guard.judged(judged),
             None if item.durable => submit(shared, Row { guard, function: function.id, item, change: Change::Remove }),
             None => guard.settled(),
         }
@@ -158,7 +159,8 @@ fn pause_after(failures: u32) -> Duration {
 }
 
 /// Judges an event that could be read at last, by the function as it was deployed when the event came.
-pub(super) fn judge(shared: &Shared, id: FunctionId, event: &Accepted) -> Result<Option<Item>, BusError> {
+pub(super) fn judge(shared: &Shared, queue: &FunctionQueue, event: &Accepted) -> Result<Option<Judged>, BusError> {
+    let id = queue.function;
     let number = shared.log.read("read who judged", |db| {
         db.prepare_cached(
             "SELECT deployment FROM judged WHERE function = ? AND position <= ? ORDER BY position DESC LIMIT 1",
@@ -168,7 +170,10 @@ pub(super) fn judge(shared: &Shared, id: FunctionId, event: &Accepted) -> Result
     })?;
     let deployment = number.map_or(Ok(None), |number| shared.log.deployment(number))?;
     let function = deployment.as_ref().and_then(|deployment| deployment.function_by_id(id));
-    Ok(function.and_then(|function| wanted(function, event.position, &Subject::new(event), &shared.metrics)))
+    let wanted = function.and_then(|function| wanted(function, event.position, &Subject::new(event), &shared.metrics));
+    let Some(Item { keys, .. }) = wanted else { return Ok(None) };
+    let newest = queue.newest(shared, &keys)?;
+    Ok(Some(Judged { keys, newest }))
 }
 
 /// The row of an item whose event could not be read, so that the cursor may pass it.

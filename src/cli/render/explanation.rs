@@ -40,6 +40,7 @@ fn one(function: &FunctionExplanation, width: usize, look: &Look) -> String {
         | VerdictView::Delivered
         | VerdictView::DeadLettered
         | VerdictView::Redriven { .. }
+        | VerdictView::Superseded { .. }
         | VerdictView::Dropped { .. } => {}
     }
     if let Some(deployment) = function.deployment {

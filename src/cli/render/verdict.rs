@@ -11,6 +11,7 @@ pub fn words(verdict: &VerdictView, look: &Look) -> String {
         VerdictView::Retrying { attempt, at } => format!("retrying, attempt {attempt} {}", ago(*at, look.now)),
         VerdictView::Redriven { at } => format!("redriven {}", ago(*at, look.now)),
         VerdictView::Dropped { by, at } => format!("dropped by {by} {}", ago(*at, look.now)),
+        VerdictView::Superseded { by, .. } => format!("superseded by {}", place(Some(*by))),
         VerdictView::WaitingBehind { position } => format!("waiting behind {}", place(Some(*position))),
         VerdictView::WaitingRate { key: None, at } => {
             format!("waiting: its rate lets the next start {}", ago(*at, look.now))
@@ -51,6 +52,7 @@ pub fn colour(verdict: &VerdictView) -> Colour {
         VerdictView::NotDeployed
         | VerdictView::BeforeStart
         | VerdictView::Filtered { .. }
+        | VerdictView::Superseded { .. }
         | VerdictView::Dropped { .. } => Colour::Faint,
     }
 }

@@ -13,7 +13,7 @@ use crate::deployment::catalogue::type_pattern;
 use crate::deployment::check::refused_imports;
 use crate::deployment::{
     Component, ComponentRef, ConfigValue, Connection, Digest, Function, FunctionId, FunctionName, FunctionPattern,
-    Grants, KeyLimit, Limits, NativeKind, Order, ProcessSettings, Rate, Start, Trigger, UnknownNative,
+    Grants, KeyLimit, Limits, NativeKind, Order, ProcessSettings, Rate, Start, Supersede, Trigger, UnknownNative,
 };
 use crate::filter::{Filter, KeyExpression, TypePattern};
 use crate::outcome::RetryPolicy;
@@ -112,6 +112,7 @@ fn function<'a>(table: &mut Table<'a>, context: &mut Context<'a, '_>) -> Option<
     let concurrency = table.maybe("concurrency", |item| item.integer_u32(1..=CONCURRENCY_MAX));
     let rate = table.maybe("rate", |item| item.table(rate).flatten());
     let limit = table.maybe("limit", |item| item.table(limit).flatten());
+    let supersede = table.maybe("supersede", |item| supersede(&item));
     let order = table.maybe("order", |item| order(&item)).unwrap_or(Order::None);
     let start = table.maybe("from", |item| start(&item)).unwrap_or(Start::Latest);
     let function = Function {
@@ -126,6 +127,7 @@ fn function<'a>(table: &mut Table<'a>, context: &mut Context<'a, '_>) -> Option<
         concurrency: concurrency.unwrap_or(CONCURRENCY_DEFAULT),
         rate,
         limit,
+        supersede,
         order,
         start,
         pin: None,
@@ -352,6 +354,15 @@ fn limit(table: &mut Table<'_>) -> Option<KeyLimit> {
     let concurrency = concurrency.and_then(|item| item.integer_u32(1..=CONCURRENCY_MAX));
     let rate = rate_of_key.and_then(|item| item.table(rate).flatten());
     Some(KeyLimit { key: key?, concurrency, rate })
+}
+
+/// A key alone, or a table with what orders the events of a key.
+fn supersede(item: &Item<'_>) -> Option<Supersede> {
+    let DeValue::Table(_) = item.value() else { return Some(Supersede { key: key(item, item.filled()?)?, by: None }) };
+    item.table(|table| {
+        let by = table.maybe("by", |item| key(&item, item.filled()?));
+        Some(Supersede { key: table.need("key", |item| key(&item, item.filled()?))?, by })
+    })?
 }
 
 fn order(item: &Item<'_>) -> Option<Order> {

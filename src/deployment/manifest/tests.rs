@@ -165,7 +165,7 @@ fn the_reference_has_every_key_that_is_known_and_no_other() {
     let tables = "[trigger]\n[listen]\n[[listen.token]]\n[bus]\n[limits]\n[deploy]\n[connections.NAME]\n[registries.NAME]\n[[trigger.webhook]]\n\
                   [[trigger.schedule]]\n[trigger.schedule.emit]\n[[trigger.bucket]]\n[[trigger.queue]]\n[[function]]\n\
                   [function.grants]\n[function.grants.keyvalue]\n[function.limits]\n[function.retry]\n[function.order]\n\
-                  [function.rate]\n[function.limit]\n[function.limit.rate]\n";
+                  [function.rate]\n[function.limit]\n[function.limit.rate]\n[function.supersede]\n";
     let probe = "0123456789012345 = 0\n";
     let tables: String = tables.lines().map(|table| format!("{table}\n{probe}")).collect();
     let text = format!("{probe}{tables}[blob]\nkind = \"s3\"\n{probe}");

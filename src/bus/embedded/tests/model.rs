@@ -6,16 +6,20 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::*;
-use crate::bus::conformance::{Bench, ack, event, failed, function, keyed, nothing, ordered, read, write};
+use crate::bus::conformance::{Bench, ack, event, failed, function, keyed, nothing, ordered, read, with, write};
 use crate::bus::{Delivery, Subscription};
-use crate::deployment::Function;
+use crate::deployment::{Function, Supersede};
 use crate::event::Position;
+use crate::filter::KeyExpression;
 use crate::outcome::Decision;
 
-/// What must hold: every event is settled once for each function, those of a key in log order.
+/// What must hold: every event is settled once for each function, those of a key in log order. For the function that
+/// supersedes, an event is settled or superseded, the newest of each key is settled, and none comes after a newer one was.
 #[derive(Default)]
 struct Model {
     published: BTreeMap<Position, String>,
+    /// By key and number.
+    numbers: BTreeMap<Position, (String, u32)>,
     settled: BTreeMap<&'static str, Vec<Position>>,
     counted: u32,
 }
@@ -23,7 +27,7 @@ struct Model {
 struct Run {
     bench: Bench,
     random: ChaCha8Rng,
-    functions: [(&'static str, Function); 2],
+    functions: [(&'static str, Function); 3],
     model: Model,
     next_id: u32,
 }
@@ -39,9 +43,14 @@ impl Run {
             let id = format!("event-{}", self.next_id);
             self.next_id += 1;
             let event = if self.chance(5) == 0 { event(&id, "t") } else { keyed(&id, "t", &key) };
+            let number = self.chance(10);
+            let event = with(event, "sequence", &number.to_string());
             let receipt = self.bench.publish(vec![event.clone()]).await.remove(0);
             assert!(self.bench.publish(vec![event.clone()]).await[0].duplicate);
             let key = event.partition_key().unwrap_or(&id).to_owned();
+            if event.partition_key().is_some() {
+                self.model.numbers.insert(receipt.position.unwrap(), (key.clone(), number));
+            }
             self.model.published.insert(receipt.position.unwrap(), key);
         }
     }
@@ -53,7 +62,12 @@ impl Run {
         let mut out = Vec::new();
         for _ in 0..=self.chance(4) {
             match try_next(&mut subscription).await {
-                Some(delivery) => out.push(delivery),
+                Some(delivery) => {
+                    if name == "superseding" {
+                        self.check_newest(delivery.event.position);
+                    }
+                    out.push(delivery);
+                }
                 None => break,
             }
         }
@@ -85,9 +99,52 @@ impl Run {
         self.model.settled.entry(name).or_default().push(position);
     }
 
+    /// No newer one was settled before.
+    fn check_newest(&self, position: Position) {
+        let mut settled = self.model.settled.get("superseding").into_iter().flatten();
+        let newer = settled.find(|settled| self.is_newer(**settled, position));
+        assert_eq!(newer, None, "{position} comes after it");
+    }
+
+    fn is_newer(&self, one: Position, other: Position) -> bool {
+        match (self.model.numbers.get(&one), self.model.numbers.get(&other)) {
+            (Some((key, number)), Some((other_key, other_number))) => key == other_key && number > other_number,
+            _ => false,
+        }
+    }
+
+    /// Lets the function that supersedes do the rest.
+    async fn check_superseding(&mut self) {
+        let function = self.functions[2].1.clone();
+        let mut subscription = self.bench.bus.subscribe(function.id);
+        for position in self.model.published.keys().copied().collect::<Vec<_>>() {
+            loop {
+                let is_settled = self.model.settled.entry("superseding").or_default().contains(&position);
+                let superseded = self.bench.history.superseded(position).await.unwrap();
+                match (is_settled, &superseded[..]) {
+                    (true, []) => break,
+                    (false, [superseded]) => {
+                        assert!(self.is_newer(superseded.by, position), "{position} {superseded:?}");
+                        break;
+                    }
+                    (false, []) => {
+                        if let Some(delivery) = try_next(&mut subscription).await {
+                            self.check_newest(delivery.event.position);
+                            self.settle("superseding", delivery).await;
+                        }
+                    }
+                    (is_settled, superseded) => panic!("{position}: settled {is_settled}, superseded {superseded:?}"),
+                }
+            }
+        }
+        nothing(&mut subscription).await;
+        let settled = &self.model.settled["superseding"];
+        assert_eq!(settled.iter().collect::<BTreeSet<_>>().len(), settled.len(), "once");
+    }
+
     fn check(&self) {
         let all: BTreeSet<Position> = self.model.published.keys().copied().collect();
-        for (name, settled) in &self.model.settled {
+        for (name, settled) in self.model.settled.iter().filter(|(name, _)| **name != "superseding") {
             assert_eq!(settled.iter().copied().collect::<BTreeSet<_>>(), all, "{name}: each event");
             assert_eq!(settled.len(), all.len(), "{name}: once");
         }
@@ -106,7 +163,10 @@ pub async fn try_next(subscription: &mut Box<dyn Subscription>) -> Option<Delive
 
 async fn run(seed: u64) {
     let bench = Bench::new(on_disk());
-    let functions = [("ordered", ordered("ordered", "t")), ("free", function("free", "t"))];
+    let supersede = Supersede { key: KeyExpression::new("partitionkey").unwrap(), by: None };
+    let superseding = Function { supersede: Some(supersede), ..function("superseding", "t") };
+    let functions =
+        [("ordered", ordered("ordered", "t")), ("free", function("free", "t")), ("superseding", superseding)];
     bench.activate(functions.iter().map(|(_, function)| function.clone()).collect()).await;
     let random = ChaCha8Rng::seed_from_u64(seed);
     let mut run = Run { bench, random, functions, model: Model::default(), next_id: 0 };
@@ -114,7 +174,7 @@ async fn run(seed: u64) {
         match run.chance(8) {
             0 | 1 => run.publish().await,
             2..=5 => {
-                let which = run.chance(2) as usize;
+                let which = run.chance(3) as usize;
                 run.work(which).await;
             }
             6 => run.bench.advance(Duration::from_secs(1)),
@@ -122,7 +182,8 @@ async fn run(seed: u64) {
         }
     }
     run.bench.advance(Duration::from_secs(10));
-    for (name, function) in run.functions.clone() {
+    run.check_superseding().await;
+    for (name, function) in run.functions[..2].to_vec() {
         let mut subscription = run.bench.bus.subscribe(function.id);
         let left = |run: &Run| run.model.published.len() - run.model.settled.get(name).map_or(0, Vec::len);
         while left(&run) > 0 {

@@ -274,6 +274,25 @@ fn no_type_has_both_a_trigger_and_a_function_as_origin() {
 }
 
 #[test]
+fn what_supersedes_is_read_and_bad_ones_are_refused() {
+    let read = |text: &str| {
+        let (manifest, problems) = Manifest::parse(&format!("{FUNCTION}supersede = {text}\n"), &Folder);
+        assert_eq!(problems, []);
+        let (function, _) = manifest.unwrap().functions.remove(0);
+        function.supersede.map(|supersede| (supersede.key.source().to_owned(), supersede.by.is_some()))
+    };
+    assert_eq!(read("\"partitionkey\""), Some(("event.partitionkey".to_owned(), false)));
+    assert_eq!(read("{ key = \"data.id\", by = \"data.version\" }"), Some(("data.id".to_owned(), true)));
+    check_function("supersede = true\n", expect![[r#"
+        tidegate.toml:6: error: function[0].supersede: is a boolean; write text in quotes
+    "#]]);
+    check_function("supersede = { by = \"1 +\" }\n", expect![[r#"
+        tidegate.toml:6: error: function[0].supersede.by: column 4: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
+        tidegate.toml:6: error: function[0].supersede.key: is missing
+    "#]]);
+}
+
+#[test]
 fn a_pace_is_read_and_bad_ones_are_refused() {
     let good = "rate = { per_second = 2.5, burst = 10 }\nlimit = { key = \"event.source\", concurrency = 1 }\n";
     let (manifest, problems) = Manifest::parse(&format!("{FUNCTION}{good}"), &Folder);

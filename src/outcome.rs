@@ -1,5 +1,7 @@
 //! What a function did, and what follows from it. `decide` is pure: loops carry out what it says.
 
+mod fingerprint;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};

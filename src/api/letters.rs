@@ -1,6 +1,8 @@
 //! Dead letters: list, show, redrive, drop.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};
@@ -15,7 +17,7 @@ use super::model::{DeadLetterView, LettersRequest, LettersView, Listing};
 use super::route::By;
 use super::view::{Names, letter_view};
 use super::{ApiState, find};
-use crate::bus::{BusError, History};
+use crate::bus::{BusError, History, OpenLetter, PutBack};
 use crate::deployment::FunctionId;
 use crate::event::Position;
 
@@ -25,6 +27,9 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 const NAMED_MAX: usize = 10_000;
 /// Dead letters that are changed in one commit.
 const PAGE_LETTERS_MAX: usize = 1_000;
+
+/// Letters a second that are run again.
+const PER_SECOND: RangeInclusive<f64> = 0.001..=10_000.0;
 
 type Shared = State<Arc<ApiState>>;
 type Letter = (FunctionId, Position);
@@ -60,7 +65,15 @@ pub(super) async fn show(State(state): Shared, Path(id): Path<String>) -> Result
 /// `POST /dlq/redrive`
 pub(super) async fn redrive(State(state): Shared, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
     let bus = state.bus()?;
-    change(&state, &headers, body, |letters| bus.redrive(letters)).await
+    let request = read(&state, &headers, body).await?;
+    let every = request.rate.map_or(Ok(Duration::ZERO), interval)?;
+    let mut due = state.clock.now();
+    let mut put_back = |(function, position): Letter| {
+        let letter = PutBack { function, position, due };
+        due = due.plus(every);
+        letter
+    };
+    change(&state, &request, |letters| bus.redrive(letters.into_iter().map(&mut put_back).collect())).await
 }
 
 /// `POST /dlq/drop`
@@ -71,7 +84,27 @@ pub(super) async fn drop_letters(
     body: Body,
 ) -> Result<Response, ApiError> {
     let bus = state.bus()?;
-    change(&state, &headers, body, |letters| bus.drop_letters(letters, &caller.name)).await
+    let request = read(&state, &headers, body).await?;
+    if request.rate.is_some() {
+        return Err(ApiError::invalid("`rate` is for letters that are run again; leave it out"));
+    }
+    change(&state, &request, |letters| bus.drop_letters(letters, &caller.name)).await
+}
+
+async fn read(state: &ApiState, headers: &HeaderMap, body: Body) -> Result<LettersRequest, ApiError> {
+    let body = state.bodies.read(headers, body, BODY_BYTES_MAX).await?;
+    parse_json(&body.bytes)
+}
+
+/// Between two letters.
+fn interval(per_second: f64) -> Result<Duration, ApiError> {
+    if !PER_SECOND.contains(&per_second) {
+        let (min, max) = (PER_SECOND.start(), PER_SECOND.end());
+        return Err(ApiError::invalid(format!(
+            "`rate` is {per_second}; write a number from {min} to {max}, per second"
+        )));
+    }
+    Ok(Duration::from_secs_f64(1.0 / per_second))
 }
 
 /// Changes the dead letters that a request names, those of a function in log order, and answers how many it changed. Of all
@@ -79,31 +112,42 @@ pub(super) async fn drop_letters(
 /// the rest.
 async fn change<F: Future<Output = Result<u64, BusError>>>(
     state: &ApiState,
-    headers: &HeaderMap,
-    body: Body,
-    change: impl Fn(Vec<Letter>) -> F,
+    request: &LettersRequest,
+    mut change: impl FnMut(Vec<Letter>) -> F,
 ) -> Result<Response, ApiError> {
-    let body = state.bodies.read(headers, body, BODY_BYTES_MAX).await?;
-    let request: LettersRequest = parse_json(&body.bytes)?;
     let names = Names::of(&state.history.deployments().await?);
     let function = request.function.as_deref().map(|name| find::function_id(name, &names)).transpose()?;
+    let LettersRequest { ids, all, error, first, .. } = request;
+    let narrowed = function.is_some() || error.is_some() || first.is_some();
     let mut changed = 0;
-    match (request.ids.is_empty(), request.all) {
+    match (ids.is_empty(), *all) {
         (true, true) => {
-            let mut after = None;
-            loop {
+            let (mut after, mut left) = (None, first.unwrap_or(u64::MAX));
+            while left > 0 {
                 let page = state.history.open_letters(function, after, PAGE_LETTERS_MAX).await?;
-                let Some(last) = page.last().copied() else { break };
-                after = Some(last);
+                let Some(last) = page.last() else { break };
+                after = Some((last.function, last.position));
+                let is_asked_for = |letter: &OpenLetter| is_of_error(letter, error.as_deref());
+                let asked_for = page.into_iter().filter(is_asked_for).take(usize::try_from(left).unwrap_or(usize::MAX));
+                let page: Vec<Letter> = asked_for.map(|letter| (letter.function, letter.position)).collect();
+                left -= page.len() as u64;
                 changed += change(page).await?;
             }
         }
-        (false, false) if function.is_none() => {
-            changed = change(named(&*state.history, &request.ids, &names).await?).await?;
+        (false, false) if !narrowed => {
+            changed = change(named(&*state.history, ids, &names).await?).await?;
         }
-        _ => return Err(ApiError::invalid("name dead letters by `ids`, or say `all`, perhaps of one `function`")),
+        _ => {
+            let message =
+                "name dead letters by `ids`, or say `all`, perhaps of one `function` or `error`, or the `first`";
+            return Err(ApiError::invalid(message));
+        }
     }
     Ok(json(StatusCode::OK, &LettersView { changed }))
+}
+
+fn is_of_error(letter: &OpenLetter, error: Option<&str>) -> bool {
+    error.is_none_or(|error| letter.failure.fingerprint() == error)
 }
 
 /// All of them are there, or none is changed.

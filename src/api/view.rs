@@ -12,6 +12,7 @@ use super::model::{
 use crate::bus::{Cause, DeadLetter, FunctionStatus, Invocation, StoredDeployment, StoredVerdict};
 use crate::deployment::{Component, Deployment, EventType, Function, FunctionId, Pin, Trigger};
 use crate::event::{Accepted, Event, to_json};
+use crate::outcome::Failure;
 
 /// Names of functions, of all deployments there ever were: an id keeps the last name that it had.
 #[derive(Debug, Clone, Default)]
@@ -97,6 +98,7 @@ pub(super) fn letter_view(letter: &DeadLetter, names: &Names) -> DeadLetterView 
         id: format!("{}.{function}", letter.event.position),
         state: letter.state.clone(),
         function,
+        error: letter.invocation.failure.as_ref().map(Failure::fingerprint),
         invocation: invocation_view(&letter.invocation, names),
         event: event_ref(&letter.event),
     }

@@ -12,8 +12,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use tokio::sync::watch;
 
 use super::{
-    ActivateError, Bus, BusError, Cause, Delivery, Incoming, PublishError, Receipt, Revision, SettleError, Settled,
-    Settlement, Subscription, Versioned,
+    ActivateError, Bus, BusError, Cause, Delivery, Incoming, PublishError, PutBack, Receipt, Revision, SettleError,
+    Settled, Settlement, Subscription, Versioned,
 };
 use crate::deployment::{Deployment, FunctionId};
 use crate::event::Position;
@@ -117,7 +117,7 @@ impl Bus for Faulty {
         self.bus.active()
     }
 
-    async fn redrive(&self, letters: Vec<(FunctionId, Position)>) -> Result<u64, BusError> {
+    async fn redrive(&self, letters: Vec<PutBack>) -> Result<u64, BusError> {
         self.bus.redrive(letters).await
     }
 

@@ -69,7 +69,7 @@ pub trait History: Send + Sync {
         function: Option<FunctionId>,
         after: Option<(FunctionId, Position)>,
         max: usize,
-    ) -> Result<Vec<(FunctionId, Position)>, BusError>;
+    ) -> Result<Vec<OpenLetter>, BusError>;
 
     /// The dead letter of one event for one function, of the highest round that has one. A log with an index over them
     /// answers it by that.
@@ -262,6 +262,14 @@ pub struct DeadLetter {
     pub invocation: Invocation,
     pub event: Outline,
     pub state: DeadLetterState,
+}
+
+/// A dead letter that waits for somebody, and why it is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenLetter {
+    pub function: FunctionId,
+    pub position: Position,
+    pub failure: Failure,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

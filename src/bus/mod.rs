@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 pub use activation::{ACTIVATED, what_runs};
 pub use history::{
     Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation, InvocationId,
-    InvocationIdError, InvocationQuery, JudgedRange, Outline, PendingState, StoredDeployment, StoredVerdict,
-    Superseded,
+    InvocationIdError, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, StoredDeployment,
+    StoredVerdict, Superseded,
 };
 pub use settlement::{KeyRead, KeyWrite, ReadScope, Revision, Settled, Settlement, Versioned};
 pub use statistics::{Bucket, Statistics, StatisticsQuery};
@@ -62,8 +62,9 @@ pub trait Bus: Send + Sync {
     /// The active deployment, and each that follows.
     fn active(&self) -> tokio::sync::watch::Receiver<Option<Arc<Deployment>>>;
 
-    /// Puts dead letters back for their function, one round higher, in log order. Answers how many it put back.
-    async fn redrive(&self, letters: Vec<(FunctionId, Position)>) -> Result<u64, BusError>;
+    /// Puts open dead letters back for their functions, one round higher, each to run when it is due; those that are due
+    /// come in log order. Answers how many it put back.
+    async fn redrive(&self, letters: Vec<PutBack>) -> Result<u64, BusError>;
 
     /// Gives dead letters up: the verdict is `dropped (by whom)`.
     async fn drop_letters(&self, letters: Vec<(FunctionId, Position)>, by: &str) -> Result<u64, BusError>;
@@ -88,6 +89,14 @@ pub trait Subscription: Send {
 pub struct Incoming {
     pub event: Event,
     pub origin: Origin,
+}
+
+/// A dead letter that is to run again, at `due` or later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutBack {
+    pub function: FunctionId,
+    pub position: Position,
+    pub due: Timestamp,
 }
 
 /// What the sender is told.

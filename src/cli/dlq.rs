@@ -1,6 +1,6 @@
 //! `tidegate dlq`: what ended in a dead letter, and what to do with it.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::client::{Client, ReadArgs, ServerArgs};
 use super::terminal::Terminal;
@@ -26,9 +26,9 @@ pub enum DlqCommand {
     /// Show one whole: reason, attempts, backtrace
     Show(ShowArgs),
     /// Run dead letters again, in log order, with their attempts counted anew
-    Redrive(LettersArgs),
+    Redrive(RedriveArgs),
     /// Give dead letters up: their verdict becomes dropped, by the token's name
-    Drop(LettersArgs),
+    Drop(DropArgs),
 }
 
 #[derive(Debug, Args)]
@@ -58,17 +58,44 @@ pub struct ShowArgs {
 #[command(after_help = "\
 Examples:
   tidegate dlq redrive 12.gate 15.gate
+  tidegate dlq redrive --error 3f2a9c017be4 --first 1
+  tidegate dlq redrive --all --function gate --rate 10")]
+pub struct RedriveArgs {
+    #[command(flatten)]
+    pub letters: LettersArgs,
+    /// Run so many a second, evenly, and not all at once
+    #[arg(long, value_name = "PER_SECOND")]
+    pub rate: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidegate dlq drop 12.gate
   tidegate dlq drop --all --function gate")]
+pub struct DropArgs {
+    #[command(flatten)]
+    pub letters: LettersArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").args(["ids", "all", "error"]).required(true).multiple(true))]
 pub struct LettersArgs {
     /// Dead letters, each as POSITION.FUNCTION
-    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "ID", conflicts_with_all = ["all", "error", "function", "first"])]
     pub ids: Vec<String>,
     /// All that are open
     #[arg(long)]
     pub all: bool,
-    /// With --all: only those of this function
-    #[arg(long, value_name = "NAME", requires = "all", conflicts_with = "ids")]
+    /// All of this error, as `dlq list` shows it
+    #[arg(long, value_name = "ERROR")]
+    pub error: Option<String>,
+    /// Of these only those of one function
+    #[arg(long, value_name = "NAME")]
     pub function: Option<String>,
+    /// Of these only so many: function by function, those that came first
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub first: Option<u64>,
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -82,8 +109,8 @@ pub async fn dlq(args: &DlqArgs, terminal: &Terminal) -> Result<Status, CliError
             terminal.show(&letter, render::dead_letter)?;
             Ok(Status::Done)
         }
-        DlqCommand::Redrive(args) => change(args, "redrive", "put back", terminal).await,
-        DlqCommand::Drop(args) => change(args, "drop", "dropped", terminal).await,
+        DlqCommand::Redrive(args) => change(&args.letters, args.rate, "redrive", "put back", terminal).await,
+        DlqCommand::Drop(args) => change(&args.letters, None, "drop", "dropped", terminal).await,
     }
 }
 
@@ -97,9 +124,23 @@ async fn list(args: &ListArgs, terminal: &Terminal) -> Result<Status, CliError> 
     Ok(Status::Done)
 }
 
-async fn change(args: &LettersArgs, route: &str, done: &str, terminal: &Terminal) -> Result<Status, CliError> {
+async fn change(
+    args: &LettersArgs,
+    rate: Option<f64>,
+    route: &str,
+    done: &str,
+    terminal: &Terminal,
+) -> Result<Status, CliError> {
     let client = Client::to_write(&args.server)?;
-    let request = LettersRequest { ids: args.ids.clone(), all: args.all, function: args.function.clone() };
+    let LettersArgs { ids, function, error, first, .. } = args;
+    let request = LettersRequest {
+        ids: ids.clone(),
+        all: ids.is_empty(),
+        function: function.clone(),
+        error: error.clone(),
+        first: *first,
+        rate,
+    };
     let changed: LettersView = client.post(&["dlq", route], &request).await?;
     terminal.show(&changed, |view, _| match view.changed {
         1 => format!("1 dead letter {done}\n"),

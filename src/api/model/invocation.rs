@@ -81,13 +81,17 @@ pub struct DeadLetterView {
     #[serde(flatten)]
     pub state: DeadLetterState,
     pub function: String,
+    /// Which error it is: the same for letters whose failures differ in numbers, ids and quoted text alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// The attempt that ended it.
     pub invocation: InvocationView,
     pub event: EventRef,
 }
 
-/// Body of `POST /dlq/redrive` and `POST /dlq/drop`: ids of dead letters, or all open ones, of one function or of all.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Body of `POST /dlq/redrive` and `POST /dlq/drop`: ids of dead letters, or all open ones, of one function or of all, or of
+/// one error.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LettersRequest {
     #[serde(default)]
@@ -97,6 +101,15 @@ pub struct LettersRequest {
     pub all: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
+    /// With `all`: those of this error alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// With `all`: at most so many, the first of the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
+    /// Of `redrive`: so many a second, evenly; absent: all at once, as quickly as their functions take them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -235,12 +235,17 @@ impl History for Log {
         function: Option<FunctionId>,
         after: Option<(FunctionId, Position)>,
         max: usize,
-    ) -> Result<Vec<(FunctionId, Position)>, BusError> {
+    ) -> Result<Vec<OpenLetter>, BusError> {
         let open = self.letters.iter().filter(|letter| letter.state == DeadLetterState::Open);
-        let names = open.map(|letter| (letter.invocation.id.function, letter.event.position));
-        let of_function = names.filter(|(own, _)| function.is_none_or(|function| *own == function));
-        let mut found: Vec<_> = of_function.filter(|name| after.is_none_or(|after| *name > after)).collect();
-        found.sort();
+        let letters = open.map(|letter| OpenLetter {
+            function: letter.invocation.id.function,
+            position: letter.event.position,
+            failure: letter.invocation.failure.clone().unwrap(),
+        });
+        let name = |letter: &OpenLetter| (letter.function, letter.position);
+        let of_function = letters.filter(|letter| function.is_none_or(|function| letter.function == function));
+        let mut found: Vec<_> = of_function.filter(|letter| after.is_none_or(|after| name(letter) > after)).collect();
+        found.sort_by_key(name);
         found.truncate(max);
         Ok(found)
     }

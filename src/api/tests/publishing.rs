@@ -245,6 +245,39 @@ fn a_dead_letter_is_redriven_and_dropped_by_its_id() {
 }
 
 #[test]
+fn dead_letters_of_one_error_are_redriven_a_first_one_first_and_at_a_rate() {
+    run(async |mut shop| {
+        for (id, reason) in
+            [("a", "no price of 7"), ("b", "no customer"), ("c", "no price of 8"), ("d", "no price of 9")]
+        {
+            shop.publish(&sold(id)).await;
+            let delivery = shop.gate.next().await.unwrap();
+            let failure = Some(Failure::new(FailureKind::Rejected, reason));
+            let settlement = Settlement { failure, ..settlement(Decision::DeadLetter, Vec::new()) };
+            shop.bus.settle(delivery, settlement).await.unwrap();
+        }
+        let letters = shop.get("/dlq").await["items"].clone();
+        let error =
+            letters.as_array().unwrap().iter().find(|letter| letter["event"]["id"] == "a").unwrap()["error"].clone();
+        let redrive = async |body: Value| {
+            let headers = "content-type: application/json";
+            ask(&shop.api, "POST", "/dlq/redrive", headers, body.to_string().as_bytes()).await.json()
+        };
+        assert_eq!(redrive(json!({"all": true, "error": error, "first": 1})).await, json!({"changed": 1}));
+        let first = shop.gate.next().await.unwrap();
+        assert_eq!((first.event.event.id.as_str(), first.round), ("a", 1));
+        let slowly = json!({"all": true, "error": error, "rate": 0.001});
+        assert_eq!(redrive(slowly.clone()).await, json!({"changed": 2}));
+        assert_eq!(redrive(slowly).await, json!({"changed": 0}), "it is safe to repeat");
+        assert_eq!(shop.gate.next().await.unwrap().event.event.id, "c");
+        let explained = shop.get("/events/d/explain").await["functions"][0]["verdict"].clone();
+        assert_eq!(explained["kind"], "retrying", "its turn has not come: {explained}");
+        assert_eq!(redrive(json!({"all": true, "rate": 0})).await["error"]["code"], "invalid");
+        assert_eq!(redrive(json!({"ids": ["1.gate"], "first": 1})).await["error"]["code"], "invalid");
+    });
+}
+
+#[test]
 fn all_dead_letters_are_redriven_in_log_order_however_many_there_are() {
     const LETTERS: u64 = 10_500;
     run(async |mut shop| {

@@ -89,8 +89,8 @@ async fn dead_letter(bench: &Bench) -> (Function, Box<dyn Subscription>, Positio
 pub async fn a_redriven_dead_letter_comes_one_round_higher(bench: Bench) {
     let (handler, subscription, position) = dead_letter(&bench).await;
     bench.advance(Duration::from_secs(1));
-    assert_eq!(bench.bus.redrive(vec![(handler.id, position), (handler.id, 999)]).await.unwrap(), 1);
-    assert_eq!(bench.bus.redrive(vec![(handler.id, position)]).await.unwrap(), 0);
+    assert_eq!(bench.put_back(&[(handler.id, position), (handler.id, 999)]).await, 1);
+    assert_eq!(bench.put_back(&[(handler.id, position)]).await, 0);
     drop(subscription);
     let bench = bench.crash();
     let mut subscription = bench.bus.subscribe(handler.id);
@@ -99,7 +99,7 @@ pub async fn a_redriven_dead_letter_comes_one_round_higher(bench: Bench) {
     let letter = bench.history.dead_letter(handler.id, position).await.unwrap().unwrap();
     assert_eq!(letter.state, DeadLetterState::Redriven { at: bench.now() });
     bench.bus.settle(delivery, failed(Decision::DeadLetter)).await.unwrap();
-    assert_eq!(bench.bus.redrive(vec![(handler.id, position)]).await.unwrap(), 1);
+    assert_eq!(bench.put_back(&[(handler.id, position)]).await, 1);
     let delivery = next(&mut subscription).await;
     assert_eq!(delivery.round, 2);
     assert!(matches!(bench.ack(delivery).await, Settled::Settled));
@@ -112,8 +112,9 @@ pub async fn a_dead_letter_put_back_while_its_function_is_deployed_is_delivered(
     for round in 1..=20 {
         bench.activate(vec![]).await;
         let deployed = bench.activate(vec![handler.clone()]);
-        let (_, put_back) = tokio::join!(deployed, bench.bus.redrive(vec![(handler.id, position)]));
-        assert_eq!(put_back.unwrap(), 1);
+        let letter = [(handler.id, position)];
+        let (_, put_back) = tokio::join!(deployed, bench.put_back(&letter));
+        assert_eq!(put_back, 1);
         let delivery = next(&mut subscription).await;
         assert_eq!((delivery.event.position, delivery.round), (position, round));
         bench.bus.settle(delivery, failed(Decision::DeadLetter)).await.unwrap();
@@ -141,6 +142,7 @@ pub async fn open_dead_letters_are_told_page_by_page_in_log_order(bench: Bench) 
         loop {
             let page = bench.history.open_letters(function, after, 2).await.unwrap();
             assert!(page.len() <= 2);
+            let page: Vec<_> = page.into_iter().map(|letter| (letter.function, letter.position)).collect();
             let Some(last) = page.last().copied() else { return all };
             after = Some(last);
             all.extend(page);
@@ -157,12 +159,35 @@ pub async fn open_dead_letters_are_told_page_by_page_in_log_order(bench: Bench) 
     assert_eq!(listed(None).await, of_both);
 }
 
+pub async fn dead_letters_that_are_put_back_run_when_they_are_due(bench: Bench) {
+    let handler = function("f", "t");
+    bench.activate(vec![handler.clone()]).await;
+    let mut subscription = bench.bus.subscribe(handler.id);
+    let mut letters = Vec::new();
+    for (seconds, id) in [(10, "a"), (0, "b"), (20, "c")] {
+        let position = bench.publish_one(event(id, "t")).await;
+        bench.bus.settle(next(&mut subscription).await, failed(Decision::DeadLetter)).await.unwrap();
+        letters.push(PutBack { function: handler.id, position, due: bench.now().plus(Duration::from_secs(seconds)) });
+    }
+    assert_eq!(bench.bus.redrive(letters).await.unwrap(), 3);
+    drop(subscription);
+    let bench = bench.crash();
+    let mut subscription = bench.bus.subscribe(handler.id);
+    for expected in ["b", "a", "c"] {
+        let delivery = next(&mut subscription).await;
+        assert_eq!((delivery.event.event.id.as_str(), delivery.round, delivery.attempt), (expected, 1, 1));
+        bench.ack(delivery).await;
+        nothing(&mut subscription).await;
+        bench.advance(Duration::from_secs(10));
+    }
+}
+
 pub async fn a_dropped_dead_letter_stays_dropped(bench: Bench) {
     let (handler, _subscription, position) = dead_letter(&bench).await;
     let letters = vec![(handler.id, position)];
     assert_eq!(bench.bus.drop_letters(letters.clone(), "ann").await.unwrap(), 1);
     assert_eq!(bench.bus.drop_letters(letters.clone(), "bob").await.unwrap(), 0);
-    assert_eq!(bench.bus.redrive(letters).await.unwrap(), 0);
+    assert_eq!(bench.put_back(&letters).await, 0);
     let letters = bench.history.dead_letters(Some(handler.id), 10).await.unwrap();
     assert_eq!(letters[0].state, DeadLetterState::Dropped { at: bench.now(), by: "ann".to_owned() });
     assert_eq!(letters[0].event.event.id, "dead");

@@ -17,7 +17,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Bus, Cause, Delivery, History, Incoming, KeyRead, KeyWrite, ReadScope, Receipt, Settled, Settlement, Subscription,
+    Bus, Cause, Delivery, History, Incoming, KeyRead, KeyWrite, PutBack, ReadScope, Receipt, Settled, Settlement,
+    Subscription,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::deployment::{
@@ -86,6 +87,14 @@ impl Bench {
 
     pub async fn ack(&self, delivery: Delivery) -> Settled {
         self.bus.settle(delivery, ack()).await.unwrap()
+    }
+
+    /// Puts dead letters back to run at once. Answers how many were.
+    pub async fn put_back(&self, letters: &[(FunctionId, Position)]) -> u64 {
+        let due = self.now();
+        let letters =
+            letters.iter().map(|(function, position)| PutBack { function: *function, position: *position, due });
+        self.bus.redrive(letters.collect()).await.unwrap()
     }
 
     pub async fn ack_all(&self, deliveries: Vec<Delivery>) {
@@ -254,6 +263,7 @@ macro_rules! conformance {
             deployment: a_redriven_dead_letter_comes_one_round_higher,
             deployment: a_dead_letter_put_back_while_its_function_is_deployed_is_delivered,
             deployment: open_dead_letters_are_told_page_by_page_in_log_order,
+            deployment: dead_letters_that_are_put_back_run_when_they_are_due,
             deployment: a_dropped_dead_letter_stays_dropped,
             deployment: what_is_pending_is_told,
             deployment: a_closed_bus_takes_and_gives_nothing,

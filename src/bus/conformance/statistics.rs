@@ -69,7 +69,7 @@ pub async fn statistics_count_a_retried_event_when_it_ends_and_a_redriven_one_ag
     }
     bench.bus.settle(next(&mut subscription).await, failed(Decision::DeadLetter)).await.unwrap();
     assert_eq!(counted().await, expected(0, 1));
-    bench.bus.redrive(vec![(handler.id, position)]).await.unwrap();
+    bench.put_back(&[(handler.id, position)]).await;
     assert_eq!(counted().await, expected(0, 1), "what is put back has not ended");
     bench.ack(next(&mut subscription).await).await;
     assert_eq!(counted().await, expected(1, 1));

@@ -135,7 +135,7 @@ pub async fn a_dead_letter_that_was_put_back_is_superseded_by_what_came_since(be
     bench.bus.settle(next(&mut subscription).await, failed(Decision::DeadLetter)).await.unwrap();
     let newer = bench.publish_one(numbered("newer", "2")).await;
     bench.ack(next(&mut subscription).await).await;
-    assert_eq!(bench.bus.redrive(vec![(handler.id, dead)]).await.unwrap(), 1);
+    assert_eq!(bench.put_back(&[(handler.id, dead)]).await, 1);
     assert_eq!(bench.superseded(dead).await, newer);
     nothing(&mut subscription).await;
 }

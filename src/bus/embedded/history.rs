@@ -16,8 +16,8 @@ use super::unread::Shown;
 use crate::blob::Blobs;
 use crate::bus::{
     BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation,
-    InvocationId, InvocationQuery, JudgedRange, Outline, PendingState, RecordingBytes, Statistics, StatisticsQuery,
-    StoredDeployment, StoredVerdict, Superseded,
+    InvocationId, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordingBytes, Statistics,
+    StatisticsQuery, StoredDeployment, StoredVerdict, Superseded,
 };
 use crate::clock::Timestamp;
 use crate::deployment::{Digest, FunctionId};
@@ -255,18 +255,22 @@ impl<T: Reads> History for T {
         function: Option<FunctionId>,
         after: Option<(FunctionId, Position)>,
         max: usize,
-    ) -> Result<Vec<(FunctionId, Position)>, BusError> {
+    ) -> Result<Vec<OpenLetter>, BusError> {
         let (id, position) = after.unwrap_or((FunctionId::from_uuid(Uuid::nil()), 0));
         self.source()
             .read("read dead letters", move |db| {
-                let only = if function.is_some() { "function = ?4" } else { "?4 IS NULL" };
+                let only = if function.is_some() { "d.function = ?4" } else { "?4 IS NULL" };
                 db.prepare_cached(&format!(
-                    "SELECT function, position FROM dead_letters
-                     WHERE (function, position) > (?1, ?2) AND state = 0 AND {only} ORDER BY function, position LIMIT ?3"
+                    "SELECT d.function, d.position, i.failure FROM dead_letters d JOIN invocations i USING (sequence)
+                     WHERE (d.function, d.position) > (?1, ?2) AND d.state = 0 AND {only}
+                     ORDER BY d.function, d.position LIMIT ?3"
                 ))?
                 .query_map(
                     params![id.as_bytes(), sql(position), sql(max as u64), function.as_ref().map(FunctionId::as_bytes)],
-                    |row| Ok((rows::function(row, 0)?, rows::unsigned(row, 1)?)),
+                    |row| {
+                        let (function, position) = (rows::function(row, 0)?, rows::unsigned(row, 1)?);
+                        Ok(OpenLetter { function, position, failure: rows::json(row, 2)? })
+                    },
                 )?
                 .collect()
             })

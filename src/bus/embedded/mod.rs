@@ -65,8 +65,8 @@ use self::starts::Starts;
 use self::subscription::FunctionSubscription;
 use self::writer::{Fault, Write, Writer};
 use super::{
-    ActivateError, Bus, BusError, Cause, Delivery, Incoming, PublishError, Receipt, Revision, SettleError, Settled,
-    Settlement, Subscription, Versioned,
+    ActivateError, Bus, BusError, Cause, Delivery, Incoming, PublishError, PutBack, Receipt, Revision, SettleError,
+    Settled, Settlement, Subscription, Versioned,
 };
 use crate::blob::Blobs;
 use crate::clock::Clock;
@@ -355,7 +355,7 @@ impl Bus for Embedded {
         self.0.shared.active.subscribe()
     }
 
-    async fn redrive(&self, letters: Vec<(FunctionId, Position)>) -> Result<u64, BusError> {
+    async fn redrive(&self, letters: Vec<PutBack>) -> Result<u64, BusError> {
         let (answer, answered) = oneshot::channel();
         self.submit(Box::new(Redrive { letters, answer, put_back: Vec::new() }), answered).await?
     }

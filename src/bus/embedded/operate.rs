@@ -11,7 +11,7 @@ use super::queue::Item;
 use super::rows::{self, sql};
 use super::shared::Shared;
 use super::writer::{Fault, Group, Write};
-use crate::bus::{ACTIVATED, ActivateError, BusError, Cause, what_runs};
+use crate::bus::{ACTIVATED, ActivateError, BusError, Cause, PutBack, what_runs};
 use crate::deployment::{Deployment, Function, FunctionId, Start};
 use crate::event::{
     Event, Extension, Origin, OriginKind, Position, attribute, cdevent, cdevent_content, derive_uuid, follow,
@@ -153,7 +153,7 @@ impl Group<'_> {
 
 /// Puts dead letters back, one round higher.
 pub(super) struct Redrive {
-    pub letters: Vec<(FunctionId, Position)>,
+    pub letters: Vec<PutBack>,
     pub answer: oneshot::Sender<Result<u64, BusError>>,
     pub put_back: Vec<(FunctionId, Position)>,
 }
@@ -169,8 +169,7 @@ impl Write for Redrive {
 
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
         self.put_back.clear();
-        self.letters.sort_by_key(|(_, position)| *position);
-        for (function, position) in &self.letters {
+        for PutBack { function, position, due } in &self.letters {
             let Some(round) = group.open_letter(*function, *position)? else { continue };
             group
                 .db
@@ -179,7 +178,7 @@ impl Write for Redrive {
                 )?
                 .execute(params![group.now.as_micros(), function.as_bytes(), sql(*position)])?;
             let item = Item { round: round + 1, ..Item::first(*position) };
-            rows::write_pending(group.db, *function, &item, group.now)?;
+            rows::write_pending(group.db, *function, &item, *due)?;
             self.put_back.push((*function, *position));
         }
         Ok(())

@@ -90,6 +90,7 @@ pub fn dead_letters(letters: &[DeadLetterView], look: &Look) -> String {
         ("STATE", LEFT),
         ("TYPE", LEFT),
         ("ATTEMPTS", Align::Right),
+        ("ERROR", LEFT),
         ("FAILURE", LEFT),
     ]);
     for letter in letters {
@@ -99,6 +100,7 @@ pub fn dead_letters(letters: &[DeadLetterView], look: &Look) -> String {
             plain(state(&letter.state, look)),
             plain(&letter.event.ty),
             plain(letter.invocation.attempt),
+            plain(letter.error.as_deref().unwrap_or("-")),
             plain(letter.invocation.failure.as_ref().map_or_else(|| "-".to_owned(), verdict::failure)),
         ]);
     }
@@ -110,7 +112,11 @@ pub fn dead_letter(letter: &DeadLetterView, look: &Look) -> String {
     let mut text = format!("{}  {}\n", look.strong(&clean(&letter.id)), clean(&state(&letter.state, look)));
     text += &facts(
         look,
-        &[("event", Some(explanation::reference(&letter.event))), ("event id", Some(letter.event.id.clone()))],
+        &[
+            ("event", Some(explanation::reference(&letter.event))),
+            ("event id", Some(letter.event.id.clone())),
+            ("error", letter.error.clone()),
+        ],
     );
     text += &invocation(&letter.invocation, look);
     if letter.state == DeadLetterState::Open {
@@ -155,7 +161,7 @@ mod tests {
 
     fn letter() -> DeadLetterView {
         let json = json!({
-            "id": "12.gate", "state": "open", "function": "gate", "invocation": attempt(),
+            "id": "12.gate", "state": "open", "function": "gate", "error": "3f2a9c017be4", "invocation": attempt(),
             "event": {"id": "a", "type": "shop.order.paid", "position": 12},
         });
         serde_json::from_value(json).unwrap()
@@ -196,8 +202,8 @@ mod tests {
     #[test]
     fn a_dead_letter_says_what_can_be_done() {
         expect![[r#"
-            ID       SINCE  STATE  TYPE             ATTEMPTS  FAILURE
-            12.gate  now    open   shop.order.paid         2  trapped: unreachable
+            ID       SINCE  STATE  TYPE             ATTEMPTS  ERROR         FAILURE
+            12.gate  now    open   shop.order.paid         2  3f2a9c017be4  trapped: unreachable
         "#]]
         .assert_eq(&dead_letters(&[letter()], &LOOK));
         expect!["run it again with `tidegate dlq redrive 12.gate`, or give it up with `tidegate dlq drop 12.gate`"]

@@ -87,8 +87,8 @@ impl Run {
     async fn redrive_some(&mut self) {
         let letters = self.bench.history.dead_letters(None, 10_000).await.unwrap();
         let letters = letters.iter().map(|letter| (letter.invocation.id.function, letter.event.position));
-        let some = letters.filter(|_| self.random.next_u32().is_multiple_of(3)).collect();
-        self.bench.bus.redrive(some).await.unwrap();
+        let some: Vec<_> = letters.filter(|_| self.random.next_u32().is_multiple_of(3)).collect();
+        self.bench.put_back(&some).await;
     }
 
     /// A bound of a window: anywhere, or where stretches meet.

@@ -283,13 +283,19 @@ fn what_supersedes_is_read_and_bad_ones_are_refused() {
     };
     assert_eq!(read("\"partitionkey\""), Some(("event.partitionkey".to_owned(), false)));
     assert_eq!(read("{ key = \"data.id\", by = \"data.version\" }"), Some(("data.id".to_owned(), true)));
-    check_function("supersede = true\n", expect![[r#"
+    check_function(
+        "supersede = true\n",
+        expect![[r#"
         tidegate.toml:6: error: function[0].supersede: is a boolean; write text in quotes
-    "#]]);
-    check_function("supersede = { by = \"1 +\" }\n", expect![[r#"
+    "#]],
+    );
+    check_function(
+        "supersede = { by = \"1 +\" }\n",
+        expect![[r#"
         tidegate.toml:6: error: function[0].supersede.by: column 4: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
         tidegate.toml:6: error: function[0].supersede.key: is missing
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -108,9 +108,24 @@ fn nobody_passes_a_gate_but_the_gate() {
     around.change("tidegate.toml", |text| format!("{text}{OTHER_SCAN}"));
     let stage = around.up();
     let built = unscanned(&stage);
-    let own = |more: Value| with(release(&built, STAGING), more);
+    forged_decisions(&stage, &built);
+    forged_evidence(&stage, &built);
 
-    // Decisions, in the name of nobody and of a sender that was let in.
+    // A report on another digest counts for that one.
+    let another = digest(b"another");
+    stage.scan_image(&built.artifact, &another, &[], &now());
+    stage.said("scan.completed", &another);
+    check_held(&stage, &built);
+
+    // The scan of the image itself, by the scanner that is known, is what was missing.
+    stage.scan_image(&built.artifact, &built.digest, &[], &now());
+    stage.runs(&built, STAGING);
+    stage.stands(&built.release, STAGING, "released", None);
+}
+
+/// Decisions, in the name of nobody and of a sender that was let in.
+fn forged_decisions(stage: &Stage<'_>, built: &Built) {
+    let own = |more: Value| with(release(built, STAGING), more);
     let passed = own(json!({ "evidence": {}, "policy": "sha256:any" }));
     let placed = own(json!({
         "target": "tidegate", "pool": "functions", "function": "storefront-staging", "profile": "event-driven",
@@ -129,50 +144,41 @@ fn nobody_passes_a_gate_but_the_gate() {
             "asks for a deployment; a function of the project with the grant `deploy` has to",
         ),
     ] {
-        for id in forge(&stage, name, content) {
-            let logged = logged(&stage, &id);
+        for id in forge(stage, name, content) {
+            let logged = logged(stage, &id);
             assert!(logged.contains(because), "{name}: {logged}");
         }
-        check_held(&stage, &built);
-        check_shown(&stage, &built.commit, name);
+        check_held(stage, built);
+        check_shown(stage, &built.commit, name);
     }
 
     // Nobody says what runs but the runtime.
     let activated = json!({
         "number": 7, "functions": [{ "name": "storefront-staging", "component": built.digest }], "request": requested,
     });
-    forge(&stage, "deployment.activated", &activated);
+    forge(stage, "deployment.activated", &activated);
     assert_eq!(stage.server.json(&["drift"]), Vec::<Value>::new());
+}
 
-    // Evidence of a scan that nobody named made.
+/// Evidence of a scan that nobody named made.
+fn forged_evidence(stage: &Stage<'_>, built: &Built) {
     let scan = json!({
         "digest": built.digest, "kind": "image", "tool": { "name": "trivy" }, "scanned_at": now(), "result": "clean",
         "counts": {}, "findings": [], "report": "forged",
     });
-    for id in forge(&stage, "scan.completed", &scan) {
-        let logged = logged(&stage, &id);
+    for id in forge(stage, "scan.completed", &scan) {
+        let logged = logged(stage, &id);
         assert!(logged.contains("has no effect in staging"), "{logged}");
     }
-    check_shown(&stage, &built.digest, "scan.completed");
+    check_shown(stage, &built.digest, "scan.completed");
     let asked = stage.publish("com.example.scanned", &built.digest, &word(&built.digest, &scan));
     let said = stage.until("the other function's word", |seen| seen.by == "other-scan");
-    let logged = logged(&stage, &said.id);
+    let logged = logged(stage, &said.id);
     assert!(
         logged.contains("its origin function:other-scan is none of those that count for image"),
         "{asked}: {logged}"
     );
-    check_held(&stage, &built);
-
-    // A report on another digest counts for that one.
-    let another = digest(b"another");
-    stage.scan_image(&built.artifact, &another, &[], &now());
-    stage.said("scan.completed", &another);
-    check_held(&stage, &built);
-
-    // The scan of the image itself, by the scanner that is known, is what was missing.
-    stage.scan_image(&built.artifact, &built.digest, &[], &now());
-    stage.runs(&built, STAGING);
-    stage.stands(&built.release, STAGING, "released", None);
+    check_held(stage, built);
 }
 
 #[test]

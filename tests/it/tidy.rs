@@ -1,4 +1,4 @@
-//! The code keeps to the map in `src/lib.rs`: imports point down the floors, files stay short.
+//! The code keeps to the map in `src/lib.rs`: imports point down the floors, files and functions stay short.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ const FLOORS: [&[&str]; 8] = [
 const BESIDE: [&str; 2] = ["telemetry", "tasks"];
 /// Longer files hold several ideas. Tests at a file's end do not count.
 const LINES_MAX: usize = 500;
+/// One screen.
+const FUNCTION_LINES_MAX: usize = 60;
 
 fn source_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
@@ -39,7 +41,9 @@ fn src() -> PathBuf {
 /// What a file is without the tests at its end.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("a source file is text");
-    text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned()
+    let tests =
+        ["\n#[cfg(test)]\nmod ", "\n#[cfg(test)]\npub(crate) mod "].iter().filter_map(|begin| text.find(begin)).min();
+    text[..tests.unwrap_or(text.len())].to_owned()
 }
 
 fn is_test(path: &Path) -> bool {
@@ -99,6 +103,47 @@ fn no_file_is_longer_than_a_reader_can_hold() {
         .map(|(path, lines)| format!("{}: {lines} lines", path.display()))
         .collect();
     assert!(long.is_empty(), "{long:#?}");
+}
+
+/// Functions by their first line, each with how many lines it has: as rustfmt writes them, a function ends with the first
+/// brace that stands where its first line does.
+fn functions(code: &str) -> Vec<(&str, usize)> {
+    let lines: Vec<&str> = code.lines().collect();
+    let begins = |line: &str| {
+        let words = line.trim_start().split(' ').take_while(|word| *word != "fn");
+        let is_qualifier = |word: &str| {
+            ["const", "async", "unsafe", "extern", "\"C\"", "in"].contains(&word) || word.starts_with("pub")
+        };
+        line.split(' ').any(|word| word == "fn") && words.into_iter().all(is_qualifier)
+    };
+    let mut functions = Vec::new();
+    for (first, line) in lines.iter().enumerate().filter(|(_, line)| begins(line)) {
+        let margin = &line[..line.len() - line.trim_start().len()];
+        let opens = lines[first..].iter().position(|line| line.ends_with(['{', ';', '}'])).map(|line| first + line);
+        // One that a trait only names, or that is whole on one line.
+        let Some(opens) = opens.filter(|opens| lines[*opens].ends_with('{')) else { continue };
+        let is_end = |line: &&str| line.strip_prefix(margin) == Some("}");
+        let last = opens + lines[opens..].iter().position(is_end).expect("a function has an end");
+        functions.push((line.trim(), last - first + 1));
+    }
+    functions
+}
+
+#[test]
+fn no_function_is_longer_than_a_screen() {
+    let mut long = Vec::new();
+    let mut count = 0;
+    for path in source_files(&src()).iter().filter(|path| !is_test(path)) {
+        let code = code(path);
+        for (first_line, lines) in functions(&code) {
+            count += 1;
+            if lines > FUNCTION_LINES_MAX {
+                long.push(format!("{}: {lines} lines: {first_line}", path.display()));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{long:#?}");
+    assert!(count > 1_000, "only {count} functions were seen");
 }
 
 #[test]

@@ -54,6 +54,45 @@ fn table(name: &str) -> &'static [(&'static str, &'static str)] {
             ("reviewed_commit", "/review/commit_id"),
             ("reviewer", "/review/user/login"),
         ],
+        "merge_group" => &[
+            ("head_sha", "/merge_group/head_sha"),
+            ("head_ref", "/merge_group/head_ref"),
+            ("base_sha", "/merge_group/base_sha"),
+            ("base_ref", "/merge_group/base_ref"),
+            ("reason", "/reason"),
+        ],
+        "release" => &[
+            ("tag", "/release/tag_name"),
+            ("name", "/release/name"),
+            ("draft", "/release/draft"),
+            ("prerelease", "/release/prerelease"),
+            ("target_commitish", "/release/target_commitish"),
+        ],
+        "deployment" | "deployment_status" => &[
+            ("environment", "/deployment_status/environment"),
+            ("sha", "/deployment/sha"),
+            ("ref", "/deployment/ref"),
+            ("state", "/deployment_status/state"),
+        ],
+        "code_scanning_alert" => &[
+            ("alert_number", "/alert/number"),
+            ("alert_state", "/alert/state"),
+            ("rule", "/alert/rule/id"),
+            ("rule_severity", "/alert/rule/severity"),
+            ("security_severity_level", "/alert/rule/security_severity_level"),
+            ("tool", "/alert/tool/name"),
+            ("ref", "/ref"),
+            ("commit", "/commit_oid"),
+        ],
+        "repository" => &[("owner", "/repository/owner/login")],
+        "ping" => &[("hook_id", "/hook_id"), ("zen", "/zen")],
+        _ => table_of_runs(name),
+    }
+}
+
+/// As `table`, of checks and workflows.
+fn table_of_runs(name: &str) -> &'static [(&'static str, &'static str)] {
+    match name {
         "check_run" => &[
             ("head_sha", "/check_run/head_sha"),
             ("head_branch", "/check_run/check_suite/head_branch"),
@@ -94,38 +133,6 @@ fn table(name: &str) -> &'static [(&'static str, &'static str)] {
             ("status", "/workflow_job/status"),
             ("conclusion", "/workflow_job/conclusion"),
         ],
-        "merge_group" => &[
-            ("head_sha", "/merge_group/head_sha"),
-            ("head_ref", "/merge_group/head_ref"),
-            ("base_sha", "/merge_group/base_sha"),
-            ("base_ref", "/merge_group/base_ref"),
-            ("reason", "/reason"),
-        ],
-        "release" => &[
-            ("tag", "/release/tag_name"),
-            ("name", "/release/name"),
-            ("draft", "/release/draft"),
-            ("prerelease", "/release/prerelease"),
-            ("target_commitish", "/release/target_commitish"),
-        ],
-        "deployment" | "deployment_status" => &[
-            ("environment", "/deployment_status/environment"),
-            ("sha", "/deployment/sha"),
-            ("ref", "/deployment/ref"),
-            ("state", "/deployment_status/state"),
-        ],
-        "code_scanning_alert" => &[
-            ("alert_number", "/alert/number"),
-            ("alert_state", "/alert/state"),
-            ("rule", "/alert/rule/id"),
-            ("rule_severity", "/alert/rule/severity"),
-            ("security_severity_level", "/alert/rule/security_severity_level"),
-            ("tool", "/alert/tool/name"),
-            ("ref", "/ref"),
-            ("commit", "/commit_oid"),
-        ],
-        "repository" => &[("owner", "/repository/owner/login")],
-        "ping" => &[("hook_id", "/hook_id"), ("zen", "/zen")],
         _ => &[],
     }
 }

@@ -8,7 +8,7 @@ use crate::deployment::FunctionId;
 use crate::event::{Accepted, Position};
 
 /// A prefix of an id, a commit or a digest has at least so many characters.
-const PREFIX_CHARACTERS_MIN: usize = 7;
+pub(super) const PREFIX_CHARACTERS_MIN: usize = 7;
 /// Events that are looked at to find the one that is meant.
 const CANDIDATES_MAX: usize = 100;
 const CANDIDATES_SHOWN_MAX: usize = 10;

@@ -104,7 +104,10 @@ pub async fn redeploy(args: &RedeployArgs, terminal: &Terminal) -> Result<Status
     let client = Client::to_write(&args.server)?;
     let asked = RedeployRequest { environment: args.environment.clone(), reason: args.reason.clone() };
     let receipts: ReceiptsView = client.post(&["releases", &args.release, "redeploy"], &asked).await?;
-    terminal.list(&receipts.receipts, render::receipts)?;
+    terminal.list(&receipts.receipts, |receipts, look| {
+        let next = format!("see: tidegate why {} --in {}\n", args.release, args.environment);
+        render::receipts(receipts, look) + &next
+    })?;
     Ok(Status::Done)
 }
 

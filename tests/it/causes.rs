@@ -99,15 +99,26 @@ impl Cause {
     fn check(&self, stage: &Stage<'_>) -> Value {
         assert!(!self.clear.is_empty() && !self.reason.is_empty(), "{}: name what is to be read", self.rule);
         let mut why = stage.agrees(&self.of, self.environment, |why| self.is_told(why));
-        let cause = why["cause"].take();
+        let cause = self.root(&mut why["cause"]).take();
         let since: Timestamp = cause["since"].as_str().and_then(|since| since.parse().ok()).expect("since when");
         assert!(since <= Clock::system().now() && since >= of_event(stage, &cause), "{cause:#}");
         cause
     }
 
+    /// What is the matter: where that is in another environment, the one that was asked for waits for it.
+    fn root<'a>(&self, cause: &'a mut Value) -> &'a mut Value {
+        if self.place.is_some() { &mut cause["because"] } else { cause }
+    }
+
     /// Whether an answer says all that it must; what is wrong otherwise.
     fn is_told(&self, why: &Value) -> Result<(), String> {
-        let cause = &why["cause"];
+        let lead = &why["cause"];
+        let leads =
+            |place| lead["rule"] == "missing-evidence" && lead["missing"] == json!([format!("verified:{place}")]);
+        if self.place.is_some_and(|place| !leads(place)) {
+            return Err(format!("the rule of {} does not lead", self.environment));
+        }
+        let cause = self.root(&mut why["cause"].clone()).clone();
         let text = |member: &str| cause[member].as_str();
         let has = |member: &str, part: &String| text(member).is_some_and(|said| said.contains(part));
         let missing: Vec<&str> = cause["missing"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -239,10 +250,19 @@ fn edited(mut request: Request, change: impl FnOnce(&mut Value)) -> Request {
 
 /// What comes to a branch, or is to.
 fn admission(causes: &mut Causes<'_>) {
-    let stage = causes.stage;
-    let host = &stage.world().githost;
-    let refused = |of: &str, rule| stands(of, "held", rule, "tidegate-change.refused").by("commit").saw("main");
+    pushes(causes);
+    reviews(causes);
+    checks(causes);
+    admission_itself(causes);
+}
 
+/// A refusal of `commit`, of what comes to the main branch.
+fn refused(of: &str, rule: &'static str) -> Cause {
+    stands(of, "held", rule, "tidegate-change.refused").by("commit").saw("main")
+}
+
+fn pushes(causes: &mut Causes<'_>) {
+    let stage = causes.stage;
     let pushed = push(stage, |_| {});
     causes.lasts(
         refused(&pushed, "no-direct-push")
@@ -255,20 +275,31 @@ fn admission(causes: &mut Causes<'_>) {
     let elsewhere = push(stage, |payload| payload["ref"] = json!("refs/heads/ideas"));
     let unjudged = stands(&elsewhere, "held", "not-judged", "com.github.push").saw("ideas");
     causes.lasts(unjudged.says("on ideas").says("protected branch").clear("open a change for a protected branch"));
+}
 
+fn reviews(causes: &mut Causes<'_>) {
+    let stage = causes.stage;
+    let host = &stage.world().githost;
     let unreviewed = stage.open(&Change { approved_by: None, ..stage.proposal() });
-    let reviews = |of: &str| refused(of, "reviews").of("change.created");
-    causes.lasts(reviews(&unreviewed).says("0 of 1 approvals").clear(format!("not the author, approve {unreviewed}")));
+    let unapproved = |of: &str| refused(of, "reviews").of("change.created");
+    causes
+        .lasts(unapproved(&unreviewed).says("0 of 1 approvals").clear(format!("not the author, approve {unreviewed}")));
     let change = Change { approved_by: None, ..stage.proposal() };
     host.put_review(change.number, "grace", "APPROVED", &commit("the head before"));
     let before = &commit("the head before")[..12];
     let outdated = stage.open(&change);
-    causes.lasts(reviews(&outdated).says(format!("grace approved {before}, which is another commit")).clear("approve"));
+    causes.lasts(
+        unapproved(&outdated).says(format!("grace approved {before}, which is another commit")).clear("approve"),
+    );
     let change = stage.proposal();
     host.put_review(change.number, "linus", "CHANGES_REQUESTED", &change.head);
     let against = refused(&stage.open(&change), "changes-requested").of("change.created");
     causes.lasts(against.says("by linus").clear("let linus approve"));
+}
 
+fn checks(causes: &mut Causes<'_>) {
+    let stage = causes.stage;
+    let host = &stage.world().githost;
     let built = || Change { checks: vec!["build".to_owned()], ..stage.proposal() };
     let untested = refused(&stage.open(&built()), "checks").of("change.created");
     causes.lasts(untested.says("check test has not reported").clear("let test succeed on"));
@@ -284,7 +315,12 @@ fn admission(causes: &mut Causes<'_>) {
     let queued =
         stands(&queue(stage, &["build", "test"]), "held", "not-merged", "tidegate-change.accepted").by("commit");
     causes.lasts(queued.says("the merge queue's head").clear("wait for the queue"));
+}
 
+/// Whose word it is, and the rules themselves.
+fn admission_itself(causes: &mut Causes<'_>) {
+    let stage = causes.stage;
+    let host = &stage.world().githost;
     let unproved = commit("of nobody");
     let git = json!({
         "repo": "acme/storefront", "merged": true, "merge_commit": unproved, "base_ref": "main", "default_branch": "main",
@@ -525,6 +561,7 @@ fn runtime(causes: &mut Causes<'_>) {
     let stage = causes.stage;
     let good = shipped_to_production(causes);
     let bad = failing_in_production(causes);
+    named_otherwise(stage, &good, &bad);
     refused_again(stage, &good, &bad);
     lifted(causes, &bad);
     late(causes);
@@ -597,22 +634,56 @@ fn failing_in_production(causes: &mut Causes<'_>) -> Built {
     built
 }
 
+/// A thing by what it is also called, or is not: an answer, or the sentence that leads to one.
+fn named_otherwise(stage: &Stage<'_>, good: &Built, bad: &Built) {
+    let digits = |digest: &str, count: usize| digest["sha256:".len()..].chars().take(count).collect::<String>();
+    for of in [digits(&good.digest, 12), digits(&good.digest, 64)] {
+        assert_eq!(stage.server.json(&["why", &of]).remove(0)["of"], good.digest.as_str(), "{of}");
+    }
+    let refused = |arguments: &[&str], parts: &[&str]| {
+        let said = stage.server.tidegate(arguments);
+        assert!(!said.status.success(), "{arguments:?}: {}", text(&said));
+        assert!(parts.iter().all(|part| text(&said).contains(part)), "{arguments:?}: {}", text(&said));
+    };
+    let (short, component) = (digits(&good.digest, 5), layer(stage, good));
+    refused(&["why", &short], &["is too short", &good.digest]);
+    for of in [component.as_str(), &component["sha256:".len()..], &component[..20]] {
+        refused(&["why", of], &["is a component", &format!("`tidegate why {}`", good.release)]);
+    }
+
+    let redeploy = format!("`tidegate redeploy {} --in production`", good.release);
+    refused(&["redeploy", &good.commit[..12], "--in", PRODUCTION], &["is a commit", &redeploy]);
+    for of in [good.digest.clone(), digits(&good.digest, 9)] {
+        refused(&["redeploy", &of, "--in", PRODUCTION], &["is a digest", &redeploy]);
+    }
+    refused(&["redeploy", "latest", "--in", PRODUCTION], &["no release \"latest\"", "a tag is never followed"]);
+    for of in [bad.digest[..16].to_owned(), digits(&bad.digest, 9)] {
+        refused(&["lift", &of, "--reason", "drill"], &["the whole digest", &bad.digest]);
+    }
+    refused(&["lift", &good.digest, "--reason", "drill"], &["is in no quarantine; these are", &bad.digest]);
+}
+
+/// What `releases` says of one.
+fn standing(stage: &Stage<'_>, release: &str, environment: &str) -> String {
+    let releases = stage.server.json(&["releases"]);
+    let own = releases.iter().find(|view| view["release"] == release).expect("it is listed");
+    own["environments"][environment]["standing"].as_str().expect("it came there").to_owned()
+}
+
 /// What is asked for again and refused stays as it is.
 fn refused_again(stage: &Stage<'_>, good: &Built, bad: &Built) {
-    let standing = |release: &str, environment: &str| {
-        let releases = stage.server.json(&["releases"]);
-        let own = releases.iter().find(|view| view["release"] == release).expect("it is listed").clone();
-        own["environments"][environment]["standing"].clone()
-    };
+    let standing = |release: &str, environment: &str| standing(stage, release, environment);
     assert_eq!(standing(&bad.release, STAGING), "verified");
-    stage.server.output(&["redeploy", &bad.release, "--in", STAGING]);
+    let asked = stage.server.output(&["redeploy", &bad.release, "--in", STAGING]);
+    assert!(asked.contains(&format!("see: tidegate why {} --in staging\n", bad.release)), "{asked}");
     stage.until("the request is refused", |seen| {
         seen.name == "release.refused" && seen.is("release", &bad.release) && seen.is("rule", "quarantined")
     });
     assert_eq!(standing(&bad.release, STAGING), "verified");
     assert_eq!(stage.why(&bad.release, STAGING)["state"], "released");
     assert_eq!(standing(&bad.release, PRODUCTION), "failed");
-    assert_eq!(standing(&good.release, PRODUCTION), "running");
+    // It was verified before, and is back.
+    assert_eq!(standing(&good.release, PRODUCTION), "verified");
 }
 
 /// Whoever follows the way to clear clears it.
@@ -680,6 +751,7 @@ fn unused(causes: &mut Causes<'_>) {
 /// Somebody takes a service out of the project.
 fn taken_away(causes: &mut Causes<'_>) {
     let stage = causes.stage;
+    let before = stage.stage(&[]);
     let running = stage.stage(&[]);
     let mut whole = String::new();
     stage.around.change("tidegate.toml", |text| {
@@ -692,10 +764,16 @@ fn taken_away(causes: &mut Causes<'_>) {
     let gone = stands(&running.release, "failed", "drifted", "drift.detected").by("drift");
     let gone = gone.says("storefront-staging is not deployed any more since deployment");
     causes.passes(&gone.clear("bring storefront-staging back into the project file, then `tidegate deploy`"));
+    assert_eq!(standing(stage, &running.release, STAGING), "drifted");
+    let replaced = stands(&before.release, "replaced", "drifted", "drift.detected").by("drift");
+    let replaced = replaced.says(format!("{} took its place in staging, but", running.release));
+    causes.passes(&replaced.clear(format!("`tidegate why {} --in staging`", running.release)));
     let cause = stage.why(&running.release, STAGING)["cause"].take();
     stage.around.change("tidegate.toml", |_| whole);
     follow(stage, &cause);
     stage.stands(&running.release, STAGING, "released", None);
+    stage.stands(&before.release, STAGING, "replaced", Some("replaced"));
+    assert_eq!(standing(stage, &running.release, STAGING), "running");
 }
 
 /// What nobody told of, and what is no environment.
@@ -705,7 +783,7 @@ fn nothing(stage: &Stage<'_>) {
         assert!(!output.status.success(), "{}", text(&output));
         text(&output)
     };
-    for unknown in ["9fceb02d0ae598e95dc970b74767f19372d61af8", "sha256:00aa", "storefront-000000000000"] {
+    for unknown in ["9fceb02d0ae598e95dc970b74767f19372d61af8", "sha256:00aa00aa00aa", "storefront-000000000000"] {
         let said = told(&["why", unknown, "--in", STAGING]);
         assert!(said.contains(&format!("no event tells of a commit, a digest or a release {unknown:?}")), "{said}");
         assert!(said.contains("`tidegate releases`") && said.contains("its webhook was delivered"), "{said}");

@@ -147,7 +147,7 @@ fn the_commands_that_are_shown_work_on_a_path_that_ran() {
         found.unwrap_or_else(|| panic!("no release is {what}: {releases:#?}"))
     };
     let name = |release: &Value| release["release"].as_str().expect("a name").to_owned();
-    let running = name(find("running", &|release| release["environments"]["production"]["standing"] == "running"));
+    let running = name(find("verified", &|release| release["environments"]["production"]["standing"] == "verified"));
     run_on(&server, &commands(section(PATH, "Asking")), &running, "");
 
     let quarantined = find("in quarantine", &|release| release["quarantined"] == true);

@@ -20,6 +20,9 @@ pub struct WhyView {
     pub digest: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
+    /// Of what runs there: when it was verified there, if no look since found it failing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Timestamp>,
     /// The one thing in the way. Absent where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<WhyCause>,
@@ -71,6 +74,9 @@ pub struct WhyCause {
     /// When it is looked at again by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<String>,
+    /// What is in the way in another environment, where this one waits for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<Box<WhyCause>>,
 }
 
 /// One event on the way.
@@ -132,6 +138,8 @@ pub enum Standing {
     Unproven,
     /// It failed, and something else is to run.
     Failed,
+    /// It should run, and something does that nobody released.
+    Drifted,
     /// Another release of the service runs.
     Replaced,
 }

@@ -44,6 +44,11 @@ impl About {
         };
         same(&self.digest, &content.digest) && same(&self.release, &content.release)
     }
+
+    /// Whether a word is of the commit that this was made of, as far as both are known.
+    pub fn is_of_commit(&self, word: &Word) -> bool {
+        self.commit.as_ref().zip(word.content.commit.as_ref()).is_none_or(|(own, said)| own == said)
+    }
 }
 
 /// Whether a release is what a gate made of an artifact before it knew the commit: the same artifact has another since.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::about::About;
 use super::chain::chain;
+use super::drift::Drifts;
 use super::word::Word;
 use crate::api::model::{TraceRun, WhyCause, WhyState, WhyView};
 use crate::event::Position;
@@ -22,6 +23,7 @@ pub struct Known<'a> {
     pub runs: BTreeMap<Position, Vec<TraceRun>>,
     /// The last change of each service, by service and environment.
     pub running: BTreeMap<(String, String), Word>,
+    pub drifts: Drifts,
     /// Functions that say words of the path; what others hang on holds nothing back.
     pub path: BTreeSet<String>,
     /// The environment that a function works for, where it works for one alone.
@@ -58,7 +60,8 @@ pub fn decide(known: &Known<'_>) -> WhyView {
     let case = Case { known, about: &about, environment: known.environment };
     let (state, cause) = case.standing();
     // Where another environment is in the way, its words belong to it.
-    let place = cause.as_ref().and_then(|cause| cause.environment.as_deref());
+    let elsewhere = cause.as_ref().map(|cause| cause.because.as_deref().unwrap_or(cause));
+    let place = elsewhere.and_then(|cause| cause.environment.as_deref());
     let told =
         |word: &&Word| case.about.concerns(word) && (word.concerns(known.environment) || word.environment() == place);
     let words: Vec<&Word> = known.words.iter().filter(told).collect();
@@ -66,6 +69,7 @@ pub fn decide(known: &Known<'_>) -> WhyView {
         of: known.of.to_owned(),
         environment: known.environment.to_owned(),
         state,
+        verified: case.verified().filter(|_| state == WhyState::Released).map(|word| word.at),
         cause,
         chain: chain(&words),
         commit: about.commit,
@@ -95,7 +99,8 @@ impl<'a> Case<'a> {
 
     pub fn standing(self) -> Stand {
         let runs = self.runs();
-        let here = |word: &&Word| !runs || word.environment() == Some(self.environment);
+        let is_to_run = runs || self.drift().is_some_and(|drift| drift.content.release == self.about.release);
+        let here = |word: &&Word| !is_to_run || word.environment() == Some(self.environment);
         if let Some(word) = self.quarantine().filter(here) {
             return self.quarantined(word);
         }
@@ -146,13 +151,19 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// The last word that it does what it should here, unless it failed since.
+    pub fn verified(self) -> Option<&'a Word> {
+        self.last(&["release.verified", "release.failed"]).filter(|word| word.name == "release.verified")
+    }
+
     /// What was deployed: whether it still runs.
     fn released(self, word: &Word) -> Stand {
-        if let Some(drifted) = self.drift() {
-            return self.drifted(drifted);
-        }
-        match self.deployed_since(word) {
-            Some(now) if now.content.release != word.content.release => {
+        match (self.deployed_since(word), self.drift()) {
+            (Some(now), Some(drift)) if now.content.release != word.content.release => {
+                (WhyState::Replaced, Some(self.replaced_and_drifted(drift)))
+            }
+            (_, Some(drift)) => (WhyState::Failed, Some(self.drifted(drift))),
+            (Some(now), None) if now.content.release != word.content.release => {
                 let release = now.content.release.as_deref().unwrap_or("another release");
                 let environment = self.environment;
                 let reason = format!("{release} runs in {environment} now");
@@ -162,7 +173,7 @@ impl<'a> Case<'a> {
                 let cause = WhyCause { missing: Vec::new(), ..now.cause("replaced", &reason, &clear) };
                 (WhyState::Replaced, Some(cause))
             }
-            Some(_) | None => (WhyState::Released, None),
+            (Some(_) | None, None) => (WhyState::Released, None),
         }
     }
 
@@ -177,59 +188,6 @@ impl<'a> Case<'a> {
         let Some(deployed) = self.last(&DEPLOYED) else { return false };
         let now = self.deployed_since(deployed).unwrap_or(deployed);
         now.content.release == deployed.content.release && self.drift().is_none()
-    }
-
-    /// What says that something else runs in its place, if nothing said since that this was put right.
-    fn drift(self) -> Option<&'a Word> {
-        let last = self.last(&["drift.detected", "drift.resolved"]).filter(|word| word.name == "drift.detected")?;
-        let since = self.last(&DEPLOYED).is_some_and(|deployed| deployed.position > last.position);
-        (!since).then_some(last)
-    }
-
-    fn drifted(self, word: &Word) -> Stand {
-        let content = &word.content;
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let (function, release) = (text(&content.function), text(&content.release));
-        let since = content.deployment.map_or_else(String::new, |number| format!(" since deployment {number}"));
-        let why = content.reason.as_ref().map_or_else(String::new, |reason| format!("; it is not healed: {reason}"));
-        let reason = match &content.runs {
-            Some(_) => format!("{function} runs other bytes than {release}{since} ({}){why}", text(&content.cause)),
-            None => format!("{function} is not deployed any more{since} ({})", text(&content.cause)),
-        };
-        let clear = match (&content.runs, content.action.as_deref()) {
-            (None, _) => format!("bring {function} back into the project file, then `tidegate deploy`"),
-            (Some(_), Some("heal")) => "wait: what should run was asked for".to_owned(),
-            (Some(_), _) => format!("`tidegate redeploy {release} --in {}` puts it back", self.environment),
-        };
-        let input = content.runs.clone();
-        (WhyState::Failed, Some(WhyCause { reason, input, ..word.cause("drifted", "", &clear) }))
-    }
-
-    /// What put its digest in quarantine, in this environment or in another one, unless it was cleared since.
-    fn quarantine(self) -> Option<&'a Word> {
-        let of_it = |word: &&Word| {
-            let is_word = word.is(&["digest.quarantined", "digest.cleared"]);
-            word.counts && is_word && self.about.digest.is_some() && word.content.digest == self.about.digest
-        };
-        self.known.words.iter().rfind(of_it).filter(|word| word.name == "digest.quarantined")
-    }
-
-    fn quarantined(self, word: &Word) -> Stand {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let (digest, release) = (text(&word.content.digest), text(&word.content.release));
-        let failed_in = word.environment().unwrap_or(self.environment);
-        let elsewhere = failed_in != self.environment;
-        let place = if elsewhere { format!("{release} failed in {failed_in}: ") } else { String::new() };
-        let reason = format!("{place}{}", word.content.reason.as_deref().unwrap_or("its digest is in quarantine"));
-        // Where it never was it comes by itself, once it does what it should where it failed.
-        let again = if self.last(&DEPLOYED).is_some() { self.environment } else { failed_in };
-        let clear = format!(
-            "release another build; or, if this one was not at fault, `tidegate lift {digest} --reason TEXT`, then \
-             `tidegate redeploy {release} --in {again}`"
-        );
-        let (evidence, environment) = (word.led_by(), elsewhere.then(|| failed_in.to_owned()));
-        let cause = WhyCause { reason, evidence, environment, ..word.cause("quarantined", "", &clear) };
-        (WhyState::Held, Some(cause))
     }
 
     /// A refusal of what a person asked for leaves the release where it is.

@@ -21,70 +21,115 @@ impl Case<'_> {
     }
 }
 
-/// How a function hangs on an event, if it does, and what to do.
-fn hangs(run: &TraceRun, word: &Word) -> Option<Stand> {
-    let (function, event) = (&run.function, format!("{} #{}", word.name, word.position));
-    let wait = || "wait".to_owned();
-    let tries_again = || {
-        let clear = "put right what it names; it is tried again by itself".to_owned();
-        (WhyState::Waiting, "retrying", format!("{function} failed on {event} and tries again"), clear)
-    };
-    let (state, rule, does, clear) = match &run.verdict {
-        VerdictView::DeadLettered => {
-            let clear = format!("put right what it names, then `tidegate dlq redrive {}.{function}`", word.position);
-            (WhyState::Failed, "dead-letter", format!("{function} gave up on {event}"), clear)
-        }
-        VerdictView::FilterFailed { clause, reason } => {
-            let clear = format!("mend the filter of {function} and send the event again");
-            (
-                WhyState::Failed,
+/// What a verdict says that has not done its work: the state, the rule, what the function does, and what to do.
+struct Hang {
+    state: WhyState,
+    rule: &'static str,
+    does: String,
+    clear: String,
+}
+
+impl Hang {
+    fn failed(rule: &'static str, does: String, clear: impl Into<String>) -> Option<Self> {
+        Some(Hang { state: WhyState::Failed, rule, does, clear: clear.into() })
+    }
+
+    fn waiting(rule: &'static str, does: String, clear: impl Into<String>) -> Option<Self> {
+        Some(Hang { state: WhyState::Waiting, rule, does, clear: clear.into() })
+    }
+
+    /// `event`: the event by its word and position.
+    fn of(run: &TraceRun, word: &Word, event: &str) -> Option<Self> {
+        let function = &run.function;
+        match &run.verdict {
+            VerdictView::DeadLettered => Hang::failed(
+                "dead-letter",
+                format!("{function} gave up on {event}"),
+                format!("put right what it names, then `tidegate dlq redrive {}.{function}`", word.position),
+            ),
+            VerdictView::FilterFailed { clause, reason } => Hang::failed(
                 "filter-failed",
                 format!("{function} could not filter {event}: {clause}: {reason}"),
-                clear,
-            )
+                format!("mend the filter of {function} and send the event again"),
+            ),
+            VerdictView::Dropped { by, .. } => Hang::failed(
+                "dropped",
+                format!("{by} gave up {event} of {function}"),
+                "send the event again if it should count",
+            ),
+            VerdictView::NotDeployed
+            | VerdictView::BeforeStart
+            | VerdictView::Filtered { .. }
+            | VerdictView::Superseded { .. }
+            | VerdictView::Delivered => None,
+            VerdictView::Retrying { .. }
+            | VerdictView::Redriven { .. }
+            | VerdictView::Running { .. }
+            | VerdictView::WaitingBacklog { .. }
+            | VerdictView::WaitingReady
+            | VerdictView::WaitingBehind { .. }
+            | VerdictView::WaitingRate { .. }
+            | VerdictView::WaitingLimit { .. }
+            | VerdictView::WaitingUnreadable { .. } => Hang::unfinished(run, event),
         }
-        VerdictView::Dropped { by, .. } => {
-            let clear = "send the event again if it should count".to_owned();
-            (WhyState::Failed, "dropped", format!("{by} gave up {event} of {function}"), clear)
+    }
+
+    /// What goes on by itself, sooner or later.
+    fn unfinished(run: &TraceRun, event: &str) -> Option<Self> {
+        let function = &run.function;
+        let waits = |does: String| Hang::waiting("waiting", does, "wait");
+        match &run.verdict {
+            // The next attempt may end as the one before.
+            VerdictView::Running { .. } | VerdictView::WaitingReady if run.failure.is_some() => {
+                Hang::tries_again(function, event)
+            }
+            VerdictView::Retrying { .. } => Hang::tries_again(function, event),
+            VerdictView::Redriven { .. } => {
+                Hang::waiting("redriven", format!("{function} is to try {event} again"), "wait")
+            }
+            VerdictView::Running { .. } => {
+                Hang::waiting("running", format!("{function} is at work on {event}"), "wait")
+            }
+            VerdictView::WaitingBacklog { events_before } => {
+                waits(format!("{function} has {events_before} events before {event}"))
+            }
+            VerdictView::WaitingReady => waits(format!("{function} is about to take {event}")),
+            VerdictView::WaitingBehind { position } => Hang::waiting(
+                "waiting",
+                format!("{function} has to do #{position} before {event}"),
+                format!("wait, or see with `tidegate explain '#{position}'` what holds that one"),
+            ),
+            VerdictView::WaitingRate { .. } => {
+                Hang::waiting("rate", format!("{function} is not to take {event} before its rate lets it"), "wait")
+            }
+            VerdictView::WaitingLimit { key } => {
+                waits(format!("{function} has as many events of {key:?} at work as may be, before {event}"))
+            }
+            VerdictView::WaitingUnreadable { .. } => Hang::waiting(
+                "unreadable",
+                format!("{function} cannot read the data of {event}"),
+                "bring its data back into the blob store; the server's log names the blob",
+            ),
+            VerdictView::DeadLettered
+            | VerdictView::FilterFailed { .. }
+            | VerdictView::Dropped { .. }
+            | VerdictView::NotDeployed
+            | VerdictView::BeforeStart
+            | VerdictView::Filtered { .. }
+            | VerdictView::Superseded { .. }
+            | VerdictView::Delivered => None,
         }
-        VerdictView::Retrying { .. } => tries_again(),
-        // The next attempt may end as the one before.
-        VerdictView::Running { .. } | VerdictView::WaitingReady if run.failure.is_some() => tries_again(),
-        VerdictView::Redriven { .. } => {
-            (WhyState::Waiting, "redriven", format!("{function} is to try {event} again"), wait())
-        }
-        VerdictView::Running { .. } => {
-            (WhyState::Waiting, "running", format!("{function} is at work on {event}"), wait())
-        }
-        VerdictView::WaitingBacklog { events_before } => {
-            (WhyState::Waiting, "waiting", format!("{function} has {events_before} events before {event}"), wait())
-        }
-        VerdictView::WaitingReady => {
-            (WhyState::Waiting, "waiting", format!("{function} is about to take {event}"), wait())
-        }
-        VerdictView::WaitingBehind { position } => {
-            let clear = format!("wait, or see with `tidegate explain #{position}` what holds that one");
-            (WhyState::Waiting, "waiting", format!("{function} has to do #{position} before {event}"), clear)
-        }
-        VerdictView::WaitingRate { .. } => {
-            (WhyState::Waiting, "rate", format!("{function} is not to take {event} before its rate lets it"), wait())
-        }
-        VerdictView::WaitingLimit { key } => {
-            let does = format!("{function} has as many events of {key:?} at work as may be, before {event}");
-            (WhyState::Waiting, "limit", does, wait())
-        }
-        VerdictView::WaitingUnreadable { .. } => {
-            let clear = "bring its data back into the blob store; the server's log names the blob".to_owned();
-            (WhyState::Waiting, "unreadable", format!("{function} cannot read the data of {event}"), clear)
-        }
-        VerdictView::NotDeployed
-        | VerdictView::BeforeStart
-        | VerdictView::Filtered { .. }
-        | VerdictView::Superseded { .. }
-        | VerdictView::Delivered => {
-            return None;
-        }
-    };
+    }
+
+    fn tries_again(function: &str, event: &str) -> Option<Self> {
+        let clear = "put right what it names; it is tried again by itself";
+        Hang::waiting("retrying", format!("{function} failed on {event} and tries again"), clear)
+    }
+}
+
+/// How a function hangs on an event, if it does, and what to do.
+fn hangs(run: &TraceRun, word: &Word) -> Option<Stand> {
+    let Hang { state, rule, does, clear } = Hang::of(run, word, &format!("{} #{}", word.name, word.position))?;
     let said = run.failure.as_ref().map(|failure| format!(": {}", failure.reason)).unwrap_or_default();
     let again = match &run.verdict {
         VerdictView::Retrying { at, .. }
@@ -99,12 +144,13 @@ fn hangs(run: &TraceRun, word: &Word) -> Option<Stand> {
         // What was given up is given up since then; what waits has waited since the event came.
         since: run.settledat.filter(|_| state == WhyState::Failed).unwrap_or(word.at),
         event: word.event.clone(),
-        function: Some(function.clone()),
+        function: Some(run.function.clone()),
         environment: None,
         missing: Vec::new(),
         input: None,
         evidence: None,
         again,
+        because: None,
     };
     Some((state, Some(cause)))
 }

@@ -35,7 +35,13 @@ impl<'a> Case<'a> {
             return stand;
         }
         match here.is_empty() {
-            true => elsewhere.iter().find_map(|need| self.lacking(need)).unwrap_or_else(own),
+            true => match elsewhere.iter().find_map(|need| self.lacking(need)) {
+                Some((state, Some(cause))) => {
+                    let lead = word.cause("blocked", "the gate blocked it", SEE_EVENT);
+                    (state, Some(WhyCause { because: Some(Box::new(cause)), ..lead }))
+                }
+                Some((_, None)) | None => own(),
+            },
             false => own(),
         }
     }
@@ -86,6 +92,9 @@ impl<'a> Case<'a> {
     /// What runs and has no verdict yet.
     fn unjudged(self) -> Option<Stand> {
         let deployed = self.last(&DEPLOYED)?;
+        if self.verified().is_some() {
+            return None;
+        }
         if let Some(stand) = self.hanging(|word| word.position > deployed.position && word.is(&VERDICTS)) {
             return Some(stand);
         }
@@ -163,7 +172,7 @@ impl<'a> Case<'a> {
     fn refused_change(self) -> Option<Stand> {
         let verdicts = || {
             let names = ["tidegate-change.accepted", "tidegate-change.refused"];
-            self.known.words.iter().filter(move |word| word.counts && word.is(&names))
+            self.known.words.iter().filter(move |word| word.counts && word.is(&names) && self.about.is_of_commit(word))
         };
         if verdicts().any(|word| word.name == "tidegate-change.accepted" && is_merged(word)) {
             return None;
@@ -176,7 +185,7 @@ impl<'a> Case<'a> {
 
     /// A run that did not succeed, or has a task that nobody has finished.
     fn unfinished_run(self) -> Option<Stand> {
-        let words = || self.known.words.iter().filter(|word| word.counts);
+        let words = || self.known.words.iter().filter(|word| word.counts && self.about.is_of_commit(word));
         if let Some(run) = words().rfind(|word| word.name == "pipelinerun.finished") {
             let success = run.content.outcome.as_deref() == Some("success");
             return (!success).then(|| (WhyState::Failed, Some(failed_run(run))));

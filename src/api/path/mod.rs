@@ -11,7 +11,9 @@ mod decide;
 mod drift;
 mod hanging;
 mod lacking;
+mod meant;
 mod releases;
+mod undone;
 mod why;
 mod word;
 

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::decide::{Known, decide};
+use super::drift::still_open;
 use super::releases::fold;
 use super::word::Word;
-use crate::api::model::{Standing, TraceRun, VerdictView, WhyState, WhyView};
+use crate::api::model::{DriftView, Standing, StandingView, TraceRun, VerdictView, WhyState, WhyView};
 use crate::clock::Timestamp;
 use crate::deployment::{Author, event_type};
 use crate::event::{Accepted, Event, Extension, Origin, OriginKind, Position, attribute};
@@ -22,6 +23,7 @@ struct Told {
     words: Vec<Word>,
     runs: BTreeMap<Position, Vec<TraceRun>>,
     running: BTreeMap<(String, String), Word>,
+    drifts: Vec<DriftView>,
 }
 
 impl Told {
@@ -81,6 +83,16 @@ impl Told {
         self
     }
 
+    fn drifts(&self) -> super::drift::Drifts {
+        let newest_first: Vec<Word> = self.words.iter().rev().cloned().collect();
+        still_open(&self.drifts, &newest_first)
+    }
+
+    /// Of the releases, the first one's standing.
+    fn standing(&self) -> StandingView {
+        fold(&counting(self), &self.drifts()).remove(0).environments.remove("production").expect("it is told of")
+    }
+
     fn why(&self, of: &str) -> WhyView {
         decide(&Known {
             of,
@@ -88,6 +100,7 @@ impl Told {
             words: self.words.clone(),
             runs: self.runs.clone(),
             running: self.running.clone(),
+            drifts: self.drifts(),
             // Those that the tests name, and one that says nothing of the path.
             path: self
                 .runs
@@ -206,7 +219,7 @@ fn what_failed_or_is_in_quarantine_is_held_until_it_is_cleared() {
     check(&failed(), WhyState::Failed, Some("failed-verification"));
     let quarantined = || failed().then("digest.quarantined", release(json!({ "reason": "20 % failed" })));
     check(&quarantined(), WhyState::Held, Some("quarantined"));
-    let is_quarantined = |told: &Told| fold(&counting(told))[0].quarantined;
+    let is_quarantined = |told: &Told| fold(&counting(told), &told.drifts())[0].quarantined;
     assert!(is_quarantined(&quarantined()));
     // It is a function's to say whether the lift counts.
     let lift = json!({ "digest": DIGEST, "by": "ana", "reason": "the data was bad" });
@@ -261,7 +274,7 @@ fn who_may_not_say_it_moves_nothing() {
             let told = told().by(kind, verified, name, release(json!({})));
             let why = check(&told, WhyState::Held, Some("missing-evidence"));
             assert!(!why.chain.last().unwrap().counts, "{name}: {:?}", why.chain);
-            assert!(fold(&counting(&told)).iter().all(|view| {
+            assert!(fold(&counting(&told), &told.drifts()).iter().all(|view| {
                 matches!(view.environments["production"].standing, Standing::Blocked) && !view.quarantined
             }));
         }
@@ -290,7 +303,7 @@ fn counting(told: &Told) -> Vec<Word> {
 fn a_release_that_runs_goes_on_running_when_it_is_refused_again() {
     let runs = || packaged().then("gate.passed", release(json!({}))).then("service.deployed", release(json!({})));
     let verified = || runs().then("release.verified", release(json!({})));
-    let standing = |told: &Told| fold(&counting(told)).remove(0).environments["production"].standing;
+    let standing = |told: &Told| told.standing().standing;
     let refused = |told: Told| {
         let request = format!("e-{}", told.words.len() + 1);
         let told = told.then("release.requested", release(json!({})));
@@ -320,7 +333,7 @@ fn what_was_judged_before_its_commit_was_known_is_no_release_of_its_own() {
     early["release"] = json!("shop-0");
     early.as_object_mut().unwrap().remove("commit");
     let told = packaged().then("gate.blocked", early).then("gate.blocked", blocked(&["image"]));
-    let names: Vec<String> = fold(&counting(&told)).into_iter().map(|view| view.release).collect();
+    let names: Vec<String> = fold(&counting(&told), &told.drifts()).into_iter().map(|view| view.release).collect();
     assert_eq!(names, ["shop-1"]);
     let why = told.why("shop-0");
     assert_eq!((why.release.as_deref(), why.cause.unwrap().missing), (Some("shop-1"), vec!["image".to_owned()]));
@@ -335,8 +348,10 @@ fn another_environment_is_the_cause_where_nothing_else_is() {
     };
     let lacking = blocked(&["verified:staging"]);
     let of = |told: Told, state, rule| {
-        let cause = check(&told.then("gate.blocked", lacking.clone()), state, Some(rule)).cause.unwrap();
-        assert_eq!(cause.environment.as_deref(), Some("staging"), "{cause:?}");
+        let lead = check(&told.then("gate.blocked", lacking.clone()), state, Some("missing-evidence")).cause.unwrap();
+        assert_eq!((lead.environment, lead.missing), (None, vec!["verified:staging".to_owned()]));
+        let cause = lead.because.expect("what is the matter in staging");
+        assert_eq!((cause.rule.as_str(), cause.environment.as_deref()), (rule, Some("staging")), "{cause:?}");
     };
     of(staging("release.refused", json!({ "rule": "older-commit", "reason": "old" })), WhyState::Held, "older-commit");
     of(staging("service.deployed", json!({})), WhyState::Waiting, "verifying");
@@ -357,24 +372,128 @@ fn who_hangs_for_another_environment_or_has_no_part_in_the_path_holds_nothing_ba
     check(&told("gate-production"), WhyState::Failed, Some("dead-letter"));
 }
 
+/// What runs as `shop-production`, where a release should.
+fn drifted(release: &str, is_drifted: bool) -> Vec<DriftView> {
+    vec![DriftView {
+        function: "shop-production".to_owned(),
+        environment: "production".to_owned(),
+        release: release.to_owned(),
+        should: "sha256:bytes".to_owned(),
+        runs: Some("sha256:other".to_owned()),
+        drifted: is_drifted,
+        since: Timestamp::EPOCH,
+        cause: "rollback ana".to_owned(),
+    }]
+}
+
+fn drift(more: Value) -> Value {
+    let mut content = release(more);
+    content
+        .as_object_mut()
+        .unwrap()
+        .extend(json!({ "function": "shop-production", "deployment": 7 }).as_object().unwrap().clone());
+    content
+}
+
+fn detected(more: Value) -> Told {
+    let mut content = drift(json!({ "runs": "sha256:other", "cause": "rollback ana", "action": "report" }));
+    content.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let told = packaged().then("service.deployed", release(json!({}))).then("drift.detected", content);
+    Told { drifts: drifted("shop-1", true), ..told }
+}
+
 #[test]
 fn a_release_in_whose_place_something_else_runs_has_drifted() {
-    let runs = || packaged().then("service.deployed", release(json!({})));
-    let drift = |more: Value| {
-        let mut content = release(more);
-        content
-            .as_object_mut()
-            .unwrap()
-            .extend(json!({ "function": "shop-production", "deployment": 7 }).as_object().unwrap().clone());
-        content
-    };
-    let told = runs()
-        .then("drift.detected", drift(json!({ "runs": "sha256:other", "cause": "rollback ana", "action": "report" })));
+    let told = detected(json!({}));
     let cause = check(&told, WhyState::Failed, Some("drifted")).cause.unwrap();
     assert!(cause.reason.contains("since deployment 7 (rollback ana)"), "{cause:?}");
     assert!(cause.clear.contains("`tidegate redeploy shop-1 --in production`"), "{cause:?}");
+    let standing = told.standing();
+    assert_eq!((standing.standing, standing.rule.as_deref()), (Standing::Drifted, Some("drifted")));
+    let told = Told { drifts: drifted("shop-1", false), ..told };
     let resolved = told.then("drift.resolved", drift(json!({ "action": "heal" })));
     check(&resolved, WhyState::Released, None);
+    assert_eq!(resolved.standing().standing, Standing::Running);
+}
+
+#[test]
+fn a_drift_is_over_once_what_should_run_does_or_another_release_should() {
+    // Whoever told of it has not said so yet.
+    let told = Told { drifts: drifted("shop-1", false), ..detected(json!({})) };
+    check(&told, WhyState::Released, None);
+    // Another release was activated, and that one does not run as it should.
+    let another = release(json!({ "release": "shop-2", "digest": "sha256:two", "commit": "another" }));
+    let later = detected(json!({})).then("service.upgraded", another.clone());
+    let mut told = Told { drifts: drifted("shop-2", true), ..later };
+    let later = told.words.last().unwrap().clone();
+    told.running.insert(("shop".to_owned(), "production".to_owned()), later);
+    let replaced = |told: &Told, rule: &str| {
+        let why = told.why("shop-1");
+        let cause = why.cause.unwrap();
+        assert_eq!((why.state, cause.rule.as_str()), (WhyState::Replaced, rule), "{cause:?}");
+        cause
+    };
+    assert!(replaced(&told, "replaced").reason.contains("shop-2 runs in production now"));
+    // Told of, it is what is the matter with the place that was taken.
+    let two = json!({ "release": "shop-2", "digest": "sha256:two", "runs": "sha256:x", "cause": "operator ana" });
+    let cause = replaced(&told.then("drift.detected", drift(two)), "drifted");
+    assert!(cause.reason.contains("shop-2 took its place") && cause.reason.contains("(operator ana)"), "{cause:?}");
+    assert!(cause.clear.contains("`tidegate why shop-2 --in production`"), "{cause:?}");
+}
+
+#[test]
+fn a_drift_from_what_is_in_quarantine_says_both_until_that_is_lifted() {
+    let reason = json!({ "reason": "it is in quarantine" });
+    let elsewhere = release(json!({ "environment": "staging", "reason": "20 % failed" }));
+    let told = detected(reason).then("digest.quarantined", elsewhere);
+    let cause = check(&told, WhyState::Failed, Some("drifted")).cause.unwrap();
+    assert!(cause.reason.contains("not healed: it is in quarantine"), "{cause:?}");
+    assert!(cause.clear.contains(&format!("`tidegate lift {DIGEST} --reason TEXT`")), "{cause:?}");
+    let told = told.then("digest.cleared", json!({ "digest": DIGEST, "by": "ana", "reason": "no fault" }));
+    let cause = check(&told, WhyState::Failed, Some("drifted")).cause.unwrap();
+    assert!(!cause.reason.contains("quarantine"), "{cause:?}");
+    assert_eq!(cause.clear, "`tidegate redeploy shop-1 --in production` puts it back");
+}
+
+#[test]
+fn what_was_verified_stays_so_until_it_fails() {
+    let verified = || {
+        let deployed = packaged().then("service.deployed", release(json!({})));
+        deployed.then("release.verified", release(json!({})))
+    };
+    let at = verified().words.last().unwrap().event.clone();
+    let again = || verified().then("service.upgraded", release(json!({})));
+    for told in [again(), again().then("release.insufficient", release(json!({ "reason": "0 events" })))] {
+        let standing = told.standing();
+        assert_eq!((standing.standing, standing.event), (Standing::Verified, at.clone()));
+        assert!(check(&told, WhyState::Released, None).verified.is_some());
+    }
+    let failed = again().then("release.failed", release(json!({ "reason": "20 % failed" })));
+    assert_eq!(failed.standing().standing, Standing::Failed);
+    let back = failed.then("service.deployed", release(json!({})));
+    assert_eq!(back.standing().standing, Standing::Running);
+    assert_eq!(check(&back, WhyState::Released, None).verified, None);
+    let unproven = packaged().then("service.deployed", release(json!({})));
+    let unproven = unproven.then("release.insufficient", release(json!({ "reason": "0 events" })));
+    assert_eq!(unproven.standing().standing, Standing::Unproven);
+}
+
+#[test]
+fn another_commit_s_refusal_or_run_is_not_its_own() {
+    let other = |more: Value| {
+        let mut content = json!({ "commit": "another" });
+        content.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        content
+    };
+    let told = packaged()
+        .then("tidegate-change.refused", other(json!({ "rule": "reviews" })))
+        .then("pipelinerun.finished", other(json!({ "outcome": "failure" })))
+        .then("gate.blocked", blocked(&["pipeline"]));
+    check(&told, WhyState::Held, Some("missing-evidence"));
+    let proposed = Told::default()
+        .then("tidegate-change.accepted", json!({ "commit": COMMIT, "way": "proposal" }))
+        .then("tidegate-change.refused", other(json!({ "rule": "reviews" })));
+    check(&proposed, WhyState::Held, Some("not-merged"));
 }
 
 #[test]

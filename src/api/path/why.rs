@@ -9,7 +9,10 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::decide::{Known, decide};
+use super::drift;
+use super::meant::{names, whole};
 use super::word::Word;
+use crate::api::ApiState;
 use crate::api::answer::json;
 use crate::api::error::ApiError;
 use crate::api::events::query;
@@ -17,10 +20,9 @@ use crate::api::explain::{Facts, Ground};
 use crate::api::model::WhyView;
 use crate::api::trace::runs_of;
 use crate::api::view::event_ref;
-use crate::api::{ApiState, find};
 use crate::bus::{BusError, EventQuery, History, Outline};
 use crate::deployment::{Deployment, catalogue};
-use crate::event::{Accepted, Position};
+use crate::event::Position;
 use crate::filter::TypePattern;
 
 /// Events of one commit, digest or release that are looked at.
@@ -57,7 +59,7 @@ pub(in crate::api) async fn why(State(state): State<Arc<ApiState>>, uri: Uri) ->
             .cloned()
             .ok_or_else(|| ApiError::invalid("the project has no environments; name them in tidegate.toml"))?,
     };
-    let of = whole(history, &asked.of).await?;
+    let of = whole(history, &ground, &asked.of).await?;
     let words = gather(history, &of).await?;
     let mut runs = BTreeMap::new();
     for (position, event) in &words.events {
@@ -70,60 +72,20 @@ pub(in crate::api) async fn why(State(state): State<Arc<ApiState>>, uri: Uri) ->
         words: words.list(),
         runs,
         running: running(history).await?,
+        drifts: drift::open(history, &ground).await?,
         path: ground.active().map(path_of).unwrap_or_default(),
         places: ground.active().map(places).unwrap_or_default(),
     };
     let mut view: WhyView = decide(&known);
-    if let Some(evidence) = view.cause.as_mut().and_then(|cause| cause.evidence.as_mut()) {
-        let found = history.find(&evidence.id, 1).await?;
-        found.iter().for_each(|event| *evidence = event_ref(event));
+    let mut cause = view.cause.as_mut();
+    while let Some(one) = cause {
+        if let Some(evidence) = &mut one.evidence {
+            let found = history.find(&evidence.id, 1).await?;
+            found.iter().for_each(|event| *evidence = event_ref(event));
+        }
+        cause = one.because.as_deref_mut();
     }
     Ok(json(StatusCode::OK, &view))
-}
-
-/// What a person meant: the commit, digest or release that begins so, whole.
-async fn whole(history: &dyn History, text: &str) -> Result<String, ApiError> {
-    let event = match find::find(history, text).await {
-        Ok(event) => event,
-        // Several chains tell of one thing: it is still one thing.
-        Err(ApiError::Ambiguous { text, candidates }) => {
-            let mut names = BTreeSet::new();
-            for found in history.find(&text, EVENTS_MAX).await? {
-                let event = history.event_at(found.position).await?;
-                names.extend(event.iter().flat_map(|event| names_like(event, &text)));
-            }
-            return match names.len() {
-                1 => Ok(names.into_iter().next().unwrap_or(text)),
-                _ => Err(ApiError::Ambiguous { text, candidates }),
-            };
-        }
-        Err(ApiError::NotFound { .. }) => return Err(unknown(text)),
-        Err(error) => return Err(error),
-    };
-    // An event's id, or the start of a name that it is known by.
-    let meant = names_like(&event, text).into_iter().next().or_else(|| names(&Word::of(&event)).into_iter().next());
-    meant.ok_or_else(|| {
-        let ty = &event.event.ty;
-        ApiError::invalid(format!("{text:?} is an event of type {ty}, which tells of no commit and no digest"))
-    })
-}
-
-/// Names that begin by chance as the text does say nothing of it, so none is shown.
-fn unknown(text: &str) -> ApiError {
-    ApiError::not_found(format!(
-        "no event tells of a commit, a digest or a release {text:?}; `tidegate releases` lists what gates judged, \
-         `tidegate events --type 'com.*'` what senders told: if it was pushed, see whether its webhook was delivered"
-    ))
-}
-
-fn names_like(event: &Accepted, text: &str) -> Vec<String> {
-    crate::event::aliases(&event.event).into_iter().filter(|name| name.starts_with(text)).collect()
-}
-
-/// Commit, digest and release of a word.
-fn names(word: &Word) -> Vec<String> {
-    let content = &word.content;
-    [&content.commit, &content.digest, &content.release].into_iter().flatten().cloned().collect()
 }
 
 #[derive(Default)]
@@ -146,10 +108,11 @@ async fn gather(history: &dyn History, of: &str) -> Result<Gathered, BusError> {
     for _ in 0..ROUNDS_MAX {
         let mut found_names = BTreeSet::new();
         for name in next {
-            if !asked.insert(name.clone()) {
+            let left = EVENTS_MAX.saturating_sub(gathered.events.len());
+            if left == 0 || !asked.insert(name.clone()) {
                 continue;
             }
-            for found in history.find(&name, EVENTS_MAX).await? {
+            for found in history.find(&name, left).await? {
                 let Some(event) = history.event_at(found.position).await? else { continue };
                 let word = Word::of(&event);
                 if links(&word) {
@@ -158,10 +121,9 @@ async fn gather(history: &dyn History, of: &str) -> Result<Gathered, BusError> {
                 gathered.words.insert(found.position, word);
                 gathered.events.insert(found.position, found);
             }
-            // Reports and runs hang under events that name the thing; those that failed may name nothing themselves.
         }
         next = found_names.into_iter().filter(|name| !asked.contains(name)).collect();
-        if next.is_empty() || gathered.events.len() >= EVENTS_MAX {
+        if next.is_empty() {
             break;
         }
     }

@@ -209,6 +209,7 @@ impl Word {
             input: content.input.clone(),
             evidence: content.evidence_id.as_deref().map(named),
             again: content.again.clone(),
+            because: None,
         }
     }
 }

@@ -30,10 +30,10 @@ pub fn why(view: &WhyView, look: &Look) -> String {
     };
     let heading = look.strong(&format!("{} in {}", clean(&view.of), clean(&view.environment)));
     let mut text = format!("{heading}  {}\n", look.paint(colour, words));
-    text += &facts(
-        look,
-        &[("commit", view.commit.clone()), ("digest", view.digest.clone()), ("release", view.release.clone())],
-    );
+    let mut known =
+        vec![("commit", view.commit.clone()), ("digest", view.digest.clone()), ("release", view.release.clone())];
+    known.extend(view.verified.map(|at| ("verified", Some(when(at, look)))));
+    text += &facts(look, &known);
     if let Some(cause) = &view.cause {
         text.push('\n');
         text += &reasons(cause, look);
@@ -46,7 +46,21 @@ pub fn why(view: &WhyView, look: &Look) -> String {
     text
 }
 
+/// What is in the way; of what waits for another environment, what is in the way there.
 fn reasons(cause: &WhyCause, look: &Look) -> String {
+    match &cause.because {
+        Some(because) => headline(cause, look) + &reasons(because, look),
+        None => headline(cause, look) + &details(cause, look),
+    }
+}
+
+fn headline(cause: &WhyCause, look: &Look) -> String {
+    let rule = clean(&cause.rule).into_owned();
+    let reason = lines(&cause.reason, look.width.saturating_sub(rule.chars().count() + 2));
+    format!("{}  {}\n", look.bad(&rule), reason.join(&format!("\n{:1$}", "", rule.chars().count() + 2)))
+}
+
+fn details(cause: &WhyCause, look: &Look) -> String {
     let function = cause.function.as_ref().map_or_else(String::new, |function| format!(", function {function}"));
     let also = cause.rule != "missing-evidence";
     let missing = (!cause.missing.is_empty()).then(|| cause.missing.join(", "));
@@ -64,9 +78,7 @@ fn reasons(cause: &WhyCause, look: &Look) -> String {
         ("again", again),
         ("to clear", Some(cause.clear.clone())),
     ];
-    let rule = clean(&cause.rule).into_owned();
-    let reason = lines(&cause.reason, look.width.saturating_sub(rule.chars().count() + 2));
-    let mut text = format!("{}  {}\n", look.bad(&rule), reason.join(&format!("\n{:1$}", "", rule.chars().count() + 2)));
+    let mut text = String::new();
     let present = || said.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?)));
     let width = present().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in present() {
@@ -166,6 +178,7 @@ fn standing_cell(view: &StandingView, quarantined: bool) -> super::table::Cell {
         Standing::Verified => (Colour::Good, "verified"),
         Standing::Unproven => (Colour::Waiting, "unproven"),
         Standing::Failed => (Colour::Bad, "failed"),
+        Standing::Drifted => (Colour::Bad, "drifted"),
         Standing::Replaced => (Colour::Faint, "replaced"),
     };
     painted(colour, if quarantined { format!("{words}, in quarantine") } else { words.to_owned() })
@@ -237,6 +250,7 @@ mod tests {
             commit: Some("9fceb02d".to_owned()),
             digest: None,
             release: Some("shop-1".to_owned()),
+            verified: None,
             cause: Some(WhyCause {
                 rule: "missing-evidence".to_owned(),
                 reason: "there is no image scan".to_owned(),
@@ -249,6 +263,7 @@ mod tests {
                 input: None,
                 evidence: None,
                 again: None,
+                because: None,
             }),
             chain: vec![WhyStep {
                 at: Timestamp::EPOCH,

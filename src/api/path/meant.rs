@@ -1,0 +1,138 @@
+//! From what a person writes to the commit, the digest or the release that is meant; or the sentence that leads there.
+
+use std::collections::BTreeSet;
+
+use super::word::Word;
+use crate::api::error::ApiError;
+use crate::api::explain::Ground;
+use crate::api::find::{PREFIX_CHARACTERS_MIN, find};
+use crate::bus::{BusError, EventQuery, History};
+use crate::event::Accepted;
+
+/// Events that are looked at to find the names that begin as a text does.
+const EVENTS_MAX: usize = 1_000;
+const NAMES_SHOWN_MAX: usize = 5;
+const SHA256: &str = "sha256:";
+
+/// The commit, digest or release that begins so, whole.
+pub async fn whole(history: &dyn History, ground: &Ground, text: &str) -> Result<String, ApiError> {
+    let as_digest = format!("{SHA256}{text}");
+    let found = match known_by(history, text).await {
+        Err(ApiError::NotFound { .. }) if could_be_digits(text) => known_by(history, &as_digest).await,
+        found => found,
+    };
+    match found {
+        Err(ApiError::NotFound { .. }) => Err(unknown(history, ground, text).await?),
+        found => found,
+    }
+}
+
+/// Digits of a digest, as other tools show them: without the algorithm.
+fn could_be_digits(text: &str) -> bool {
+    text.len() >= PREFIX_CHARACTERS_MIN && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+async fn known_by(history: &dyn History, text: &str) -> Result<String, ApiError> {
+    let event = match find(history, text).await {
+        Ok(event) => event,
+        // Several chains tell of one thing: it is still one thing.
+        Err(ApiError::Ambiguous { text, candidates }) => {
+            let names = names_in_log(history, &text).await?;
+            return match names.len() {
+                0 => Err(ApiError::Ambiguous { text, candidates }),
+                1 => Ok(names.into_iter().next().unwrap_or(text)),
+                _ => Err(ApiError::invalid(format!("{text:?} begins several: {}; write more of one", listed(&names)))),
+            };
+        }
+        Err(error) => return Err(error),
+    };
+    // An event's id, or the start of a name that it is known by.
+    let meant = names_like(&event, text).into_iter().next().or_else(|| names(&Word::of(&event)).into_iter().next());
+    meant.ok_or_else(|| {
+        let ty = &event.event.ty;
+        ApiError::invalid(format!("{text:?} is an event of type {ty}, which tells of no commit and no digest"))
+    })
+}
+
+/// Names that begin by chance as the text does say nothing of it, so none is shown; but of a text that is too short.
+async fn unknown(history: &dyn History, ground: &Ground, text: &str) -> Result<ApiError, BusError> {
+    if let Some(message) = component(history, ground, text).await? {
+        return Ok(ApiError::not_found(message));
+    }
+    let digits = text.strip_prefix(SHA256).unwrap_or(text);
+    if digits.len() < PREFIX_CHARACTERS_MIN {
+        let mut names = names_in_log(history, text).await?;
+        names.extend(names_in_log(history, &format!("{SHA256}{digits}")).await?);
+        let begin = match names.is_empty() {
+            true => String::new(),
+            false => format!("; so begin: {}", listed(&names)),
+        };
+        let message =
+            format!("{text:?} is too short: name a commit or a digest by {PREFIX_CHARACTERS_MIN} digits or more");
+        return Ok(ApiError::not_found(message + &begin));
+    }
+    Ok(ApiError::not_found(format!(
+        "no event tells of a commit, a digest or a release {text:?}; `tidegate releases` lists what gates judged, \
+         `tidegate events --type 'com.*'` what senders told: if it was pushed, see whether its webhook was delivered"
+    )))
+}
+
+/// What is said where a text is the digest of a component: the bytes that run, while a release is known by its manifest.
+async fn component(history: &dyn History, ground: &Ground, text: &str) -> Result<Option<String>, BusError> {
+    let digits = text.strip_prefix(SHA256).unwrap_or(text);
+    if !could_be_digits(digits) {
+        return Ok(None);
+    }
+    let begins = format!("{SHA256}{digits}");
+    let functions = ground.deployments.iter().rev().flat_map(|stored| &stored.deployment.functions);
+    let mut like = functions.filter(|function| function.component.digest.to_string().starts_with(&begins));
+    let Some(function) = like.next() else { return Ok(None) };
+    let digest = function.component.digest.to_string();
+    let ty = crate::deployment::type_pattern("deployment.activated").expect("it is a type of the catalogue");
+    let query = EventQuery { ty: Some(ty), max: EVENTS_MAX, newest_first: true, ..EventQuery::default() };
+    let brought =
+        history.events(query).await?.events.iter().map(Word::of).filter(|word| word.counts).find_map(|word| {
+            let function = word.content.request.as_ref()?.function.clone()?;
+            let runs = |running: &super::word::Running| running.name == function && running.component == digest;
+            word.content.functions.iter().any(runs).then_some(word.content.release).flatten()
+        });
+    let name = &function.name;
+    Ok(Some(match brought {
+        Some(release) => format!(
+            "{digest} is a component, the bytes that function {name} runs or ran; it came with {release}: \
+             `tidegate why {release}`"
+        ),
+        None => format!(
+            "{digest} is a component, the bytes that function {name} runs or ran; no release brought it: \
+             `tidegate functions show {name}` says what runs now"
+        ),
+    }))
+}
+
+async fn names_in_log(history: &dyn History, text: &str) -> Result<BTreeSet<String>, BusError> {
+    let mut names = BTreeSet::new();
+    for found in history.find(text, EVENTS_MAX).await? {
+        let event = history.event_at(found.position).await?;
+        names.extend(event.iter().flat_map(|event| names_like(event, text)));
+    }
+    Ok(names)
+}
+
+fn names_like(event: &Accepted, text: &str) -> Vec<String> {
+    crate::event::aliases(&event.event).into_iter().filter(|name| name.starts_with(text)).collect()
+}
+
+/// Some of them, and how many more there are.
+fn listed(names: &BTreeSet<String>) -> String {
+    let shown: Vec<&str> = names.iter().take(NAMES_SHOWN_MAX).map(String::as_str).collect();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{}, and {more} more", shown.join(", ")),
+    }
+}
+
+/// Commit, digest and release of a word.
+pub fn names(word: &Word) -> Vec<String> {
+    let content = &word.content;
+    [&content.commit, &content.digest, &content.release].into_iter().flatten().cloned().collect()
+}

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
+use tracing::warn;
 
 use super::answer::json;
 use super::error::ApiError;
@@ -134,7 +135,11 @@ async fn follow(
         match following.next().await {
             Ok(Some(event)) => Some((Ok(line(&event)), Some(following))),
             Ok(None) => None,
-            Err(error) => Some((Ok(sse::Event::default().event("error").data(error.to_string())), None)),
+            Err(error) => {
+                // The answer began well, so nobody else tells the log what ended it.
+                warn!(error = %error.reason(), "a follower of events is cut off");
+                Some((Ok(sse::Event::default().event("error").data(error.to_string())), None))
+            }
         }
     });
     Ok(Sse::new(lines).keep_alive(KeepAlive::default()))

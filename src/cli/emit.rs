@@ -66,11 +66,26 @@ pub async fn emit(args: &EmitArgs, terminal: &Terminal, clock: &Clock) -> Result
         None => batch::from_args(&args.event, &data(args.event.data.as_deref())?)?,
     };
     let client = Client::to_write(&args.server)?;
-    let receipts: ReceiptsView = client.post_bytes(&["events"], batch::MEDIA_TYPE, body).await?;
+    let receipts = client.post_bytes(&["events"], batch::MEDIA_TYPE, body).await;
+    let receipts: ReceiptsView = receipts.map_err(|error| match &args.file {
+        Some(file) => of_file(file, error),
+        None => error,
+    })?;
     terminal.list(&receipts.receipts, render::receipts)?;
     match args.wait {
         Some(seconds) => wait(&client, &receipts, Duration::from_secs(seconds.into()), terminal, clock).await,
         None => Ok(Status::Done),
+    }
+}
+
+/// What the server says of one event, said of the file that it stands in.
+fn of_file(file: &Path, error: CliError) -> CliError {
+    match error {
+        CliError::Refused(mut detail) if detail.index.is_some() => {
+            detail.message = format!("{}: {}", file.display(), detail.message);
+            CliError::Refused(detail)
+        }
+        error => error,
     }
 }
 
@@ -105,8 +120,9 @@ async fn wait(
         terminal.show(&trace, |trace, _| render::trace(trace, &look))?;
         if !trace.settled {
             terminal.warn(&format!(
-                "the chain of {id} has not settled within {}; `tidegate trace {id}` shows it later",
-                render::duration(at_most)
+                "the chain of {id} has not settled within {}; `tidegate trace {}` shows it later",
+                render::duration(at_most),
+                render::quoted(id)
             ));
         }
         if !trace.settled || render::has_dead_letter(&trace) {
@@ -114,4 +130,22 @@ async fn wait(
         }
     }
     Ok(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::model::ErrorDetail;
+
+    #[test]
+    fn what_is_refused_of_a_file_names_the_file() {
+        let refused = |index| {
+            let (code, message) = ("invalid".to_owned(), "event 1: attribute id: is empty".to_owned());
+            CliError::Refused(Box::new(ErrorDetail { code, message, index, candidates: vec![], problems: vec![] }))
+        };
+        let said = |index| of_file(Path::new("two.json"), refused(index)).to_string();
+        assert_eq!(said(Some(1)), "two.json: event 1: attribute id: is empty");
+        // What is no event's fault is not the file's.
+        assert_eq!(said(None), "event 1: attribute id: is empty");
+    }
 }

@@ -56,6 +56,9 @@ pub struct ExplainArgs {
     /// The event: an id or the start of one, #POSITION, or last
     #[arg(value_name = "ID")]
     pub id: String,
+    /// Each function that hears other types too, with the types that it hears
+    #[arg(long)]
+    pub all: bool,
     #[command(flatten)]
     pub read: ReadArgs,
 }
@@ -90,7 +93,7 @@ pub async fn trace(args: &TraceArgs, terminal: &Terminal) -> Result<Status, CliE
 pub async fn explain(args: &ExplainArgs, terminal: &Terminal) -> Result<Status, CliError> {
     let client = Client::to_read(&args.read)?;
     let explanation: ExplanationView = client.get(&["events", &args.id, "explain"], &[]).await?;
-    terminal.show(&explanation, render::explanation)?;
+    terminal.show(&explanation, if args.all { render::explanation_whole } else { render::explanation })?;
     Ok(Status::Done)
 }
 

@@ -105,7 +105,8 @@ pub async fn redeploy(args: &RedeployArgs, terminal: &Terminal) -> Result<Status
     let asked = RedeployRequest { environment: args.environment.clone(), reason: args.reason.clone() };
     let receipts: ReceiptsView = client.post(&["releases", &args.release, "redeploy"], &asked).await?;
     terminal.list(&receipts.receipts, |receipts, look| {
-        let next = format!("see: tidegate why {} --in {}\n", args.release, args.environment);
+        let [release, environment] = [&args.release, &args.environment].map(|word| render::quoted(word));
+        let next = format!("see: tidegate why {release} --in {environment}\n");
         render::receipts(receipts, look) + &next
     })?;
     Ok(Status::Done)

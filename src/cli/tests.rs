@@ -59,6 +59,7 @@ fn arguments_that_belong_together_parse() {
         "tidegate events --type a.* --since 15m --limit 10 --follow",
         "tidegate trace #12 --url http://localhost:1",
         "tidegate explain 0193",
+        "tidegate explain last --all",
         "tidegate invocations --function gate --failed",
         "tidegate dlq list",
         "tidegate dlq redrive 1.gate 2.gate",

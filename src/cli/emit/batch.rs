@@ -40,10 +40,28 @@ pub fn from_text(text: &str, path: &str) -> Result<Vec<u8>, CliError> {
     if events.is_empty() {
         return Err(malformed("there is no event in it".to_owned()));
     }
+    if let Some(bare) = events.iter().find_map(|event| bare_cdevent(event)) {
+        return Err(malformed(bare));
+    }
     for event in &mut events {
         complete(event);
     }
     Ok(to_bytes(&events))
+}
+
+/// What is said of a CDEvent that no CloudEvent carries: its own members are the data of one.
+fn bare_cdevent(event: &Members) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Context {
+        r#type: String,
+    }
+    let context = event.get("context").filter(|_| !event.contains_key("type"))?;
+    let ty =
+        serde_json::from_str::<Context>(context.get()).map_or_else(|_| "TYPE".to_owned(), |context| context.r#type);
+    Some(format!(
+        "a member `context` and no `type`: that is a CDEvent without the CloudEvent that carries it; write \
+         {{\"type\": {ty:?}, \"data\": ..}} around it, or `tidegate emit --type {ty} --data @FILE`"
+    ))
 }
 
 /// The error without serde's own place, which counts from the value's start.
@@ -151,6 +169,18 @@ mod tests {
                 "events.json: line 3: an event is a JSON object, and a batch an array of them: invalid type: integer `7`, expected a map"
             ],
         );
+    }
+
+    #[test]
+    fn a_cdevent_without_its_envelope_is_told_what_it_lacks() {
+        let ty = "dev.cdevents.artifact.published.0.3.0";
+        let bare = format!(r#"{{"context": {{"version": "0.4.1", "type": "{ty}"}}, "subject": {{"id": "x"}}}}"#);
+        let error = from_text(&bare, "events.json").unwrap_err().to_string();
+        let parts =
+            ["events.json: ", "a CDEvent without the CloudEvent", &format!("`tidegate emit --type {ty} --data @FILE`")];
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        // Where it is carried, it is the data's own.
+        assert!(from_text(&format!(r#"{{"type": "{ty}", "data": {bare}}}"#), "events.json").is_ok());
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Events: in a table, and whole.
 
 use super::time::{absolute, ago, when};
-use super::{Align, Look, Table, clean, facts, place, plain};
+use super::{Align, Look, Table, brief, brief_type, clean, facts, place, plain};
 use crate::api::model::{EventView, ReceiptView};
 use crate::event::{Event, Extension, Origin};
+
+/// Of the table of events: each is found by its position too.
+const ID_COLUMN: usize = 5;
 
 /// One line for each event, or that there is none.
 pub fn events(events: &[EventView], look: &Look) -> String {
@@ -18,15 +21,16 @@ pub fn events(events: &[EventView], look: &Look) -> String {
         ("SUBJECT", left),
         ("ORIGIN", left),
         ("ID", left),
-    ]);
+    ])
+    .spare(ID_COLUMN);
     for view in events {
         // Only what the log holds comes here, and that was an event when it was accepted.
         let event = view.parse().unwrap_or_default();
         table.row([
             plain(place(Some(view.position))),
             plain(ago(view.acceptedat, look.now)),
-            plain(&event.ty),
-            plain(event.subject.as_deref().unwrap_or("-")),
+            plain(brief_type(&event.ty)),
+            plain(event.subject.as_deref().map_or_else(|| "-".to_owned(), brief)),
             plain(origin(&view.origin)),
             plain(&event.id),
         ]);
@@ -37,10 +41,10 @@ pub fn events(events: &[EventView], look: &Look) -> String {
 /// One event on one line, for a stream that has no widths yet.
 pub fn event_line(view: &EventView, look: &Look) -> String {
     let event = view.parse().unwrap_or_default();
-    let subject = event.subject.as_deref().map_or_else(String::new, |subject| format!("  {}", clean(subject)));
+    let subject = event.subject.as_deref().map_or_else(String::new, |subject| format!("  {}", brief(subject)));
     let from = look.faint(&format!("from {}", clean(&origin(&view.origin))));
     let time = look.faint(&absolute(view.acceptedat));
-    format!("{time}  {}  {}{subject}  {from}\n", place(Some(view.position)), look.strong(&clean(&event.ty)))
+    format!("{time}  {}  {}{subject}  {from}\n", place(Some(view.position)), look.strong(&brief_type(&event.ty)))
 }
 
 /// `webhook /hooks/github`, and that nobody proved it where nobody did.
@@ -52,7 +56,7 @@ pub fn origin(origin: &Origin) -> String {
 /// An event in two lines: what it is, and where it came from.
 pub fn heading(view: &EventView, look: &Look) -> String {
     let event = view.parse().unwrap_or_default();
-    let subject = event.subject.as_deref().map_or_else(String::new, |subject| format!("  {}", clean(subject)));
+    let subject = event.subject.as_deref().map_or_else(String::new, |subject| format!("  {}", brief(subject)));
     let place = look.strong(&format!("{} {}", place(Some(view.position)), clean(&event.ty)));
     let came = format!("{}, from {}, accepted {}", event.id, origin(&view.origin), when(view.acceptedat, look));
     format!("{place}{subject}\n  {}\n", look.faint(&clean(&came)))
@@ -197,6 +201,33 @@ mod tests {
         "#]]
         .assert_eq(&events(&[view()], &LOOK));
         assert_eq!(events(&[], &LOOK), "no events\n");
+    }
+
+    #[test]
+    fn a_line_of_the_path_fits_and_its_types_are_whole() {
+        let digest = format!("sha256:{}", "fedcba9876543210".repeat(4));
+        let types = ["dev.cdeventsx.tidegate-scan.completed.0.1.0", "dev.cdevents.artifact.published.0.3.0"];
+        let view = |ty: &str| {
+            let view = serde_json::json!({
+                "position": 12_345, "acceptedat": "1970-01-01T00:00:00Z", "hops": 1,
+                "origin": { "kind": "function", "name": "gate-production", "verified": true },
+                "event": {
+                    "specversion": "1.0", "id": "de65242c-9ce8-5419-89f0-1e8a11048c96", "source": "/s", "type": ty,
+                    "subject": format!("pkg:oci/storefront@{digest}?repository_url=registry.example/acme/storefront"),
+                },
+            });
+            serde_json::from_value::<EventView>(view).unwrap()
+        };
+        let look = Look { width: 120, ..LOOK };
+        let listed = events(&types.map(view), &look);
+        let followed: String = types.map(|ty| event_line(&view(ty), &look)).concat();
+        for text in [listed, followed] {
+            assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+            assert!(
+                ["scan.completed", "artifact.published", "@sha256:fedcba987654"].iter().all(|it| text.contains(it)),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -1,29 +1,60 @@
 //! Every function's verdict on one event, and why.
 
+use super::text::wrap;
 use super::time::absolute;
-use super::{Look, clean, event, micros, place, short_digest, verdict};
+use super::{Look, brief, brief_type, clean, event, micros, place, short_digest, verdict};
 use crate::api::model::{EventRef, ExplanationView, FunctionExplanation, InvocationView, VerdictView};
 
+/// How a filter says what it saw where the type was another one.
+const SAW_TYPE: &str = "type = ";
+/// Columns before a line and before what goes on with it.
+const MARGIN: usize = 4;
+
+/// With those that hear other types in one line, where there are several.
 pub fn explanation(view: &ExplanationView, look: &Look) -> String {
+    let (others, told): (Vec<_>, Vec<_>) = view.functions.iter().partition(|function| hears_other_types(function));
+    if others.len() < 2 {
+        return explanation_whole(view, look);
+    }
+    let names: Vec<&str> = others.iter().map(|function| function.function.as_str()).collect();
+    let state = format!("{} functions hear other types (--all tells which): {}", names.len(), names.join(", "));
+    let state = wrap(&clean(&state), look.width).join("\n  ");
+    explained(view, &told, &format!("{}\n\n", look.faint(&state)), look)
+}
+
+/// With the verdict of each function.
+pub fn explanation_whole(view: &ExplanationView, look: &Look) -> String {
+    explained(view, &view.functions.iter().collect::<Vec<_>>(), "", look)
+}
+
+fn hears_other_types(function: &FunctionExplanation) -> bool {
+    matches!(&function.verdict, VerdictView::Filtered { value, .. } if value.starts_with(SAW_TYPE))
+}
+
+/// `beside`: what is said of functions that are not told of one by one.
+fn explained(view: &ExplanationView, told: &[&FunctionExplanation], beside: &str, look: &Look) -> String {
     let mut text = event::heading(&view.event, look);
     if view.functions.is_empty() {
         text += "\nno deployment had a function yet\n";
         return text;
     }
-    let width = view.functions.iter().map(|function| function.function.chars().count()).max().unwrap_or(0);
-    for function in &view.functions {
+    let width = told.iter().map(|function| function.function.chars().count()).max().unwrap_or(0);
+    for function in told {
         text.push('\n');
         text += &one(function, width, look);
     }
     let state = if view.settled { look.good("settled") } else { look.waiting("not settled yet") };
-    text + &format!("\n{state}\n")
+    text + &format!("\n{beside}{state}\n")
 }
 
 fn one(function: &FunctionExplanation, width: usize, look: &Look) -> String {
     let state = look.paint(verdict::colour(&function.verdict), &clean(&verdict::words(&function.verdict, look)));
     let name = clean(&function.function);
     let mut text = format!("{name}{}  {state}\n", " ".repeat(width - name.chars().count().min(width)));
-    let mut line = |content: String| text += &format!("  {}\n", clean(&content));
+    let mut line = |content: String| match look.width.saturating_sub(MARGIN) {
+        room if content.chars().count() <= room => text += &format!("  {}\n", clean(&content)),
+        room => text += &format!("  {}\n", wrap(&clean(&content), room).join("\n    ")),
+    };
     match &function.verdict {
         VerdictView::Filtered { clause, value } => line(format!("by {clause}, which saw {value}")),
         VerdictView::FilterFailed { clause, reason } => line(format!("at {clause}: {reason}")),
@@ -73,8 +104,8 @@ fn attempt(view: &InvocationView, look: &Look) -> String {
 
 /// `#3 shop.order.paid order/7`.
 pub fn reference(event: &EventRef) -> String {
-    let subject = event.subject.as_deref().map_or_else(String::new, |subject| format!(" {subject}"));
-    format!("{} {}{subject}", place(event.position), event.ty)
+    let subject = event.subject.as_deref().map_or_else(String::new, |subject| format!(" {}", brief(subject)));
+    format!("{} {}{subject}", place(event.position), brief_type(&event.ty))
 }
 
 #[cfg(test)]
@@ -110,7 +141,7 @@ mod tests {
             attempts(failure)
         );
         let view: ExplanationView = serde_json::from_str(&json).unwrap();
-        let look = Look { colour: false, width: 100, now: Timestamp::EPOCH };
+        let look = Look { colour: false, width: 120, now: Timestamp::EPOCH };
         expect![[r#"
             #12 shop.order.paid  order/7
               a, from api anyone, unverified, accepted 1970-01-01 00:00:00Z (now)
@@ -129,5 +160,45 @@ mod tests {
 
             settled
         "#]].assert_eq(&explanation(&view, &look));
+    }
+
+    #[test]
+    fn functions_that_hear_other_types_are_counted() {
+        let id = "01932a00-0000-7000-8000-000000000001";
+        let function = |name: &str, value: &str| {
+            serde_json::json!({
+                "function": name, "function_id": id, "deployment": 1, "attempts": [], "emitted": [],
+                "verdict": { "kind": "filtered", "clause": "type is shop.order.paid.* or shop.order.sent.*", "value": value },
+            })
+        };
+        let other = r#"type = "shop.refund""#;
+        let json = serde_json::json!({
+            "settled": true,
+            "event": {
+                "position": 12, "acceptedat": "1970-01-01T00:00:00Z", "hops": 0,
+                "origin": { "kind": "api", "name": "anyone", "verified": false },
+                "event": { "specversion": "1.0", "id": "a", "source": "/s", "type": "shop.refund" },
+            },
+            "functions": [function("gate", other), function("sums", "data.total = 3"), function("greet", other)],
+        });
+        let view: ExplanationView = serde_json::from_value(json).unwrap();
+        let look = Look { colour: false, width: 60, now: Timestamp::EPOCH };
+        expect![[r#"
+            #12 shop.refund
+              a, from api anyone, unverified, accepted 1970-01-01 00:00:00Z (now)
+
+            sums  filtered
+              by type is shop.order.paid.* or shop.order.sent.*, which
+                saw data.total = 3
+              judged by deployment 1
+
+            2 functions hear other types (--all tells which): gate,
+              greet
+
+            settled
+        "#]]
+        .assert_eq(&explanation(&view, &look));
+        let whole = explanation_whole(&view, &look);
+        assert!(["gate ", "sums ", "greet "].iter().all(|name| whole.contains(&format!("\n{name}"))), "{whole}");
     }
 }

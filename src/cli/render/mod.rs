@@ -20,19 +20,19 @@ mod verdict;
 pub use bench::bench;
 pub use deployment::{deployed, deployment, deployments};
 pub use event::{event, event_line, events, receipts};
-pub use explanation::explanation;
+pub use explanation::{explanation, explanation_whole};
 pub use filter::{event_type, event_types, filter_report};
 pub use function::{function, functions};
 pub use invocation::{dead_letter, dead_letters, invocation, invocations};
 pub use listening::{Listening, listening};
 pub use path::{decisions, drift, releases, why};
 pub use problem::problems;
-pub use text::{Look, brief, clean};
+pub use text::{Look, brief, clean, quoted};
 pub use time::duration;
 pub use trace::{has_dead_letter, settled_runs, trace};
 
 use table::{Align, Table, painted, plain};
-use text::Colour;
+use text::{Colour, brief_type};
 
 /// Lines of `name  value`, names aligned, values cleaned; absent values are left out.
 fn facts(look: &Look, facts: &[(&str, Option<String>)]) -> String {

@@ -13,6 +13,7 @@ pub enum Align {
 pub struct Table {
     heading: Vec<(&'static str, Align)>,
     rows: Vec<Vec<Cell>>,
+    spare: Option<usize>,
 }
 
 /// What stands in one column of a row.
@@ -37,7 +38,12 @@ const GAP: &str = "  ";
 
 impl Table {
     pub fn new(heading: impl IntoIterator<Item = (&'static str, Align)>) -> Self {
-        Table { heading: heading.into_iter().collect(), rows: Vec::new() }
+        Table { heading: heading.into_iter().collect(), rows: Vec::new(), spare: None }
+    }
+
+    /// The column that gives way before the widest: what it says is found by another one.
+    pub fn spare(self, column: usize) -> Self {
+        Table { spare: Some(column), ..self }
     }
 
     /// One cell for each column.
@@ -67,7 +73,12 @@ impl Table {
         }
         let gaps = GAP.len() * widths.len().saturating_sub(1);
         while widths.iter().sum::<usize>() + gaps > available {
-            match widths.iter_mut().max() {
+            let spare = self.spare.filter(|column| widths[*column] > COLUMN_WIDTH_MIN);
+            let gives_way = match spare {
+                Some(column) => widths.get_mut(column),
+                None => widths.iter_mut().max(),
+            };
+            match gives_way {
                 Some(widest) if *widest > COLUMN_WIDTH_MIN => *widest -= 1,
                 _ => break,
             }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::clock::Timestamp;
+use crate::deployment::event_type;
 
 /// Hex digits of a commit's id; a digest has more.
 const COMMIT_DIGITS: usize = 40;
@@ -101,6 +102,20 @@ pub fn brief(subject: &str) -> String {
     clean(&text).into_owned()
 }
 
+/// A type as a line of many shows it: by its short name, if the catalogue has one. `--type` takes either.
+pub fn brief_type(ty: &str) -> String {
+    event_type(ty).map_or_else(|| clean(ty).into_owned(), |entry| entry.name.to_owned())
+}
+
+/// A word of a command that is to be pasted into a shell: as it is where a shell takes it so, else in quotes.
+pub fn quoted(word: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(format!("'{}'", word.replace('\'', "'\\''")))
+}
+
 /// Lines of at most `width` characters, broken between words; what stands in backquotes, to be copied, is one word. A word
 /// that is longer is broken itself.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
@@ -136,6 +151,20 @@ fn words(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_for_a_shell_is_quoted_where_it_has_to_be() {
+        for (word, expected) in [
+            ("/usr/bin/tidegate", "/usr/bin/tidegate"),
+            ("my project", "'my project'"),
+            ("#12", "'#12'"),
+            ("it's", r"'it'\''s'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+    }
 
     #[test]
     fn a_brief_subject_has_the_first_digits_of_commits_and_digests() {

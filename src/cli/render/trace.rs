@@ -1,9 +1,17 @@
 //! The causal tree: each event, the functions that it passed to, and the events that these emitted.
 
+use super::text::{Colour, shorten};
 use super::time::ago;
-use super::{Look, brief, clean, count, micros, place, verdict};
+use super::{Look, brief, brief_type, clean, count, micros, place, verdict};
 use crate::api::model::{TraceNode, TraceRun, TraceView, VerdictView};
 use crate::event::OriginKind;
+
+/// What is shown of a reason at least, however deep in the tree.
+const REASON_WIDTH_MIN: usize = 20;
+/// Of the columns there are, the part that leads to a line at most.
+const MARGIN_SHARE: usize = 3;
+/// Between the parts of a line.
+const GAP: &str = "  ";
 
 /// The tree of a chain, and whether all of it has settled.
 pub fn trace(trace: &TraceView, look: &Look) -> String {
@@ -98,14 +106,15 @@ fn branches(text: &mut String, node: &TraceNode, indent: &str, look: &Look) {
         let (corner, inner) = fork(index == last, indent);
         match branch {
             Branch::Event(child) => {
-                *text += &format!("{corner}{}\n", event_line(child, look));
+                *text += &format!("{}{}\n", margin(&corner, look), event_line(child, look));
                 branches(text, child, &inner, look);
             }
             Branch::Run(run, emitted) => {
-                *text += &format!("{corner}{}\n", run_line(run, look));
+                let lead = margin(&corner, look);
+                *text += &format!("{lead}{}\n", run_line(run, lead.chars().count(), look));
                 for (index, child) in emitted.iter().enumerate() {
                     let (corner, inner) = fork(index + 1 == emitted.len(), &inner);
-                    *text += &format!("{corner}{}\n", event_line(child, look));
+                    *text += &format!("{}{}\n", margin(&corner, look), event_line(child, look));
                     branches(text, child, &inner, look);
                 }
             }
@@ -122,8 +131,17 @@ fn fork(last: bool, indent: &str) -> (String, String) {
     }
 }
 
+/// What leads to a line, as far as it leaves room for the line: how deep it is beyond that says the tree above it.
+fn margin(corner: &str, look: &Look) -> String {
+    let (columns, columns_max) = (corner.chars().count(), look.width / MARGIN_SHARE);
+    match columns.checked_sub(columns_max) {
+        None | Some(0) => corner.to_owned(),
+        Some(over) => format!("…{}", corner.chars().skip(over + 1).collect::<String>()),
+    }
+}
+
 fn event_line(node: &TraceNode, look: &Look) -> String {
-    let mut parts = vec![look.faint(&place(node.position)), look.strong(&clean(&node.ty))];
+    let mut parts = vec![look.faint(&place(node.position)), look.strong(&brief_type(&node.ty))];
     parts.extend(node.subject.as_deref().map(brief));
     let emitted = node.origin.as_ref().is_some_and(|origin| origin.kind == OriginKind::Function);
     if let (Some(origin), false) = (&node.origin, emitted) {
@@ -135,28 +153,35 @@ fn event_line(node: &TraceNode, look: &Look) -> String {
     if let Some(at) = node.deliverat.filter(|_| node.position.is_none()) {
         parts.push(look.waiting(&format!("waits, due {}", ago(at, look.now))));
     }
-    parts.join("  ")
+    parts.join(GAP)
 }
 
-fn run_line(run: &TraceRun, look: &Look) -> String {
+/// `indent`: columns before it. Why something failed is cut where the line would not fit; `explain` has it whole.
+fn run_line(run: &TraceRun, indent: usize, look: &Look) -> String {
     let mut parts = vec![
-        clean(&run.function).into_owned(),
-        look.paint(verdict::colour(&run.verdict), &clean(&verdict::words(&run.verdict, look))),
+        (None, clean(&run.function).into_owned()),
+        (Some(verdict::colour(&run.verdict)), clean(&verdict::words(&run.verdict, look)).into_owned()),
     ];
     if run.attempts > 1 {
-        parts.push(format!("{} attempts", run.attempts));
+        parts.push((None, format!("{} attempts", run.attempts)));
     }
     if run.attempts > 0 {
-        parts.push(look.faint(&micros(run.duration_micros)));
+        parts.push((Some(Colour::Faint), micros(run.duration_micros)));
     }
-    if let VerdictView::FilterFailed { clause, reason } = &run.verdict {
-        parts.push(clean(&format!("{clause}: {reason}")).into_owned());
-    }
-    // Of one that was delivered in the end, why it failed before is told by `explain`.
-    if let (Some(failure), false) = (&run.failure, run.verdict == VerdictView::Delivered) {
-        parts.push(clean(&verdict::failure(failure)).into_owned());
-    }
-    parts.join("  ")
+    let used = indent + parts.iter().map(|(_, text)| text.chars().count() + GAP.len()).sum::<usize>();
+    let room = look.width.saturating_sub(used).max(REASON_WIDTH_MIN);
+    let reason = match (&run.verdict, &run.failure) {
+        (VerdictView::FilterFailed { clause, reason }, _) => Some(format!("{clause}: {reason}")),
+        // Of one that was delivered in the end, why it failed before is told by `explain`.
+        (VerdictView::Delivered, _) => None,
+        (_, failure) => failure.as_ref().map(verdict::failure),
+    };
+    parts.extend(reason.map(|reason| (None, shorten(&clean(&reason), room).into_owned())));
+    let painted = |(colour, text): (Option<Colour>, String)| match colour {
+        Some(colour) => look.paint(colour, &text),
+        None => text,
+    };
+    parts.into_iter().map(painted).collect::<Vec<_>>().join(GAP)
 }
 
 #[cfg(test)]
@@ -217,6 +242,33 @@ mod tests {
             4 events, 4 deliveries: not settled yet: 2 of 4; 1 event waits for its time
         "#]]
         .assert_eq(&trace(&chain(), &LOOK));
+    }
+
+    #[test]
+    fn a_reason_is_cut_where_its_line_would_not_fit() {
+        let mut chain = chain();
+        let run = &mut chain.roots[0].children[0].functions[0];
+        run.failure.as_mut().expect("it failed").reason = "it says much ".repeat(20);
+        let (text, whole) = (trace(&chain, &LOOK), trace(&chain, &Look { width: usize::MAX, ..LOOK }));
+        assert_eq!(text.lines().map(|line| line.chars().count()).max(), Some(LOOK.width), "{text}");
+        assert!(whole.contains(&"it says much ".repeat(20)), "{whole}");
+    }
+
+    #[test]
+    fn a_chain_of_any_depth_fits() {
+        let ty = "dev.cdeventsx.tidegate-verification.due.0.1.0";
+        let deep = (2..60).rev().fold(emitted(60, ty, "verify"), |child, position| {
+            let mut node = emitted(position, ty, "verify");
+            let delivered = json!({
+                "function": "verify", "verdict": {"kind": "delivered"}, "attempts": 1, "duration_micros": 900,
+            });
+            (node["functions"], node["children"]) = (json!([delivered]), json!([child]));
+            node
+        });
+        let view = json!({"correlation": "e1", "settled": true, "truncated": false, "roots": [deep]});
+        let text = trace(&serde_json::from_value(view).unwrap(), &Look { width: 120, ..LOOK });
+        assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+        assert!(text.contains("─ #60  verification.due\n"), "{text}");
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub fn from_text(text: &str, path: &str) -> Result<Vec<u8>, CliError> {
     if events.is_empty() {
         return Err(malformed("there is no event in it".to_owned()));
     }
-    if let Some(bare) = events.iter().find_map(|event| bare_cdevent(event)) {
+    if let Some(bare) = events.iter().find_map(bare_cdevent) {
         return Err(malformed(bare));
     }
     for event in &mut events {

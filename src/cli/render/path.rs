@@ -135,6 +135,9 @@ fn row(step: &WhyStep, look: &Look) -> [super::table::Cell; 4] {
     [plain(ago(step.at, look.now)), plain(place(step.event.position)), said, plain(&step.by)]
 }
 
+/// Of the table of releases: a release is asked for by its name, which stays whole. `why` takes the first digits as well.
+const DIGEST_COLUMN: usize = 3;
+
 /// One line for each release, or that there is none.
 pub fn releases(releases: &[ReleaseView], look: &Look) -> String {
     if releases.is_empty() {
@@ -149,10 +152,11 @@ pub fn releases(releases: &[ReleaseView], look: &Look) -> String {
         ("ENVIRONMENT", left),
         ("STANDING", left),
         ("RULE", left),
-    ]);
+    ])
+    .spare(DIGEST_COLUMN);
     for release in releases {
         let commit: String = release.commit.as_deref().unwrap_or("-").chars().take(12).collect();
-        let digest: String = release.digest.chars().take("sha256:".len() + 12).collect();
+        let digest: String = release.digest.trim_start_matches("sha256:").chars().take(12).collect();
         for (environment, standing) in &release.environments {
             table.row([
                 plain(&release.release),
@@ -239,6 +243,34 @@ mod tests {
 
     fn event_at(position: u64, ty: &str) -> EventRef {
         EventRef { id: "e".to_owned(), ty: ty.to_owned(), subject: Some("shop-1".to_owned()), position: Some(position) }
+    }
+
+    #[test]
+    fn a_release_is_listed_by_its_whole_name() {
+        let standing = |rule: &str| StandingView {
+            standing: Standing::Blocked,
+            since: Timestamp::EPOCH,
+            event: event_at(12, "dev.cdeventsx.tidegate-gate.blocked.0.1.0"),
+            rule: Some(rule.to_owned()),
+            reason: None,
+        };
+        let view = ReleaseView {
+            release: "storefront-1c0f6f341b2a".to_owned(),
+            service: "storefront".to_owned(),
+            digest: format!("sha256:{}", "9d5174f2".repeat(8)),
+            commit: Some("63e06649".repeat(5)),
+            since: Timestamp::EPOCH,
+            environments: [("production".to_owned(), standing("missing-evidence"))].into(),
+            quarantined: true,
+        };
+        let text = releases(&[view], &Look { width: 110, ..LOOK });
+        assert!(
+            ["storefront-1c0f6f341b2a", "blocked, in quarantine", "missing-evidence"]
+                .iter()
+                .all(|it| text.contains(it)),
+            "{text}"
+        );
+        assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
     }
 
     #[test]

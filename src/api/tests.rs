@@ -6,6 +6,7 @@ mod log;
 mod publishing;
 mod reading;
 mod verdicts;
+mod why;
 
 use std::sync::Arc;
 

@@ -205,7 +205,9 @@ impl From<PublishError> for ApiError {
         match error {
             PublishError::ContentDiffers { index } => ApiError::ContentDiffers { message, index: Some(index) },
             PublishError::Refused { index, .. } => ApiError::Invalid { message, index: Some(index) },
-            PublishError::Busy { retry_after_seconds } => ApiError::Busy { message, retry_after_seconds },
+            PublishError::Busy { retry_after_seconds } | PublishError::Backlog { retry_after_seconds, .. } => {
+                ApiError::Busy { message, retry_after_seconds }
+            }
             PublishError::Bus(error) => error.into(),
         }
     }

@@ -187,6 +187,8 @@ pub(super) fn function_view(
         concurrency: function.concurrency,
         rate: function.rate,
         limit: function.limit.clone(),
+        backlog_max: function.backlog_max,
+        supersede: function.supersede.clone(),
         cursor: status.map_or(0, |status| status.position),
         lag: status.map_or(0, |status| status.lag),
         pending: status.map_or(0, |status| status.pending),

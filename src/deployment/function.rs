@@ -34,6 +34,9 @@ pub struct Function {
     pub rate: Option<Rate>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<KeyLimit>,
+    /// Events that wait for it, beyond which no trigger's event of its types is accepted; none: any number may wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backlog_max: Option<u64>,
     /// None: each event is run, whatever came after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supersede: Option<Supersede>,

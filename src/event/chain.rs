@@ -196,6 +196,7 @@ mod tests {
             concurrency: 1,
             rate: None,
             limit: None,
+            backlog_max: None,
             supersede: None,
             order: Order::None,
             start: Start::Latest,

@@ -203,6 +203,7 @@ fn function() -> Function {
         concurrency: 8,
         rate: None,
         limit: None,
+        backlog_max: None,
         supersede: None,
         order: Order::None,
         start: Start::Latest,

@@ -74,7 +74,9 @@ impl Intake {
                     refused.push(batch.remove(index).0);
                     continue;
                 }
-                Err(PublishError::Busy { retry_after_seconds }) => Duration::from_secs(retry_after_seconds),
+                Err(PublishError::Busy { retry_after_seconds } | PublishError::Backlog { retry_after_seconds, .. }) => {
+                    Duration::from_secs(retry_after_seconds)
+                }
                 Err(PublishError::Bus(BusError::Closed)) if self.stop.is_cancelled() => return Ok(Taken::Stopped),
                 Err(PublishError::Bus(source @ (BusError::Closed | BusError::Failed { .. }))) => {
                     return Err(TriggerError::Bus { trigger: name.to_owned(), source });

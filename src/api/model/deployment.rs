@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::deployment::{Digest, FunctionId, Grants, KeyLimit, Rate};
+use crate::deployment::{Digest, FunctionId, Grants, KeyLimit, Rate, Supersede};
 use crate::event::Position;
 
 /// `GET /functions`, `/functions/{name}`.
@@ -35,6 +35,10 @@ pub struct FunctionView {
     pub rate: Option<Rate>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<KeyLimit>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backlog_max: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersede: Option<Supersede>,
     /// At or below it and not pending means settled or filtered.
     pub cursor: Position,
     /// Events of its types past its cursor.

@@ -61,6 +61,7 @@ pub fn function(number: u128, name: &str, on: &str, when: Option<&str>) -> Funct
         concurrency: 1,
         rate: None,
         limit: None,
+        backlog_max: None,
         supersede: None,
         order: Order::None,
         start: Start::Latest,

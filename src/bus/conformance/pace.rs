@@ -1,12 +1,43 @@
 //! How quickly a function is given events: by its rate, and by its limit for each key.
 
 use super::*;
-use crate::bus::PendingState;
+use crate::bus::{PendingState, PublishError};
 use crate::deployment::{KeyLimit, Rate};
 
 fn limited(concurrency: Option<u32>, rate: Option<Rate>) -> Function {
     let limit = KeyLimit { key: KeyExpression::new("partitionkey").unwrap(), concurrency, rate };
     Function { limit: Some(limit), ..function("f", "t") }
+}
+
+pub async fn a_backlog_has_a_bound_that_senders_are_told_of(bench: Bench) {
+    const BOUND: u64 = 1_500;
+    let handler = Function { backlog_max: Some(BOUND), ..function("bounded", "t") };
+    bench.activate(vec![handler.clone(), function("other", "u")]).await;
+    let publish = async |bench: &Bench, ty: &str, number: u64| {
+        bench.bus.publish(vec![incoming(event(&number.to_string(), ty))]).await.map(drop)
+    };
+    // A few may come in before the first of them are counted.
+    let mut accepted = 0;
+    let refused = loop {
+        match publish(&bench, "t", accepted).await {
+            Ok(()) => accepted += 1,
+            Err(error) => break error,
+        }
+        assert!(accepted < 3 * BOUND);
+    };
+    assert!(matches!(refused, PublishError::Backlog { events_max: BOUND, .. }), "{refused}");
+    assert!(accepted >= BOUND);
+    publish(&bench, "u", 0).await.unwrap();
+    let bench = bench.crash();
+    assert!(publish(&bench, "t", accepted).await.is_err(), "it is known after a crash");
+    let mut subscription = bench.bus.subscribe(handler.id);
+    for expected in 0..accepted {
+        let delivery = next(&mut subscription).await;
+        assert_eq!(delivery.event.event.id, expected.to_string(), "what was accepted is not lost");
+        bench.ack(delivery).await;
+    }
+    publish(&bench, "t", accepted).await.unwrap();
+    assert_eq!(next(&mut subscription).await.event.event.id, accepted.to_string());
 }
 
 /// What comes now, by id.

@@ -64,6 +64,10 @@ impl Feed {
         }
         let queue = Arc::new(FunctionQueue::new(function.id, cursor));
         queue.set_pace(shared, function);
+        if function.backlog_max.is_some() {
+            let count = |db: &Connection| super::status::count(db, function, cursor, read);
+            queue.falls_behind(shared.log.read("count what waits", count)?);
+        }
         let feed = Feed { queue, ranges, fenced_until: read, lags: true, touched: false, written: cursor };
         for (item, due) in pending {
             feed.take_up(shared, function, item, due)?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::Connection;
 use tokio::sync::Notify;
@@ -22,6 +22,8 @@ use crate::event::Position;
 pub(super) struct FunctionQueue {
     pub function: FunctionId,
     state: Mutex<QueueState>,
+    /// Events of its types that it lags behind by, about.
+    unread: AtomicU64,
     arrived: Notify,
 }
 
@@ -54,6 +56,7 @@ impl FunctionQueue {
                 announced: None,
                 closed: false,
             }),
+            unread: AtomicU64::new(0),
             arrived: Notify::new(),
         }
     }
@@ -216,6 +219,22 @@ impl FunctionQueue {
             shared.expect_room(self.function);
         }
         result
+    }
+
+    /// Events that wait for the function or run.
+    pub fn backlog(&self) -> u64 {
+        self.look(|queue| queue.len() as u64) + self.unread.load(Ordering::Relaxed)
+    }
+
+    /// Events of its types came that it does not read yet.
+    pub fn falls_behind(&self, events: u64) {
+        self.unread.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// It has read some of them.
+    pub fn comes_up(&self, events: u64) {
+        // Only the reader changes it, so nothing is lost between the two.
+        self.unread.store(self.unread.load(Ordering::Relaxed).saturating_sub(events), Ordering::Relaxed);
     }
 
     /// How far the function itself has read; none: as far as the reader.

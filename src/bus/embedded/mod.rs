@@ -10,6 +10,7 @@
 //! Invariants: nothing is told before it is synced; an item of a queue is settled in memory after it is in the log; a
 //! cursor never passes what is neither settled nor has a row of its own. SQL stays in this folder.
 
+mod backlog;
 pub mod bare;
 mod feed;
 mod folder;
@@ -275,6 +276,7 @@ impl Bus for Embedded {
         if let Err(busy) = shared.inbox.admit() {
             return Err(PublishError::Busy { retry_after_seconds: busy.retry_after_seconds });
         }
+        shared.backlogs().admit(&batch)?;
         let (answer, answered) = oneshot::channel();
         let now = shared.clock.now();
         let has_blobs = batch.iter().any(|incoming| intake::is_large(&incoming.event));

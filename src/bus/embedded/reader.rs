@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::backlog::Backlogs;
 use super::feed::{Feed, Page, wanted};
 use super::intake::Promote;
 use super::log::Log;
@@ -184,11 +185,13 @@ impl Reader {
         for function in self.routes.iter().flat_map(|routes| routes.asking_for(&event.event.ty)) {
             let Some(feed) = self.feeds.get_mut(&function.id) else { continue };
             feed.touched = true;
-            if feed.lags {
-                continue;
-            }
-            if let Some(item) = wanted(function) {
+            if !feed.lags
+                && let Some(item) = wanted(function)
+            {
                 feed.lags = !feed.queue.offer_fresh(&self.shared, item)?;
+            }
+            if feed.lags {
+                feed.queue.falls_behind(1);
             }
         }
         let activates = event.origin.kind == OriginKind::Runtime && event.event.ty == ACTIVATED;
@@ -231,6 +234,7 @@ impl Reader {
             // A bus that closes writes them itself.
             let _ = self.shared.inbox.submit(Box::new(Cursors(cursors)));
         }
+        self.shared.set_backlogs(Backlogs::new(&deployment, |function| self.shared.queue(function)));
         self.routes = Some(Routes::new(deployment.clone()));
         self.shared.active.send_replace(Some(deployment));
         Ok(())
@@ -252,6 +256,7 @@ impl Reader {
         let read = self.shared.read.load(Ordering::Acquire);
         if after >= read {
             feed.queue.set_frontier(None);
+            feed.queue.comes_up(u64::MAX);
             feed.lags = false;
             return Ok(false);
         }
@@ -270,12 +275,14 @@ impl Reader {
             let position = stored.accepted.position;
             feed.touched = true;
             if settled.contains(&position) {
+                feed.queue.comes_up(1);
                 continue;
             }
             if !feed.queue.has_room() {
                 feed.queue.set_frontier(Some(position - 1));
                 return Ok(false);
             }
+            feed.queue.comes_up(1);
             if let Some(item) = taken_in(&judging, stored, &self.shared, &mut self.patience) {
                 feed.queue.offer(&self.shared, item)?;
             }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::backlog::Backlogs;
 use super::function_queue::FunctionQueue;
 use super::log::{Log, lock, weight};
 use super::signal::{Checkpoints, ReaderSignal};
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     /// How far the log was read and offered to functions that do not lag.
     pub read: AtomicU64,
     queues: RwLock<HashMap<FunctionId, Arc<FunctionQueue>>>,
+    backlogs: RwLock<Arc<Backlogs>>,
     handover: Mutex<Handover>,
 }
 
@@ -66,6 +68,7 @@ impl Shared {
             tail: AtomicU64::new(0),
             read: AtomicU64::new(0),
             queues: RwLock::default(),
+            backlogs: RwLock::default(),
             handover: Mutex::default(),
         }
     }
@@ -88,6 +91,15 @@ impl Shared {
         if let Some(queue) = removed {
             queue.close();
         }
+    }
+
+    /// Those of the active deployment.
+    pub fn backlogs(&self) -> Arc<Backlogs> {
+        self.backlogs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_backlogs(&self, backlogs: Backlogs) {
+        *self.backlogs.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(backlogs);
     }
 
     /// Takes and gives nothing more: the process must end.

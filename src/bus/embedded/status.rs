@@ -105,7 +105,7 @@ fn stored(db: &Connection, function: FunctionId, position: Position) -> rusqlite
 }
 
 /// Events of a function's types in (after, until].
-fn count(db: &Connection, function: &Function, after: Position, until: Position) -> rusqlite::Result<u64> {
+pub(super) fn count(db: &Connection, function: &Function, after: Position, until: Position) -> rusqlite::Result<u64> {
     let mut sum = 0;
     for ty in super::types::matching(db, function.filter.types(), usize::MAX)? {
         sum += db

@@ -3,7 +3,8 @@
 use super::time::when;
 use super::{Align, Colour, Look, Table, clean, facts, painted, plain, short_digest};
 use crate::api::model::{FunctionView, PinView};
-use crate::deployment::{FunctionPattern, KeyLimit, Rate};
+use crate::deployment::{FunctionPattern, KeyLimit, Rate, Supersede};
+use crate::filter::KeyExpression;
 
 /// One line for each function, or that there is none.
 pub fn functions(functions: &[FunctionView], look: &Look) -> String {
@@ -89,6 +90,8 @@ pub fn function(view: &FunctionView, look: &Look) -> String {
             ("concurrency", Some(view.concurrency.to_string())),
             ("rate", view.rate.as_ref().map(rate)),
             ("limit", view.limit.as_ref().map(limit)),
+            ("backlog", view.backlog_max.map(|events| format!("at most {events} events"))),
+            ("supersedes", view.supersede.as_ref().map(supersedes)),
             ("cursor", Some(format!("#{}, {} behind", view.cursor, super::count(view.lag, "event")))),
             ("pending", Some(format!("{}, {} running", view.pending, view.running))),
             ("oldest waiting", view.oldest_waiting.map(|time| when(time, look))),
@@ -110,6 +113,11 @@ fn limit(limit: &KeyLimit) -> String {
     format!("{} for each {}", held.join(", "), limit.key.source())
 }
 
+fn supersedes(supersede: &Supersede) -> String {
+    let by = supersede.by.as_ref().map_or("event.sequence", KeyExpression::source);
+    format!("older events of the same {}, by {by}", supersede.key.source())
+}
+
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
@@ -128,7 +136,8 @@ mod tests {
             "on": ["dev.cdevents.artifact.published.*"], "when": "event.subject != \"\"",
             "grants": {"keyvalue_write": ["evidence"], "keyvalue_read": [], "emits": ["gate.passed"], "http": [], "logging": false, "statistics": ["shop-*"]},
             "concurrency": 8, "rate": {"per_second": 2.5, "burst": 10},
-            "limit": {"key": "event.source", "concurrency": 1, "rate": {"per_second": 1.0, "burst": 1}}, "cursor": 40, "lag": 1, "pending": 2, "running": 1,
+            "limit": {"key": "event.source", "concurrency": 1, "rate": {"per_second": 1.0, "burst": 1}},
+            "backlog_max": 1000, "supersede": {"key": "event.subject"}, "cursor": 40, "lag": 1, "pending": 2, "running": 1,
             "oldest_waiting": "1970-01-01T00:00:00Z", "delivered": 37, "failed_attempts": 3, "dead_letters": 1,
         });
         serde_json::from_value(json).unwrap()
@@ -173,6 +182,8 @@ mod tests {
               concurrency      8
               rate             2.5 a second, 10 at once
               limit            1 in flight, 1 a second, 1 at once for each event.source
+              backlog          at most 1000 events
+              supersedes       older events of the same event.subject, by event.sequence
               cursor           #40, 1 event behind
               pending          2, 1 running
               oldest waiting   1970-01-01 00:00:00Z (now)

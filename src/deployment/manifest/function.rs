@@ -24,6 +24,7 @@ const CONCURRENCY_MAX: u32 = 10_000;
 const PER_SECOND_MIN: f64 = 0.0001;
 const PER_SECOND_MAX: f64 = 10_000.0;
 const BURST_MAX: u32 = 10_000;
+const BACKLOG_MAX: u64 = 1_000_000_000;
 /// A module of the Rust toolchain starts with more than one MiB; 4 GiB is all that wasm32 can address.
 const MEMORY_BYTES_MIN: u64 = 1024 * 1024;
 const MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
@@ -112,6 +113,7 @@ fn function<'a>(table: &mut Table<'a>, context: &mut Context<'a, '_>) -> Option<
     let concurrency = table.maybe("concurrency", |item| item.integer_u32(1..=CONCURRENCY_MAX));
     let rate = table.maybe("rate", |item| item.table(rate).flatten());
     let limit = table.maybe("limit", |item| item.table(limit).flatten());
+    let backlog_max = table.maybe("backlog_max", |item| item.integer(1..=BACKLOG_MAX));
     let supersede = table.maybe("supersede", |item| supersede(&item));
     let order = table.maybe("order", |item| order(&item)).unwrap_or(Order::None);
     let start = table.maybe("from", |item| start(&item)).unwrap_or(Start::Latest);
@@ -127,6 +129,7 @@ fn function<'a>(table: &mut Table<'a>, context: &mut Context<'a, '_>) -> Option<
         concurrency: concurrency.unwrap_or(CONCURRENCY_DEFAULT),
         rate,
         limit,
+        backlog_max,
         supersede,
         order,
         start,

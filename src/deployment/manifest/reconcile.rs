@@ -55,6 +55,7 @@ fn function(project: &str) -> Function {
         concurrency: 1,
         rate: None,
         limit: None,
+        backlog_max: None,
         supersede: None,
         order: Order::Key(key.expect("an expression over data")),
         start: Start::Latest,

@@ -168,9 +168,10 @@ async fn an_activation_that_is_waited_for_ends_when_the_bus_is_closed() {
         let bus = bus.clone();
         async move { bus.activate(deployment(vec![function("f", "t")]), 0, Cause::ProjectFile).await }
     });
-    // In the log, and not reached by the reader.
+    // In the log, and not reached by the reader. One receiver: a new one would have seen a commit since the look.
+    let mut commits = bus.commits();
     while bus.tail().await.unwrap() < 2 {
-        bus.commits().changed().await.unwrap();
+        commits.changed().await.unwrap();
     }
     bus.close().await.unwrap();
     let ended = activation.await.unwrap();

@@ -1,0 +1,47 @@
+//! Functions that let only so many events wait for them.
+
+use std::sync::Arc;
+
+use super::function_queue::FunctionQueue;
+use crate::bus::{Incoming, PublishError};
+use crate::deployment::{Deployment, FunctionId, FunctionName};
+use crate::filter::TypeIndex;
+
+/// When a sender who was refused may try again.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
+/// The functions of a deployment that have a bound, by the types that they ask for.
+#[derive(Default)]
+pub(super) struct Backlogs(TypeIndex<Bounded>);
+
+struct Bounded {
+    name: FunctionName,
+    queue: Arc<FunctionQueue>,
+    events_max: u64,
+}
+
+impl Backlogs {
+    pub fn new(deployment: &Deployment, queue: impl Fn(FunctionId) -> Option<Arc<FunctionQueue>>) -> Self {
+        let bounded = deployment.functions.iter().filter_map(|function| {
+            let (queue, events_max) = (queue(function.id)?, function.backlog_max?);
+            Some((function.filter.types(), Bounded { name: function.name.clone(), queue, events_max }))
+        });
+        Backlogs(TypeIndex::new(bounded))
+    }
+
+    /// Refuses a batch for which a function has no room. What is on its way into a queue is not counted yet.
+    pub fn admit(&self, batch: &[Incoming]) -> Result<(), PublishError> {
+        let full = batch
+            .iter()
+            .flat_map(|incoming| self.0.lookup(&incoming.event.ty))
+            .find(|bounded| bounded.queue.backlog() >= bounded.events_max);
+        match full {
+            None => Ok(()),
+            Some(Bounded { name, events_max, .. }) => Err(PublishError::Backlog {
+                function: name.to_string(),
+                events_max: *events_max,
+                retry_after_seconds: RETRY_AFTER_SECONDS,
+            }),
+        }
+    }
+}

@@ -122,7 +122,7 @@ async fn wait(
             terminal.warn(&format!(
                 "the chain of {id} has not settled within {}; `tidegate trace {}` shows it later",
                 render::duration(at_most),
-                render::quoted(id)
+                render::shell_word(id)
             ));
         }
         if !trace.settled || render::has_dead_letter(&trace) {

@@ -105,7 +105,7 @@ pub async fn redeploy(args: &RedeployArgs, terminal: &Terminal) -> Result<Status
     let asked = RedeployRequest { environment: args.environment.clone(), reason: args.reason.clone() };
     let receipts: ReceiptsView = client.post(&["releases", &args.release, "redeploy"], &asked).await?;
     terminal.list(&receipts.receipts, |receipts, look| {
-        let [release, environment] = [&args.release, &args.environment].map(|word| render::quoted(word));
+        let [release, environment] = [&args.release, &args.environment].map(|word| render::shell_word(word));
         let next = format!("see: tidegate why {release} --in {environment}\n");
         render::receipts(receipts, look) + &next
     })?;

@@ -2,7 +2,7 @@
 
 use super::super::CliError;
 use super::super::client::{Client, ServerArgs};
-use super::super::render::{self, Look, brief};
+use super::super::render::{self, Look, brief, shell_word};
 use super::super::terminal::{Format, Terminal};
 use super::follow::Seen;
 use super::story::Story;
@@ -115,7 +115,7 @@ fn commands(seen: &[Seen], dir: &str) -> Vec<String> {
     let why = why.map(|digest| format!("why {digest} --in staging"));
     let commands = why.into_iter().chain(["releases".to_owned(), format!("explain {failed}")]);
     let binary = binary();
-    commands.map(|command| format!("{} {command} --dir {}", render::quoted(&binary), render::quoted(dir))).collect()
+    commands.map(|command| format!("{} {command} --dir {}", shell_word(&binary), shell_word(dir))).collect()
 }
 
 /// What runs this binary where the reader is: its name if that is on the path, else where it lies.

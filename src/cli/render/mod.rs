@@ -27,7 +27,7 @@ pub use invocation::{dead_letter, dead_letters, invocation, invocations};
 pub use listening::{Listening, listening};
 pub use path::{decisions, drift, releases, why};
 pub use problem::problems;
-pub use text::{Look, brief, clean, quoted};
+pub use text::{Look, brief, clean, shell_word};
 pub use time::duration;
 pub use trace::{has_dead_letter, settled_runs, trace};
 

@@ -76,6 +76,15 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().flat_map(|c| if unsafe_char(c) { c.escape_default().collect() } else { vec![c] }).collect())
 }
 
+/// One word of a command that is shown to be pasted into a shell: quoted where it would read as more than that.
+pub fn shell_word(word: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
+}
+
 /// At most `max` characters, the last one `…` if some are missing.
 pub fn shorten(text: &str, max: usize) -> Cow<'_, str> {
     if text.chars().count() <= max {
@@ -105,15 +114,6 @@ pub fn brief(subject: &str) -> String {
 /// A type as a line of many shows it: by its short name, if the catalogue has one. `--type` takes either.
 pub fn brief_type(ty: &str) -> String {
     event_type(ty).map_or_else(|| clean(ty).into_owned(), |entry| entry.name.to_owned())
-}
-
-/// A word of a command that is to be pasted into a shell: as it is where a shell takes it so, else in quotes.
-pub fn quoted(word: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return Cow::Borrowed(word);
-    }
-    Cow::Owned(format!("'{}'", word.replace('\'', "'\\''")))
 }
 
 /// Lines of at most `width` characters, broken between words; what stands in backquotes, to be copied, is one word. A word
@@ -153,20 +153,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_for_a_shell_is_quoted_where_it_has_to_be() {
-        for (word, expected) in [
-            ("/usr/bin/tidegate", "/usr/bin/tidegate"),
-            ("my project", "'my project'"),
-            ("#12", "'#12'"),
-            ("it's", r"'it'\''s'"),
-            ("$HOME", "'$HOME'"),
-            ("", "''"),
-        ] {
-            assert_eq!(quoted(word), expected);
-        }
-    }
-
-    #[test]
     fn a_brief_subject_has_the_first_digits_of_commits_and_digests() {
         let (commit, digest) = ("0123456789abcdef".repeat(3)[..40].to_owned(), "fedcba9876543210".repeat(4));
         let check = |subject: &str, brief_one: &str| assert_eq!(brief(subject), brief_one, "{subject}");
@@ -186,6 +172,16 @@ mod tests {
         assert_eq!(clean("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
         assert_eq!(clean("abc\u{202e}def"), "abc\\u{202e}def");
         assert_eq!(clean("grün ↯ 日本"), "grün ↯ 日本");
+    }
+
+    #[test]
+    fn a_shell_reads_a_word_as_it_was() {
+        for word in ["kept", "my shop", "it's", "", "$HOME", "a\nb", "~", "a*", "#1", "grün", "sha256:0a", "é'\"\\"] {
+            let script = format!("printf %s {}", shell_word(word));
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), word, "{script}");
+        }
+        assert_eq!(shell_word("target/debug/tidegate"), "target/debug/tidegate");
     }
 
     #[test]

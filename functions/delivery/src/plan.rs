@@ -69,7 +69,8 @@ impl Plan {
         Ok(plan)
     }
 
-    fn check(&self) -> Result<(), PlanError> {
+    /// Whether it says one thing only.
+    pub fn check(&self) -> Result<(), PlanError> {
         let mut seen = BTreeMap::new();
         for (name, service) in &self.service {
             let functions = service.targets.values().map(|target| ("function", &target.function));

@@ -1,11 +1,13 @@
-//! `config`: what a function is told, as literals and files that the host reads. A table or an array is told as JSON.
+//! `config`: what a function is told, as literals and files that the host reads. A table or an array is told as JSON. A file
+//! whose name says that it is TOML or JSON has to be: the function would find out only when its first event comes.
 
 use std::collections::BTreeMap;
 
-use toml::de::DeValue;
+use serde::de::IgnoredAny;
+use toml::de::{DeTable, DeValue};
 
 use super::json;
-use super::read::Item;
+use super::read::{Item, place};
 use crate::deployment::ConfigValue;
 
 /// Bytes of one value.
@@ -68,11 +70,35 @@ fn config_file(item: &Item<'_>) -> Option<ConfigValue> {
         Ok(bytes) => String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned()),
         Err(error) => Err(error),
     };
-    match text {
+    let read = text.map_err(|error| format!("cannot read {path}: {error}")).and_then(|text| {
+        well_formed(path, &text)?;
+        Ok(text)
+    });
+    match read {
         Ok(text) => Some(ConfigValue { text, file: Some(path.to_owned()) }),
-        Err(error) => {
-            item.error(format!("cannot read {path}: {error}"));
+        Err(problem) => {
+            item.error(problem);
             None
         }
+    }
+}
+
+/// Whether a text is what its file's name says.
+fn well_formed(path: &str, text: &str) -> Result<(), String> {
+    let broken = |format: &str, (line, column): (usize, usize), reason: &str| {
+        format!("{path} is no {format}: line {line}, column {column}: {reason}")
+    };
+    match path.rsplit_once('.') {
+        Some((_, "toml")) => DeTable::parse(text).map(drop).map_err(|error| {
+            let offset = error.span().map_or(text.len(), |span| span.start);
+            broken("TOML", place(text, offset), error.message())
+        }),
+        Some((_, "json")) => serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| {
+            let reason = error.to_string();
+            // It names its place itself, at the end.
+            let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason);
+            broken("JSON", (error.line(), error.column()), reason)
+        }),
+        _ => Ok(()),
     }
 }

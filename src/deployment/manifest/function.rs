@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::config::config;
 use super::read::{Item, Table};
 use super::settings::{bytes, period, unique};
-use super::{emits, name, reconcile, units};
+use super::{emits, name, reconcile, shipped, units};
 use crate::deployment::catalogue::type_pattern;
 use crate::deployment::check::refused_imports;
 use crate::deployment::{
@@ -105,9 +105,9 @@ fn function<'a>(table: &mut Table<'a>, context: &mut Context<'a, '_>) -> Option<
     let limits = limits.unwrap_or_else(|| default_limits(native));
     if let Some(kind) = native {
         refuse_guest_grants(table, kind, &grants);
-        if let Some(configured) = configured {
-            check_native_config(&configured, kind, &config);
-        }
+    }
+    if let Some((configured, component)) = configured.as_ref().zip(component.as_ref()) {
+        check_config(configured, component, &config);
     }
     let retry = table.maybe("retry", |item| item.table(retry)).unwrap_or_default();
     let concurrency = table.maybe("concurrency", |item| item.integer_u32(1..=CONCURRENCY_MAX));
@@ -289,6 +289,15 @@ fn refuse_guest_grants(table: &Table<'_>, kind: NativeKind, grants: &Grants) {
         if is_held {
             table.error(format!("{kind} is no component and uses no grant `{grant}`; leave it out"));
         }
+    }
+}
+
+/// What is known of what the component reads.
+fn check_config(item: &Item<'_>, component: &Component, config: &BTreeMap<String, ConfigValue>) {
+    match component.reference {
+        ComponentRef::Native(kind) => check_native_config(item, kind, config),
+        ComponentRef::Builtin(_) => shipped::check(item, config),
+        ComponentRef::Path(_) | ComponentRef::Oci(_) => {}
     }
 }
 

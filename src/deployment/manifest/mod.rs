@@ -7,6 +7,7 @@ mod json;
 mod read;
 mod reconcile;
 mod settings;
+mod shipped;
 mod trigger;
 mod units;
 

@@ -27,11 +27,8 @@ impl<'s> Report<'s> {
         Report { text, sources, problems: RefCell::default() }
     }
 
-    /// Line and column of a byte offset, both from 1; the column counts characters.
     pub fn place(&self, offset: usize) -> (usize, usize) {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        place(self.text, offset)
     }
 
     pub fn error(&self, key: &str, offset: usize, message: impl Into<String>) {
@@ -49,6 +46,13 @@ impl<'s> Report<'s> {
         problems.sort_by(|a, b| (a.line, &a.key).cmp(&(b.line, &b.key)));
         problems
     }
+}
+
+/// Line and column of a byte offset, both from 1; the column counts characters.
+pub(super) fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 /// A value with its key path and place.

@@ -14,17 +14,25 @@ use crate::deployment::Order;
 const STOREFRONT: &str = include_str!("../../../tests/fixtures/storefront/tidegate.toml");
 const POLICY: &[u8] = include_bytes!("../../../tests/fixtures/storefront/policy.toml");
 
+const PLAN: &str = include_str!("../../../examples/path/plan.toml");
+
 /// A small project of five lines; a case adds to its function from line 6 on.
 const FUNCTION: &str =
     "name = \"shop\"\n[[function]]\nname = \"gate\"\ncomponent = \"builtin:gate\"\non = [\"gate.passed\"]\n";
 
-/// A folder with a policy, a component that imports what its bytes say, and one that is no component.
+/// A folder with a policy, plans, files that are not what their names say, a component that imports what its bytes say, and one that is no component.
 struct Folder;
 
 impl Sources for Folder {
     fn file(&self, path: &str) -> Result<Vec<u8>, String> {
         match path {
             "policy.toml" => Ok(POLICY.to_vec()),
+            "broken.toml" => Ok(b"require = [\n\"image\"\nblock = 1\n".to_vec()),
+            "broken.json" => Ok(b"{\n  \"a\": }".to_vec()),
+            "good.toml" => Ok(b"any = \"keys\"".to_vec()),
+            "moon.toml" => Ok(PLAN.replace("in.staging", "in.moon").into()),
+            "misspelt.toml" => Ok(PLAN.replace("profile", "profil").into()),
+            "plan.toml" => Ok(PLAN.into()),
             "greedy.wasm" => Ok(b"wasi:keyvalue/store@0.2.0-draft acme:db/sql@1.0.0".to_vec()),
             "text.wasm" => Ok(b"no component".to_vec()),
             "binary.dat" => Ok(vec![0xff]),

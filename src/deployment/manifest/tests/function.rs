@@ -114,6 +114,46 @@ fn a_function_is_checked_whole() {
 }
 
 #[test]
+fn a_file_of_config_is_what_its_name_says() {
+    check_function(
+        "config = { a = { file = \"broken.toml\" }, b = { file = \"broken.json\" }, c = { file = \"good.toml\" } }\n",
+        expect![[r#"
+            tidegate.toml:6: error: function[0].config.a.file: broken.toml is no TOML: line 3, column 1: missing comma between array elements, expected `,`
+            tidegate.toml:6: error: function[0].config.b.file: broken.json is no JSON: line 2, column 8: expected value
+        "#]],
+    );
+}
+
+#[test]
+fn a_plan_that_a_shipped_function_could_not_read_is_told() {
+    check_function("config = { plan = { file = \"plan.toml\" } }\n", expect![[r#""#]]);
+    check_function(
+        "config = { plan = { file = \"moon.toml\" } }\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].config.plan: moon.toml: service storefront goes to moon, which is no environment of the plan; add it to `environments`
+    "#]],
+    );
+    check_function(
+        "config = { plan = { file = \"misspelt.toml\" } }\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].config.plan: misspelt.toml: line 7, column 1: unknown field `profil`, expected one of `repository`, `artifact`, `profile`, `scans`, `in`
+    "#]],
+    );
+    check_function(
+        "config = { plan = { file = \"good.toml\" }, other = { file = \"good.toml\" } }\n",
+        expect![[r#"
+            tidegate.toml:6: error: function[0].config.plan: good.toml: line 1, column 1: unknown field `any`, expected `environments` or `service`
+        "#]],
+    );
+    check_function(
+        "config = { plan = { environments = [\"staging\"], services = {} } }\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].config.plan: unknown field `services`, expected `environments` or `service` at line 1 column 38
+    "#]],
+    );
+}
+
+#[test]
 fn a_function_is_told_tables_and_arrays_as_json() {
     let manifest = sound(&format!(
         "{FUNCTION}[function.config]\nprograms = {{ cargo = \"/usr/bin/cargo\" }}\nexecutors = [\"a\", 2]\nday = 2026-11-23\n"

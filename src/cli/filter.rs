@@ -62,11 +62,21 @@ async fn event(args: &FilterArgs, terminal: &Terminal) -> Result<Accepted, CliEr
         return Ok(as_from_file(event, terminal));
     }
     let client = Client::to_read(&args.read)?;
-    let view: EventView = client.get(&["events", &args.event], &[]).await?;
+    let asked = client.get(&["events", &args.event], &[]).await;
+    let view: EventView = asked.map_err(|error| no_file_either(&args.event, error))?;
     let event =
         view.parse().map_err(|error| CliError::Malformed { path: args.event.clone(), reason: error.to_string() })?;
     let EventView { position, acceptedat: accepted_at, origin, hops, .. } = view;
     Ok(Accepted { position, accepted_at, origin, hops, event })
+}
+
+/// Whoever meant a file hears first that there is none.
+fn no_file_either(event: &str, error: CliError) -> CliError {
+    if event == "last" || event.starts_with('#') {
+        return error;
+    }
+    let what = format!("there is no file {event}, and as the id of an event it is not to be had");
+    CliError::Failed { what, source: Box::new(error) }
 }
 
 /// As if a token had just published it.

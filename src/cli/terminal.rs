@@ -64,7 +64,12 @@ impl Terminal {
 
     /// Tells of something beside the answer, on standard error.
     pub fn warn(&self, text: &str) {
-        eprintln!("warning: {text}");
+        self.note(&format!("warning: {text}"));
+    }
+
+    /// The same of a text that says itself what it is.
+    pub fn note(&self, text: &str) {
+        eprintln!("{text}");
     }
 
     /// Shows a line of what goes on, on standard error, if someone watches. Whether someone does.

@@ -54,7 +54,7 @@ impl From<LogFormat> for telemetry::Format {
 pub async fn up(args: &UpArgs, terminal: &Terminal, clock: &Clock) -> Result<Status, CliError> {
     let project = Project::open(&args.dir)?;
     for warning in &project.warnings {
-        terminal.warn(&warning.to_string());
+        terminal.note(&warning.to_string());
     }
     let settings = telemetry::Settings::from_env(&|name| std::env::var(name).ok(), args.log.into());
     let _flushed_when_dropped = telemetry::init(&settings).map_err(failed("cannot set up logs and traces"))?;

@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub mod testing;
 
+use std::error::Error;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -11,6 +12,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::deployment::{ObjectStore, SecretError};
@@ -21,6 +23,39 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// Tries of one request. Whoever asked tries again later, with a wait of its own.
 const TRIES_MAX: u32 = 2;
+
+/// Why a store did not do what it was asked, in words: what it answered, or how far the request came and what ended it.
+pub fn reason<E, R>(error: &SdkError<E, R>) -> String
+where
+    E: Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    let came = match error {
+        SdkError::ServiceError(answer) => {
+            let (code, message) = (answer.err().code().unwrap_or("an error"), answer.err().message());
+            return format!(
+                "the store answered {code}{}",
+                message.map_or_else(String::new, |text| format!(": {text}"))
+            );
+        }
+        SdkError::ConstructionFailure(_) => "the request cannot be made",
+        SdkError::TimeoutError(_) => "the store did not answer in time",
+        SdkError::DispatchFailure(_) => "the store cannot be reached",
+        SdkError::ResponseError(_) => "the store's answer cannot be read",
+        // The SDK may add more.
+        _ => "the store did not answer",
+    };
+    format!("{came}: {}", root(error))
+}
+
+/// What is at the bottom of an error; what stands above it are the layers of a client.
+pub fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let mut root = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    root
+}
 
 /// A client of a store: with its keys, else those of the standard variables, else with unsigned requests.
 pub fn client(store: &ObjectStore, env: &dyn Fn(&str) -> Option<String>) -> Result<Client, SecretError> {

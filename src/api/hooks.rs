@@ -105,7 +105,7 @@ async fn answer(
     span: &Span,
 ) -> Result<Response, ApiError> {
     check_host(state.doors.hooks, &state.doors.names, request.uri(), request.headers())?;
-    let webhook = webhook.ok_or_else(|| ApiError::not_found("no trigger has this path"))?;
+    let webhook = webhook.ok_or_else(|| ApiError::not_found(format!("no trigger has the path {path}")))?;
     match *request.method() {
         // MinIO asks so whether its target is there.
         Method::HEAD => return Ok(StatusCode::OK.into_response()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -64,8 +64,8 @@ pub fn api(state: Arc<ApiState>) -> Router {
         .with_state(state)
 }
 
-async fn no_route() -> ApiError {
-    ApiError::not_found("there is nothing at this path")
+async fn no_route(uri: Uri) -> ApiError {
+    ApiError::not_found(format!("there is nothing at {}", uri.path()))
 }
 
 async fn no_method(method: Method) -> ApiError {

@@ -1,4 +1,5 @@
-//! Standard output and error of a guest: lines of the invocation's log.
+//! Standard output and error of a guest: lines of the invocation's log. A line that begins with its level, as the SDK's do
+//! (`warn: `), has that one; the others have their stream's.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +15,14 @@ use crate::host::{Effect, Host, LOG_LINE_BYTES_MAX, LogLevel};
 const WRITE_BYTES_MAX: usize = 64 * 1024;
 /// The end of standard error that is kept for the reason of a trap.
 const SAID_BYTES_MAX: usize = 2 * 1024;
+
+/// How a line begins that says its level.
+const LEVELS: [(&str, LogLevel); 4] = [
+    ("debug: ", LogLevel::Debug),
+    ("info: ", LogLevel::Info),
+    ("warn: ", LogLevel::Warn),
+    ("error: ", LogLevel::Error),
+];
 
 /// Both streams of one guest.
 pub(super) struct Stdio {
@@ -89,14 +98,21 @@ impl Lines {
 
     fn finish(&mut self) {
         let line = std::mem::take(&mut self.line);
-        let message = String::from_utf8_lossy(&line).trim_end().to_owned();
+        let line = String::from_utf8_lossy(&line);
+        let (level, message) = leveled(&line).unwrap_or((self.level, &line));
+        let message = message.trim_end().to_owned();
         if message.is_empty() {
             return;
         }
-        let effect = Effect::Log { level: self.level, context: self.name.to_owned(), message };
+        let effect = Effect::Log { level, context: self.name.to_owned(), message };
         // A line has no answer that the guest could see.
         let _ = self.host.perform(effect).now_or_never().expect("a host never waits for a log line");
     }
+}
+
+/// The level that a line says of itself, and the rest of it.
+fn leveled(line: &str) -> Option<(LogLevel, &str)> {
+    LEVELS.into_iter().find_map(|(prefix, level)| Some((level, line.strip_prefix(prefix)?)))
 }
 
 impl IsTerminal for Stream {
@@ -133,5 +149,18 @@ impl OutputStream for Stream {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         Ok(WRITE_BYTES_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_says_its_level_says_it_once() {
+        assert_eq!(leveled("warn: 3 are late"), Some((LogLevel::Warn, "3 are late")));
+        assert_eq!(leveled("debug: info: x"), Some((LogLevel::Debug, "info: x")));
+        assert_eq!(leveled("warning: 3 are late"), None);
+        assert_eq!(leveled("thread 'main' panicked at src/lib.rs:1:1"), None);
     }
 }

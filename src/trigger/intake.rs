@@ -70,8 +70,9 @@ impl Intake {
                     break;
                 }
                 Err(error @ (PublishError::ContentDiffers { index } | PublishError::Refused { index, .. })) => {
-                    self.metrics.rejected(name, "refused", &error.to_string());
-                    refused.push(batch.remove(index).0);
+                    let (place, Incoming { event, .. }) = batch.remove(index);
+                    self.metrics.rejected(name, "refused", &format!("{} of {}: {error}", event.id, event.source));
+                    refused.push(place);
                     continue;
                 }
                 Err(PublishError::Busy { retry_after_seconds } | PublishError::Backlog { retry_after_seconds, .. }) => {

@@ -1,6 +1,6 @@
-//! A function's log lines, told to operators who ask for the target `tidegate::function`.
+//! A function's log lines, told to operators under the target `tidegate::function`, each as loud as the function says.
 
-use tracing::{debug, info};
+use tracing::{debug, error, info, trace, warn};
 
 use super::Answer;
 use crate::deployment::Function;
@@ -9,11 +9,12 @@ use crate::host::LogLevel;
 pub(super) fn write(function: &Function, level: LogLevel, context: &str, line: &str) -> Answer {
     let function = &function.name;
     match level {
-        LogLevel::Trace | LogLevel::Debug => {
-            debug!(target: "tidegate::function", %function, ?level, context, line, "function log");
-        }
-        LogLevel::Info | LogLevel::Warn | LogLevel::Error | LogLevel::Critical => {
-            info!(target: "tidegate::function", %function, ?level, context, line, "function log");
+        LogLevel::Trace => trace!(target: "tidegate::function", %function, context, line, "function log"),
+        LogLevel::Debug => debug!(target: "tidegate::function", %function, context, line, "function log"),
+        LogLevel::Info => info!(target: "tidegate::function", %function, context, line, "function log"),
+        LogLevel::Warn => warn!(target: "tidegate::function", %function, context, line, "function log"),
+        LogLevel::Error | LogLevel::Critical => {
+            error!(target: "tidegate::function", %function, context, line, "function log");
         }
     }
     Answer::Done

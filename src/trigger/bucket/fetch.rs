@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::Object;
 
+use crate::s3;
 use crate::trigger::BODY_BYTES_MAX as OBJECT_BYTES_MAX;
 
 /// A store that sends nothing more for this long is asked again.
@@ -45,9 +46,9 @@ pub async fn fetch(client: &Client, bucket: &str, object: &Object) -> Result<Fet
                     Ok(Fetched::Unreadable("it is archived; restore it first".to_owned()))
                 }
                 (_, SdkError::ServiceError(_)) => {
-                    Err(FetchError::Refused(format!("object {key:?}: {}", DisplayErrorContext(&error))))
+                    Err(FetchError::Refused(format!("object {key:?}: {}", s3::reason(&error))))
                 }
-                _ => Err(FetchError::Away(DisplayErrorContext(&error).to_string())),
+                _ => Err(FetchError::Away(s3::reason(&error))),
             };
         }
     };
@@ -66,8 +67,11 @@ async fn collect(mut body: ByteStream) -> Result<Fetched, FetchError> {
             Ok(Ok(Some(chunk))) if content.len() + chunk.len() > OBJECT_BYTES_MAX => return Ok(too_large()),
             Ok(Ok(Some(chunk))) => content.extend_from_slice(&chunk),
             Ok(Ok(None)) => return Ok(Fetched::Content(content)),
-            Ok(Err(error)) => return Err(FetchError::Away(DisplayErrorContext(&error).to_string())),
-            Err(elapsed) => return Err(FetchError::Away(elapsed.to_string())),
+            Ok(Err(error)) => return Err(FetchError::Away(format!("the content broke off: {}", s3::root(&error)))),
+            Err(_) => {
+                let seconds = MORE_WITHIN.as_secs();
+                return Err(FetchError::Away(format!("the content broke off: nothing came for {seconds} s")));
+            }
         }
     }
 }

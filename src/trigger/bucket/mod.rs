@@ -17,7 +17,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::DisplayErrorContext;
 use aws_sdk_s3::types::Object;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::{Instant, sleep_until};
@@ -31,7 +30,7 @@ use super::{check_size, report};
 use crate::bus::{BusError, History};
 use crate::deployment::{BucketTrigger, ReportFormat};
 use crate::event::{Event, Position, follow};
-use crate::s3::client;
+use crate::s3::{self, client};
 
 /// Objects whose state is remembered from one pass to the next: 16 B each.
 const REMEMBERED_MAX: usize = 1_000_000;
@@ -161,7 +160,7 @@ impl Bucket {
         // What is refused for one object is told once the others were looked at.
         let mut refused = None;
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| Ended::Failed(DisplayErrorContext(error).to_string()))?;
+            let page = page.map_err(|error| Ended::Failed(s3::reason(&error)))?;
             let state = |object| object::state(&self.trigger.store, self.trigger.read, object);
             let states = page.contents().iter().filter_map(|object| Some((state(object)?, object)));
             let states: Vec<(Uuid, &Object)> = states.collect();

@@ -83,6 +83,23 @@ async fn a_store_that_is_not_there_is_asked_again() {
 }
 
 #[tokio::test]
+async fn why_a_store_was_of_no_use_is_told_in_words() {
+    let door = Door::open(Clock::system());
+    let root = tempfile::tempdir().unwrap();
+    let without_the_bucket = serve(root.path()).await;
+    for (endpoint, expected) in [
+        ("http://127.0.0.1:1".to_owned(), "the store cannot be reached: Connection refused"),
+        (without_the_bucket, "the store answered NoSuchBucket"),
+    ] {
+        let bucket = Bucket::connect(trigger(endpoint), door.intake.clone(), door.history.clone());
+        let Err(Ended::Failed(reason)) = bucket.unwrap().pass("scans/").await else {
+            panic!("{expected}, and it passes")
+        };
+        assert!(reason.starts_with(expected) && !reason.contains('{'), "{reason}");
+    }
+}
+
+#[tokio::test]
 async fn a_secret_that_is_not_set_ends_the_loop() {
     let mut trigger = trigger("http://127.0.0.1:1".to_owned());
     trigger.store.secret_key = Some(Secret::new("${env:NONE}"));

@@ -10,6 +10,13 @@ use crate::policy::{Need, Policy};
 use crate::scanned::Worth;
 
 const CHANGE_REFUSED: &str = "change-refused";
+/// Nothing says of which commit the artifact was made, and what would: a run, or the artifact itself.
+const NOT_BUILT: [&str; 2] =
+    ["no pipeline run says that it made this digest", "let the commit's pipeline make the artifact and push it"];
+const NOT_NAMED: [&str; 2] = [
+    "the artifact does not name the commit that it was made of",
+    "build it with the annotation org.opencontainers.image.revision",
+];
 
 /// All that is known of a release.
 pub struct Case<'a> {
@@ -86,11 +93,11 @@ impl Case<'_> {
         match need {
             Need::Change => self.change(),
             Need::Pipeline => {
-                let (reason, clear) = untied(need);
+                let (reason, clear) = NOT_BUILT.map(str::to_owned).into();
                 self.witnessed(need, self.links.pipeline.as_ref(), reason, clear)
             }
             Need::Provenance => {
-                let (reason, clear) = untied(need);
+                let (reason, clear) = NOT_NAMED.map(str::to_owned).into();
                 self.witnessed(need, self.links.provenance.as_ref(), reason, clear)
             }
             Need::Scan(kind) => self.scanned(need, *kind),
@@ -117,7 +124,8 @@ impl Case<'_> {
     fn change(&self) -> Held {
         let Some(commit) = self.commit else {
             let by_run = self.policy.require.contains_key(&Need::Pipeline);
-            let (reason, clear) = untied(if by_run { &Need::Pipeline } else { &Need::Provenance });
+            let untied = if by_run { NOT_BUILT } else { NOT_NAMED };
+            let (reason, clear) = untied.map(str::to_owned).into();
             return Held::Missing { reason, clear };
         };
         let accepted = self.changed.accepted.as_ref().map(|accepted| &accepted.witness);
@@ -174,20 +182,6 @@ impl Case<'_> {
         let (input, evidence_id) = (Some(witness.at.clone()), Some(witness.event.clone()));
         Some(Blocked { reason, input, evidence_id, ..block("stale-evidence") })
     }
-}
-
-/// Nothing says of which commit the artifact was made.
-fn untied(need: &Need) -> (String, String) {
-    let (reason, clear) = match need {
-        Need::Provenance => (
-            "the artifact does not name the commit that it was made of",
-            "build it with the annotation org.opencontainers.image.revision",
-        ),
-        _ => {
-            ("no pipeline run says that it made this digest", "let the commit's pipeline make the artifact and push it")
-        }
-    };
-    (reason.to_owned(), clear.to_owned())
 }
 
 /// Each text once.

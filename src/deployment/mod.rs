@@ -20,6 +20,8 @@ mod routes;
 mod schedule;
 mod secret;
 mod succession;
+#[cfg(test)]
+pub(crate) mod testing;
 mod trigger;
 
 use std::collections::BTreeMap;

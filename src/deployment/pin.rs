@@ -127,28 +127,8 @@ impl Deployment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deployment::{Manifest, Sources, plan};
-
-    /// Every shipped component there could be.
-    struct Shipped;
-
-    impl Sources for Shipped {
-        fn file(&self, _path: &str) -> Result<Vec<u8>, String> {
-            Err("it is not there".to_owned())
-        }
-
-        fn builtin(&self, _name: &str) -> Option<&'static [u8]> {
-            Some(b"component")
-        }
-
-        fn imports(&self, _component: &[u8]) -> Result<Vec<String>, String> {
-            Ok(Vec::new())
-        }
-
-        fn env(&self, _name: &str) -> Option<String> {
-            None
-        }
-    }
+    use crate::deployment::testing::Shipped;
+    use crate::deployment::{Manifest, plan};
 
     /// Two functions, `shop` with more keys of its table.
     fn deployment(shop: &str) -> Deployment {

@@ -77,33 +77,14 @@ mod tests {
 
     use super::*;
     use crate::clock::Timestamp;
-    use crate::deployment::{Manifest, Sources, plan};
+    use crate::deployment::testing::Shipped;
+    use crate::deployment::{Manifest, plan};
     use crate::event::{Accepted, Event, Origin, OriginKind};
-
-    struct Builtins;
-
-    impl Sources for Builtins {
-        fn file(&self, _path: &str) -> Result<Vec<u8>, String> {
-            Err("no such file".to_owned())
-        }
-
-        fn builtin(&self, _name: &str) -> Option<&'static [u8]> {
-            Some(b"component")
-        }
-
-        fn imports(&self, _component: &[u8]) -> Result<Vec<String>, String> {
-            Ok(Vec::new())
-        }
-
-        fn env(&self, _name: &str) -> Option<String> {
-            None
-        }
-    }
 
     fn routes(functions: &[(&str, &str)]) -> Routes {
         let head = |name: &str| format!("[[function]]\nname = \"{name}\"\ncomponent = \"builtin:any\"\n");
         let functions: String = functions.iter().map(|(name, more)| head(name) + more + "\n").collect();
-        let (manifest, problems) = Manifest::parse(&format!("name = \"shop\"\n{functions}"), &Builtins);
+        let (manifest, problems) = Manifest::parse(&format!("name = \"shop\"\n{functions}"), &Shipped);
         let manifest = manifest.unwrap_or_else(|| panic!("{problems:?}"));
         Routes::new(Arc::new(plan(&BTreeMap::new(), &manifest).unwrap()))
     }

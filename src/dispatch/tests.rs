@@ -11,7 +11,8 @@ use super::*;
 use crate::blob::{Blobs, FolderBlobs};
 use crate::bus::embedded::{Embedded, Settings};
 use crate::bus::{Cause, DeadLetter, EventQuery, History, Incoming, StoredVerdict};
-use crate::deployment::{Manifest, NativeKind, Sources, plan};
+use crate::deployment::testing::Shipped;
+use crate::deployment::{Manifest, NativeKind, plan};
 use crate::event::{Accepted, Event, Origin, OriginKind, Position};
 use crate::invoke::{Engine, EngineSettings};
 use crate::native::Native;
@@ -54,27 +55,6 @@ impl Native for Obedient {
     }
 }
 
-/// A project names nothing beside itself.
-struct Nothing;
-
-impl Sources for Nothing {
-    fn file(&self, _path: &str) -> Result<Vec<u8>, String> {
-        Err("it is not there".to_owned())
-    }
-
-    fn builtin(&self, _name: &str) -> Option<&'static [u8]> {
-        None
-    }
-
-    fn imports(&self, _component: &[u8]) -> Result<Vec<String>, String> {
-        Ok(Vec::new())
-    }
-
-    fn env(&self, _name: &str) -> Option<String> {
-        None
-    }
-}
-
 struct Stage {
     bus: Arc<Embedded>,
     function: FunctionId,
@@ -88,7 +68,7 @@ impl Stage {
         let blobs: Arc<dyn Blobs> = Arc::new(FolderBlobs::open(folder.path().join("blobs")).unwrap());
         let bus = Embedded::open(folder.path(), blobs.clone(), Clock::system(), Settings::default());
         let bus = Arc::new(bus.unwrap());
-        let (manifest, problems) = Manifest::parse(PROJECT, &Nothing);
+        let (manifest, problems) = Manifest::parse(PROJECT, &Shipped);
         let deployment = plan(&BTreeMap::new(), &manifest.unwrap_or_else(|| panic!("{problems:?}"))).unwrap();
         let function = deployment.functions[0].id;
         bus.activate(deployment, 0, Cause::ProjectFile).await.unwrap();

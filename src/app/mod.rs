@@ -8,6 +8,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, RwLock, mpsc, watch};
 
@@ -20,7 +21,7 @@ use crate::bus::embedded::{Embedded, OpenError, Settings};
 use crate::bus::{Bus, BusError, Cause};
 use crate::clock::Clock;
 use crate::components::{ComponentError, Components};
-use crate::deployment::{BlobSettings, PROJECT_FILE, Sources};
+use crate::deployment::{BlobSettings, Manifest, PROJECT_FILE, Sources};
 use crate::dispatch::Path;
 use crate::host::World;
 use crate::invoke::{Engine, EngineError, EngineSettings};
@@ -110,58 +111,18 @@ impl App {
         let (hooks_listener, hooks) = listen("webhooks", manifest.listen.hooks).await?;
         let (api_listener, api) = listen("the API", manifest.listen.api).await?;
 
-        let state = project.state_folder();
-        let blobs = open_blobs(project).await?;
-        let settings = Settings { metrics: metrics.clone(), ..Settings::default() };
-        let bus = Arc::new(Embedded::open(&state, blobs.clone(), clock.clone(), settings)?);
-        let engine = Arc::new(Engine::new(engine_settings(&state, manifest.limits.invocations_max))?);
-        let components = Components::new(engine, blobs.clone());
-        let deployer = Arc::new(Deployer {
-            bus: bus.clone(),
-            history: bus.clone(),
-            components: components.clone(),
-            turn: Mutex::default(),
-        });
-        deployer.apply(manifest, &folder, Cause::ProjectFile).await?;
-        let active = bus.active().borrow().clone();
-        if let Some(active) = active {
-            // After a restart nothing was activated, and no event should wait for a compiler.
-            components.prepare(&active).await?;
-            // What was rolled back to may need a variable that the file no longer names.
-            deployer::check_secrets(&active)?;
-        }
-
+        let parts = Parts::open(project, clock, metrics).await?;
+        let deployer = parts.deploy(manifest, &folder).await?;
         let tasks = Tasks::new();
-        let work = state.join("work");
-        let runner = Runner::open(work.clone(), blobs.clone(), tasks.stopping());
-        let runner = runner.map_err(|source| AppError::Folder { folder: work, source })?;
-        let reconciler = Reconciler {
-            bus: bus.clone(),
-            history: bus.clone(),
-            components: components.clone(),
-            env: Arc::new(env),
-            clock: clock.clone(),
-            time_max: crate::reconcile::TIME_MAX,
-        };
-        let natives = Natives { process: Arc::new(runner), reconcile: Arc::new(reconciler) };
+        let path = Arc::new(parts.path(project, &tasks)?);
         let (webhooks, webhooks_seen) = watch::channel(Arc::default());
-        let world = Arc::new(World::new(bus.clone(), bus.clone(), clock.clone(), Arc::new(env)));
-        let path = Path {
-            bus: bus.clone(),
-            components,
-            natives,
-            world,
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-            process: RwLock::default(),
-        };
         let (ended, failures) = mpsc::channel(1);
         let notices = Notices::default();
-        let (path, history) = (Arc::new(path), bus.clone());
+        let history = parts.bus.clone();
         let following = Following::start(path, webhooks, history, notices.clone(), ended.clone(), tasks.clone());
         tasks.spawn(following.run());
 
-        let doors = Doors { hooks, api, names: manifest.listen.names.clone(), access };
+        let Parts { bus, blobs, clock, metrics, .. } = parts;
         let state = Arc::new(ApiState {
             project: manifest.project.clone(),
             bus: Some(bus.clone()),
@@ -169,22 +130,15 @@ impl App {
             blobs,
             deployer: Some(deployer),
             clock,
-            metrics: metrics.clone(),
+            metrics,
             webhooks: webhooks_seen,
             notices,
-            doors,
+            doors: Doors { hooks, api, names: manifest.listen.names.clone(), access },
             bodies: Bodies::default(),
             shutdown: tasks.stopping(),
         });
-        for (listener, router) in [(hooks_listener, api::hooks(state.clone())), (api_listener, api::api(state))] {
-            let (ended, serving) = (ended.clone(), api::serve(listener, router, tasks.stopping()));
-            tasks.spawn(async move {
-                if let Err(source) = serving.await {
-                    // Another failure may be told first; one is enough to stop the process.
-                    let _ = ended.try_send(AppError::Door { source });
-                }
-            });
-        }
+        open_door(hooks_listener, api::hooks(state.clone()), &ended, &tasks);
+        open_door(api_listener, api::api(state), &ended, &tasks);
         Ok(App { hooks, api, bus, tasks, failures })
     }
 
@@ -210,6 +164,81 @@ impl App {
         self.bus.close().await?;
         if finished { Ok(()) } else { Err(AppError::CutOff) }
     }
+}
+
+/// What a process is made of before anything of it runs.
+struct Parts {
+    bus: Arc<Embedded>,
+    blobs: Arc<dyn Blobs>,
+    components: Components,
+    clock: Clock,
+    metrics: Metrics,
+}
+
+impl Parts {
+    async fn open(project: &Project, clock: Clock, metrics: Metrics) -> Result<Self, AppError> {
+        let state = project.state_folder();
+        let blobs = open_blobs(project).await?;
+        let settings = Settings { metrics: metrics.clone(), ..Settings::default() };
+        let bus = Arc::new(Embedded::open(&state, blobs.clone(), clock.clone(), settings)?);
+        let engine = Engine::new(engine_settings(&state, project.manifest.limits.invocations_max))?;
+        let components = Components::new(Arc::new(engine), blobs.clone());
+        Ok(Parts { bus, blobs, components, clock, metrics })
+    }
+
+    /// Activates the project file if it is new, and has all ready that what is active needs.
+    async fn deploy(&self, manifest: &Manifest, folder: &Folder) -> Result<Arc<Deployer>, AppError> {
+        let deployer = Deployer {
+            bus: self.bus.clone(),
+            history: self.bus.clone(),
+            components: self.components.clone(),
+            turn: Mutex::default(),
+        };
+        deployer.apply(manifest, folder, Cause::ProjectFile).await?;
+        let active = self.bus.active().borrow().clone();
+        if let Some(active) = active {
+            // After a restart nothing was activated, and no event should wait for a compiler.
+            self.components.prepare(&active).await?;
+            // What was rolled back to may need a variable that the file no longer names.
+            deployer::check_secrets(&active)?;
+        }
+        Ok(Arc::new(deployer))
+    }
+
+    /// What delivers events, with what the runtime does itself.
+    fn path(&self, project: &Project, tasks: &Tasks) -> Result<Path, AppError> {
+        let work = project.state_folder().join("work");
+        let runner = Runner::open(work.clone(), self.blobs.clone(), tasks.stopping());
+        let runner = runner.map_err(|source| AppError::Folder { folder: work, source })?;
+        let reconciler = Reconciler {
+            bus: self.bus.clone(),
+            history: self.bus.clone(),
+            components: self.components.clone(),
+            env: Arc::new(env),
+            clock: self.clock.clone(),
+            time_max: crate::reconcile::TIME_MAX,
+        };
+        Ok(Path {
+            bus: self.bus.clone(),
+            components: self.components.clone(),
+            natives: Natives { process: Arc::new(runner), reconcile: Arc::new(reconciler) },
+            world: Arc::new(World::new(self.bus.clone(), self.bus.clone(), self.clock.clone(), Arc::new(env))),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            process: RwLock::default(),
+        })
+    }
+}
+
+/// Serves a listener until the process stops; one that ends before that ends the process.
+fn open_door(listener: TcpListener, router: Router, ended: &mpsc::Sender<AppError>, tasks: &Tasks) {
+    let (ended, serving) = (ended.clone(), api::serve(listener, router, tasks.stopping()));
+    tasks.spawn(async move {
+        if let Err(source) = serving.await {
+            // Another failure may be told first; one is enough to stop the process.
+            let _ = ended.try_send(AppError::Door { source });
+        }
+    });
 }
 
 /// The store that the project file names; one that cannot be used ends the start.

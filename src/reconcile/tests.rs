@@ -360,7 +360,7 @@ async fn what_cannot_run_is_refused_with_the_reason() {
     let relay = stage.served.push(crate::builtin::component("relay").unwrap()).await;
     stage.refused(ask(&relay), deploy(), "it imports wasi:config/store").await;
     let changed = stage.served.push(&component(1)).await;
-    stage.served.server.corrupt(&Digest::of(&component(1)).to_string());
+    stage.served.corrupt(Digest::of(&component(1)));
     stage.refused(ask(&changed), deploy(), "somebody changed it").await;
     let mut large = release("shop-staging", &relay);
     large["config"] = json!({ "to": "x".repeat(DATA_INLINE_BYTES_MAX) });

@@ -8,12 +8,13 @@ use tokio::task::JoinSet;
 use super::{MANIFESTS, WASM};
 use crate::cli::demo::registry::Registry as Server;
 use crate::deployment::{Digest, OciReference};
+use crate::tasks::Tasks;
 
 /// The repository that is pushed to.
 pub const NAME: &str = "acme/shop";
 
 pub struct Served {
-    pub server: Server,
+    server: Server,
     pub host: String,
     http: reqwest::Client,
     serving: JoinSet<()>,
@@ -25,7 +26,7 @@ impl Served {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let server = Server::new("http://127.0.0.1:9/nobody".to_owned(), "Bearer none".to_owned());
+        let server = Server::new("http://127.0.0.1:9/nobody".to_owned(), "Bearer none".to_owned(), &Tasks::new());
         let router = server.router();
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -36,6 +37,15 @@ impl Served {
     /// Nobody answers any more.
     pub async fn stop(&mut self) {
         self.serving.shutdown().await;
+    }
+
+    /// Changes a stored blob, so that what is pulled is not what was pushed.
+    pub fn corrupt(&self, digest: Digest) {
+        let key = (NAME.to_owned(), digest.to_string());
+        self.server.with(|stored| {
+            let bytes = stored.blobs.get_mut(&key).unwrap();
+            *bytes = bytes.iter().map(|byte| !byte).collect();
+        });
     }
 
     pub async fn push_blob(&self, bytes: &[u8]) -> Value {

@@ -29,7 +29,7 @@ async fn a_component_is_pulled_by_digest_and_is_what_was_pushed() {
 async fn what_was_changed_in_the_registry_is_refused() {
     let served = Served::new().await;
     let reference = served.push(COMPONENT).await;
-    served.server.corrupt(&Digest::of(COMPONENT).to_string());
+    served.corrupt(Digest::of(COMPONENT));
     check(pull(&served, &reference).await, "the component of", false);
 }
 

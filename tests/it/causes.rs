@@ -285,14 +285,14 @@ fn reviews(causes: &mut Causes<'_>) {
     causes
         .lasts(unapproved(&unreviewed).says("0 of 1 approvals").clear(format!("not the author, approve {unreviewed}")));
     let change = Change { approved_by: None, ..stage.proposal() };
-    host.put_review(change.number, "grace", "APPROVED", &commit("the head before"));
+    stage.review(change.number, "grace", "APPROVED", &commit("the head before"));
     let before = &commit("the head before")[..12];
     let outdated = stage.open(&change);
     causes.lasts(
         unapproved(&outdated).says(format!("grace approved {before}, which is another commit")).clear("approve"),
     );
     let change = stage.proposal();
-    host.put_review(change.number, "linus", "CHANGES_REQUESTED", &change.head);
+    stage.review(change.number, "linus", "CHANGES_REQUESTED", &change.head);
     let against = refused(&stage.open(&change), "changes-requested").of("change.created");
     causes.lasts(against.says("by linus").clear("let linus approve"));
 }
@@ -304,7 +304,7 @@ fn checks(causes: &mut Causes<'_>) {
     let untested = refused(&stage.open(&built()), "checks").of("change.created");
     causes.lasts(untested.says("check test has not reported").clear("let test succeed on"));
     let change = built();
-    host.put_check(&change.head, "test", "failure");
+    stage.check(&change.head, "test", "failure");
     let broken = refused(&stage.open(&change), "checks").of("change.created");
     causes.lasts(broken.says("check test ended with failure").clear("let test succeed on"));
     let open = stands(&stage.open(&stage.proposal()), "held", "not-merged", "tidegate-change.accepted").by("commit");
@@ -344,7 +344,7 @@ fn queue(stage: &Stage<'_>, checks: &[&str]) -> String {
     let (change, host) = (stage.proposal(), &stage.world().githost);
     let head = commit(&format!("queued {}", change.number));
     host.put(change.clone());
-    checks.iter().for_each(|check| host.put_check(&head, check, "success"));
+    checks.iter().for_each(|check| stage.check(&head, check, "success"));
     let group = json!({
         "head_sha": head, "head_ref": format!("refs/heads/gh-readonly-queue/main/pr-{}-{}", change.number, base()),
         "base_sha": base(), "base_ref": "refs/heads/main",
@@ -363,20 +363,20 @@ fn queue(stage: &Stage<'_>, checks: &[&str]) -> String {
 fn git_host(causes: &mut Causes<'_>) {
     let stage = causes.stage;
     let host = &stage.world().githost;
-    host.put_trouble(Some(StatusCode::BAD_GATEWAY));
+    host.with(|known| known.trouble = Some(StatusCode::BAD_GATEWAY));
     let head = stage.open(&stage.proposal());
     let away = stands(&head, "waiting", "retrying", "change.created").by("commit");
     causes.passes(&away.says("commit failed").says("was answered 502").clear("tried again by itself"));
-    host.put_trouble(None);
+    host.with(|known| known.trouble = None);
     stage.stands(&head, STAGING, "held", Some("not-merged"));
 
-    host.put_trouble(Some(StatusCode::UNAUTHORIZED));
+    host.with(|known| known.trouble = Some(StatusCode::UNAUTHORIZED));
     let head = stage.open(&stage.proposal());
     let kept_out = stands(&head, "failed", "dead-letter", "change.created").by("commit");
     let says = "give the connection a token that is valid";
     causes.passes(&kept_out.says("commit gave up on change.created").says(says).clear("`tidegate dlq redrive"));
     let cause = stage.why(&head, STAGING)["cause"].take();
-    host.put_trouble(None);
+    host.with(|known| known.trouble = None);
     follow(stage, &cause);
     stage.stands(&head, STAGING, "held", Some("not-merged"));
 }
@@ -491,6 +491,15 @@ fn gates(causes: &mut Causes<'_>) {
     causes.lasts(lacking.lacks(&["image", "dependency"]).says("no image scan").clear("send the report"));
 }
 
+/// Changes a blob in the registry, so that it is not what was pushed; a second time puts it right.
+fn invert(stage: &Stage<'_>, digest: &str) {
+    stage.world().registry.with(|stored| {
+        let blob = stored.blobs.iter_mut().find(|((_, stored), _)| stored == digest);
+        let (_, bytes) = blob.expect("the registry has the blob");
+        *bytes = bytes.iter().map(|byte| !byte).collect();
+    });
+}
+
 /// From a gate that passed to what runs.
 fn deployments(causes: &mut Causes<'_>) {
     let stage = causes.stage;
@@ -499,12 +508,12 @@ fn deployments(causes: &mut Causes<'_>) {
     // The registry is away when the release is to be pulled.
     let built = stage.build(&[]);
     stage.scan_source(&built);
-    registry.leave();
+    registry.with(|stored| stored.trouble = Some(StatusCode::SERVICE_UNAVAILABLE));
     stage.scan_image(&built.artifact, &built.digest, &[], &now());
     let away = stands(&built.release, "waiting", "retrying", "deployment.requested").by("reconcile");
     let away = away.says("reconcile failed").says("answered 503");
     causes.passes(&away.clear("tried again by itself"));
-    registry.come_back();
+    registry.with(|stored| stored.trouble = None);
     stage.runs(&built, STAGING);
 
     let refused = |built: &Built| stands(&built.release, "held", "deployment-refused", "release.refused").by("deploy");
@@ -512,12 +521,12 @@ fn deployments(causes: &mut Causes<'_>) {
     // Somebody changed what the registry has.
     let built = stage.build(&[]);
     stage.scan_source(&built);
-    registry.corrupt(&layer(stage, &built));
+    invert(stage, &layer(stage, &built));
     stage.scan_image(&built.artifact, &built.digest, &[], &now());
     let changed = refused(&built).says("has other bytes than its digest says").clear(again(&built));
     causes.passes(&changed);
     let cause = stage.why(&built.release, STAGING)["cause"].take();
-    registry.corrupt(&layer(stage, &built));
+    invert(stage, &layer(stage, &built));
     follow(stage, &cause);
     stage.runs(&built, STAGING);
     stage.stands(&built.release, STAGING, "released", None);

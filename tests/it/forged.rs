@@ -211,7 +211,7 @@ fn an_approval_of_another_commit_approves_nothing() {
     let host = &stage.world().githost;
     let reviewed = commit("what was reviewed");
     let change = Change { approved_by: None, ..stage.proposal() };
-    host.put_review(change.number, "grace", "APPROVED", &reviewed);
+    stage.review(change.number, "grace", "APPROVED", &reviewed);
     let head = stage.open(&change);
     let held = |of: &str| stage.stands(of, STAGING, "held", Some("reviews"))["cause"].take();
     let because = format!("grace approved {}, which is another commit", &reviewed[..12]);

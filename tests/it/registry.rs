@@ -9,6 +9,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tidegate::cli::demo::registry::Registry as Small;
+use tidegate::tasks::Tasks;
 use tokio::runtime::Runtime;
 
 use crate::http::{Header, request};
@@ -46,7 +47,7 @@ impl Registry {
         // Nobody listens for its pushes.
         let runtime = Runtime::new().expect("a runtime");
         let _inside = runtime.enter();
-        let registry = Small::new("http://127.0.0.1:9/nobody".to_owned(), "Bearer none".to_owned());
+        let registry = Small::new("http://127.0.0.1:9/nobody".to_owned(), "Bearer none".to_owned(), &Tasks::new());
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let host = listener.local_addr().expect("its address").to_string();
         let router = registry.router();

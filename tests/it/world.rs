@@ -9,7 +9,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidegate::cli::demo::follow::{Log, Seen};
-use tidegate::cli::demo::githost::Change;
+use tidegate::cli::demo::githost::{Change, Check, Review};
 use tidegate::cli::demo::sender::{self, Request, commit};
 use tidegate::cli::demo::store;
 use tidegate::cli::demo::world::World;
@@ -166,6 +166,18 @@ impl Stage<'_> {
         }
     }
 
+    /// Somebody says of a change what a review says, having looked at a commit.
+    pub fn review(&self, change: u64, login: &str, state: &str, commit: &str) {
+        let [login, state, commit] = [login, state, commit].map(str::to_owned);
+        self.world().githost.with(|known| known.reviews.push(Review { change, login, state, commit }));
+    }
+
+    /// A check of a commit ended.
+    pub fn check(&self, commit: &str, name: &str, conclusion: &str) {
+        let [commit, name, conclusion] = [commit, name, conclusion].map(str::to_owned);
+        self.world().githost.with(|known| known.checks.push(Check { commit, name, conclusion }));
+    }
+
     /// The change is opened; its head.
     #[track_caller]
     pub fn open(&self, change: &Change) -> String {
@@ -197,7 +209,7 @@ impl Stage<'_> {
         let merge = commit(&format!("merge {}", proposal.number));
         match pipeline {
             Some(text) => host.put_file(&merge, PIPELINE, text.to_owned()),
-            None => host.remove_file(&merge, PIPELINE),
+            None => drop(host.with(|known| known.own_files.insert((merge.clone(), PIPELINE.to_owned()), None))),
         }
         let instant = instant.map_or_else(|| at(proposal.number), str::to_owned);
         let change = Change { merged: Some((merge.clone(), instant)), ..proposal };

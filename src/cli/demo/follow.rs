@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::super::CliError;
 use super::super::client::{Client, ServerArgs};
@@ -13,6 +12,7 @@ use crate::api::model::EventView;
 use crate::clock::Timestamp;
 use crate::deployment::event_type;
 use crate::event::Position;
+use crate::tasks::Tasks;
 
 /// How long a project that does not answer is left alone before it is followed again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -105,12 +105,17 @@ impl Wanted {
     }
 }
 
-/// The log of a running project, in its order.
+/// The log of a running project, in its order. Dropped, it follows no more.
 pub struct Log {
     seen: Arc<Mutex<Vec<Seen>>>,
     changed: watch::Receiver<usize>,
-    /// Dropped, it ends its task.
-    _follower: JoinSet<()>,
+    tasks: Tasks,
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.tasks.stop();
+    }
 }
 
 impl Log {
@@ -118,15 +123,23 @@ impl Log {
         let client = Client::to_write(&ServerArgs { url: Some(api.to_owned()), token_file: None })?;
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let (told, changed) = watch::channel(0);
-        let mut follower = JoinSet::new();
-        follower.spawn(follow(client, seen.clone(), told));
-        Ok(Log { seen, changed, _follower: follower })
+        let (tasks, follower) = (Tasks::new(), follow(client, seen.clone(), told));
+        let stopping = tasks.stopping();
+        tasks.spawn(async move {
+            stopping.run_until_cancelled(follower).await;
+        });
+        Ok(Log { seen, changed, tasks })
     }
 
     /// Events from `start` on, counted from 0.
     pub fn since(&self, start: usize) -> Vec<Seen> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(start..).map(<[Seen]>::to_vec).unwrap_or_default()
+    }
+
+    /// The place of the last event that was seen; 0: there is none.
+    pub fn position(&self) -> Position {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).last().map_or(0, |seen| seen.position)
     }
 
     pub fn count(&self) -> usize {

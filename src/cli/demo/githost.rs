@@ -23,24 +23,43 @@ pub const REPOSITORY: &str = "acme/storefront";
 /// Who may ask: what a connection's header carries.
 pub const TOKEN: &str = "demo-token";
 
-/// What the host knows. Clones share it.
+/// Answers by what it knows. Clones share that.
 #[derive(Clone, Default)]
 pub struct GitHost(Arc<Mutex<Known>>);
 
+/// What the host knows.
 #[derive(Default)]
-struct Known {
+pub struct Known {
     /// By path, at every commit that has none of its own.
-    files: BTreeMap<String, String>,
+    pub files: BTreeMap<String, String>,
     /// By commit and path; none: the commit does not have the file.
-    own_files: BTreeMap<(String, String), Option<String>>,
-    changes: Vec<Change>,
-    /// By number, beside the approval of each change: login, state and commit, the oldest first.
-    reviews: Vec<(u64, [String; 3])>,
-    /// By commit, beside the checks of each change: name and conclusion.
-    checks: Vec<(String, [String; 2])>,
-    statuses: Vec<Status>,
+    pub own_files: BTreeMap<(String, String), Option<String>>,
+    pub changes: Vec<Change>,
+    /// Beside the approval of each change, the oldest first.
+    pub reviews: Vec<Review>,
+    /// Beside the checks of each change.
+    pub checks: Vec<Check>,
+    /// Every one that was posted, the oldest first.
+    pub statuses: Vec<Status>,
     /// What is answered in place of anything else.
-    trouble: Option<StatusCode>,
+    pub trouble: Option<StatusCode>,
+}
+
+/// What somebody says of a change (`APPROVED`, `CHANGES_REQUESTED`), having looked at a commit.
+#[derive(Debug, Clone)]
+pub struct Review {
+    pub change: u64,
+    pub login: String,
+    pub state: String,
+    pub commit: String,
+}
+
+/// How a check of a commit ended.
+#[derive(Debug, Clone)]
+pub struct Check {
+    pub commit: String,
+    pub name: String,
+    pub conclusion: String,
 }
 
 /// A pull request.
@@ -75,37 +94,12 @@ impl GitHost {
         self.with(|known| known.own_files.insert((commit.to_owned(), path.to_owned()), Some(text)));
     }
 
-    /// A commit does not have a file that others have.
-    pub fn remove_file(&self, commit: &str, path: &str) {
-        self.with(|known| known.own_files.insert((commit.to_owned(), path.to_owned()), None));
-    }
-
-    /// Somebody says of a change what a review says (`APPROVED`, `CHANGES_REQUESTED`), having looked at `commit`.
-    pub fn put_review(&self, number: u64, login: &str, state: &str, commit: &str) {
-        self.with(|known| known.reviews.push((number, [login, state, commit].map(str::to_owned))));
-    }
-
-    /// A check of a commit ended.
-    pub fn put_check(&self, commit: &str, name: &str, conclusion: &str) {
-        self.with(|known| known.checks.push((commit.to_owned(), [name, conclusion].map(str::to_owned))));
-    }
-
-    /// Answers every request with this status from now on; none: as it should.
-    pub fn put_trouble(&self, status: Option<StatusCode>) {
-        self.with(|known| known.trouble = status);
-    }
-
     /// Adds a change, or replaces the one with its number.
     pub fn put(&self, change: Change) {
         self.with(|known| {
             known.changes.retain(|other| other.number != change.number);
             known.changes.push(change);
         });
-    }
-
-    /// Every status that was posted, the oldest first.
-    pub fn statuses(&self) -> Vec<Status> {
-        self.with(|known| known.statuses.clone())
     }
 
     pub fn router(&self) -> Router {
@@ -123,8 +117,9 @@ impl GitHost {
             .with_state(self.clone())
     }
 
-    fn with<T>(&self, look: impl FnOnce(&mut Known) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Looks at what it knows, or changes it.
+    pub fn with<T>(&self, act: impl FnOnce(&mut Known) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The change whose head or merge a commit is.
@@ -185,10 +180,15 @@ async fn contents(
 async fn reviews(State(host): Host, Path((_, _, number)): Path<(String, String, u64)>) -> Result<Response, Response> {
     let change = host.with(|known| known.changes.iter().find(|change| change.number == number).cloned());
     let change = change.ok_or_else(missing)?;
-    let approval = |login: &String| [login.clone(), "APPROVED".to_owned(), change.head.clone()];
-    let others = host.with(|known| known.reviews.clone()).into_iter().filter(|(of, _)| *of == number);
-    let reviews = change.approved_by.iter().map(approval).chain(others.map(|(_, review)| review));
-    let review = |(id, [login, state, commit]): (usize, [String; 3])| {
+    let approval = |login: &String| Review {
+        change: number,
+        login: login.clone(),
+        state: "APPROVED".to_owned(),
+        commit: change.head.clone(),
+    };
+    let others = host.with(|known| known.reviews.clone()).into_iter().filter(|review| review.change == number);
+    let reviews = change.approved_by.iter().map(approval).chain(others);
+    let review = |(id, Review { login, state, commit, .. }): (usize, Review)| {
         json!({
             "id": id + 1, "user": { "login": login, "type": "User" }, "author_association": "MEMBER",
             "state": state, "commit_id": commit, "submitted_at": "2026-11-23T08:30:00Z",
@@ -217,9 +217,10 @@ fn pull_json(change: &Change) -> Value {
 
 async fn checks(State(host): Host, Path((_, _, commit)): Path<(String, String, String)>) -> Response {
     let names = host.change_of(&commit).map(|change| change.checks).unwrap_or_default();
-    let others = host.with(|known| known.checks.clone()).into_iter().filter(|(of, _)| *of == commit);
-    let checks = names.into_iter().map(|name| [name, "success".to_owned()]).chain(others.map(|(_, check)| check));
-    let run = |(id, [name, conclusion]): (usize, [String; 2])| {
+    let success = |name| Check { commit: commit.clone(), name, conclusion: "success".to_owned() };
+    let others = host.with(|known| known.checks.clone()).into_iter().filter(|check| check.commit == commit);
+    let checks = names.into_iter().map(success).chain(others);
+    let run = |(id, Check { name, conclusion, .. }): (usize, Check)| {
         json!({
             "id": id + 1, "name": name, "head_sha": commit, "status": "completed", "conclusion": conclusion,
             "app": { "slug": "ci" },

@@ -24,7 +24,7 @@ pub use build::{BuildArgs, build};
 
 use self::chaos::Chaos;
 use self::follow::Log;
-use self::server::Server;
+use self::server::{Place, Server};
 use self::story::{Halt, Story};
 use self::world::World;
 use super::terminal::Terminal;
@@ -53,13 +53,31 @@ pub struct DemoArgs {
 pub async fn demo(args: &DemoArgs, terminal: &Terminal) -> Result<Status, CliError> {
     let started = Instant::now();
     let (world, place) = World::make(args.dir.clone()).await?;
+    let folder = place.folder.display().to_string();
+    let told = tell(args, &world, place, terminal, started).await;
+    told.map_err(|error| match error.is_closed_pipe() {
+        true => error,
+        false => CliError::Failed {
+            what: format!("the story broke off; the project is kept in {folder}"),
+            source: Box::new(error),
+        },
+    })
+}
+
+async fn tell(
+    args: &DemoArgs,
+    world: &World,
+    place: Place,
+    terminal: &Terminal,
+    started: Instant,
+) -> Result<Status, CliError> {
     let log = Log::follow(&place.api)?;
     let chaos = Chaos::seeded(args.seed, args.crashes);
     terminal.progress("starting the project");
     let server = Server::start(place).await?;
     terminal.progress_done();
-    let mut story = Story::begin(server, log, chaos, terminal, started);
-    let told = play::play(&mut story, &world).await;
+    let mut story = Story::begin(server, log, chaos, world.registry.unheard(), terminal, started);
+    let told = play::play(&mut story, world).await;
     story.end_chapter()?;
     if let Err(Halt::Failed(error)) = told {
         return Err(error);

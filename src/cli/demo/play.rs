@@ -13,6 +13,8 @@ use crate::clock::Clock;
 
 /// Checks that the admission rules ask for.
 const CHECKS: [&str; 2] = ["build", "test"];
+/// The commit status that the admission posts.
+const ADMISSION: &str = "tidegate/admission";
 /// Orders that are placed to see what a release does.
 const ORDERS: usize = 40;
 /// Before anything was released.
@@ -20,26 +22,34 @@ const FIRST_DEPLOYMENT: &str = "1";
 
 /// Plays the whole story.
 pub async fn play(story: &mut Story<'_>, world: &World) -> Result<(), Halt> {
+    started(story).await?;
     refused(story, world).await?;
     blocked(story, world).await?;
     promoted(story, world).await?;
     rolled_back(story, world).await?;
     drifted(story).await?;
-    late(story, world).await
+    late(story, world).await?;
+    story.settle().await
+}
+
+async fn started(story: &mut Story<'_>) -> Result<(), Halt> {
+    story.chapter("the project starts").await?;
+    story.until("its file is deployed", event("deployment.activated")).await?;
+    Ok(())
 }
 
 async fn refused(story: &mut Story<'_>, world: &World) -> Result<(), Halt> {
     let direct = commit("direct");
     let push = || sender::push(&direct, "2026-11-23T08:55:00Z");
-    story.chapter("a push that nobody signed is turned away")?;
+    story.chapter("a push that nobody signed is turned away").await?;
     story.send(push(), 401).await?;
 
-    story.chapter("a signed push straight to main breaks the branch's protection: refused")?;
+    story.chapter("a signed push straight to main breaks the branch's protection: refused").await?;
     story.send(push().signed(&world.secrets.github), 202).await?;
     story.until("the push is refused", event("tidegate-change.refused").with("commit", &direct)).await?;
     posted(story, world, &direct, "failure")?;
 
-    story.chapter("a change that nobody reviewed may not be merged")?;
+    story.chapter("a change that nobody reviewed may not be merged").await?;
     let change = Change { approved_by: None, checks: Vec::new(), ..change(1) };
     world.githost.put(change.clone());
     story.send(sender::opened(&change, "2026-11-23T08:57:00Z").signed(&world.secrets.github), 202).await?;
@@ -50,17 +60,17 @@ async fn refused(story: &mut Story<'_>, world: &World) -> Result<(), Halt> {
 
 /// What the git host was told of a commit.
 fn posted(story: &mut Story<'_>, world: &World, commit: &str, state: &str) -> Result<(), Halt> {
-    let statuses = world.githost.statuses();
-    let own = |status: &&Status| status.commit == commit && status.context == "tidegate/admission";
-    let last = statuses.iter().rev().find(own);
-    let otherwise = (last.is_none_or(|status| status.state != state)).then(|| format!("it shows {last:?}"));
-    story.expect(format!("the git host shows {state}"), otherwise)
+    let own = |status: &&Status| status.commit == commit && status.context == ADMISSION;
+    let last = world.githost.with(|known| known.statuses.iter().rev().find(own).map(|status| status.state.clone()));
+    let shown = last.as_deref().unwrap_or("nothing");
+    let otherwise = (shown != state).then(|| format!("it shows {shown}"));
+    story.expect(format!("the git host shows {state} for {ADMISSION}"), otherwise)
 }
 
 async fn blocked(story: &mut Story<'_>, world: &World) -> Result<(), Halt> {
-    story.chapter("reviewed, checked and merged: the pipeline builds a component and pushes it")?;
+    story.chapter("reviewed, checked and merged: the pipeline builds a component and pushes it").await?;
     let built = build(story, world, 1, "2026-11-23T09:00:00Z", &[]).await?;
-    story.chapter("its image scan finds a critical flaw: blocked")?;
+    story.chapter("its image scan finds a critical flaw: blocked").await?;
     image_scan(story, world, &built, ("CVE-2026-1001", "CRITICAL")).await?;
     let named = event("gate.blocked").with("digest", &built.digest).with("input", "CVE-2026-1001");
     story.until("the gate names the flaw", named).await?;
@@ -68,26 +78,28 @@ async fn blocked(story: &mut Story<'_>, world: &World) -> Result<(), Halt> {
 }
 
 async fn promoted(story: &mut Story<'_>, world: &World) -> Result<(), Halt> {
-    story.chapter("the flaw is mended by the next change")?;
+    story.chapter("the flaw is mended by the next change").await?;
     let built = build(story, world, 2, "2026-11-23T10:00:00Z", &[]).await?;
-    story.chapter("its scans are clean, one of them with an object store's notification: promoted to staging")?;
+    story
+        .chapter("its scans find nothing that blocks, one of them through an object store: promoted to staging")
+        .await?;
     scans(story, world, &built).await?;
     deployed(story, &built, "staging").await?;
-    story.chapter("staging is used and does what it should: promoted to production")?;
+    story.chapter("staging is used and does what it should: promoted to production").await?;
     verified(story, world, &built, "staging", Orders::InEuros).await?;
     deployed(story, &built, "production").await?;
-    story.chapter("customers order from it: verified")?;
+    story.chapter("customers order from it: verified").await?;
     verified(story, world, &built, "production", Orders::Mixed).await
 }
 
 async fn rolled_back(story: &mut Story<'_>, world: &World) -> Result<(), Halt> {
-    story.chapter("the next release has a fault that staging does not show")?;
+    story.chapter("the next release has a fault that staging does not show").await?;
     let built = build(story, world, 3, "2026-11-23T11:00:00Z", &["--defect"]).await?;
     scans(story, world, &built).await?;
     deployed(story, &built, "staging").await?;
     verified(story, world, &built, "staging", Orders::InEuros).await?;
     deployed(story, &built, "production").await?;
-    story.chapter("in production it fails a part of the orders: found, rolled back, in quarantine")?;
+    story.chapter("in production it fails a part of the orders: found, rolled back, in quarantine").await?;
     orders(story, world, &built, "production", Orders::Mixed).await?;
     let own = |name| event(name).with("digest", &built.digest);
     story.until("the release is found to fail", own("release.failed")).await?;
@@ -99,7 +111,7 @@ async fn rolled_back(story: &mut Story<'_>, world: &World) -> Result<(), Halt> {
 }
 
 async fn drifted(story: &mut Story<'_>) -> Result<(), Halt> {
-    story.chapter("somebody changes what runs behind its back: found, and healed")?;
+    story.chapter("somebody changes what runs behind its back: found, and healed").await?;
     story.operate(&["deployments", FIRST_DEPLOYMENT, "rollback"]).await?;
     let production = |name| event(name).with("environment", "production");
     story.until("production is found to have drifted", production("drift.detected")).await?;
@@ -111,7 +123,7 @@ async fn drifted(story: &mut Story<'_>) -> Result<(), Halt> {
 }
 
 async fn late(story: &mut Story<'_>, world: &World) -> Result<(), Halt> {
-    story.chapter("the webhook of an older commit comes late: it overwrites nothing")?;
+    story.chapter("the webhook of an older commit comes late: it overwrites nothing").await?;
     let built = build(story, world, 4, "2026-11-23T07:00:00Z", &[]).await?;
     scans(story, world, &built).await?;
     let older = event("release.refused").with("digest", &built.digest).with("rule", "older-commit");

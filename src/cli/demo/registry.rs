@@ -14,77 +14,70 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::deployment::Digest;
+use crate::tasks::Tasks;
 
 const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const UPLOAD: HeaderName = HeaderName::from_static("docker-upload-uuid");
 /// A notification that was not taken is sent again after this.
 const NOTIFY_AGAIN: Duration = Duration::from_millis(100);
+/// Pushes that wait to be told; more are turned away.
+const PUSHES_MAX: usize = 1_000;
+/// Uploads that were begun and not finished, and the bytes of one.
+const UPLOADS_MAX: usize = 100;
+const BLOB_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Clones share what is stored.
+/// Answers by what is stored. Clones share that.
 #[derive(Clone)]
 pub struct Registry(Arc<Shared>);
 
 struct Shared {
     stored: Mutex<Stored>,
-    pushes: mpsc::UnboundedSender<Value>,
-    /// Dropped, it ends the notifier.
-    _notifier: Mutex<JoinSet<()>>,
+    pushes: mpsc::Sender<Value>,
+    unheard: watch::Receiver<Option<String>>,
 }
 
+/// What the registry has.
 #[derive(Default)]
-struct Stored {
+pub struct Stored {
     /// By repository and digest.
-    blobs: BTreeMap<(String, String), Bytes>,
+    pub blobs: BTreeMap<(String, String), Bytes>,
     /// By repository and digest: media type and bytes.
-    manifests: BTreeMap<(String, String), (String, Bytes)>,
-    tags: BTreeMap<(String, String), String>,
-    is_away: bool,
+    pub manifests: BTreeMap<(String, String), (String, Bytes)>,
+    pub tags: BTreeMap<(String, String), String>,
+    /// What is answered in place of anything else.
+    pub trouble: Option<StatusCode>,
     uploads: HashMap<String, Vec<u8>>,
 }
 
 impl Registry {
-    /// An empty registry that tells pushes to `webhook`, with `authorization`, in order and until they are taken.
-    pub fn new(webhook: String, authorization: String) -> Self {
-        let (pushes, told) = mpsc::unbounded_channel();
-        let mut notifier = JoinSet::new();
-        notifier.spawn(notify(webhook, authorization, told));
-        Registry(Arc::new(Shared { stored: Mutex::default(), pushes, _notifier: Mutex::new(notifier) }))
+    /// An empty registry that tells pushes to `webhook`, with `authorization`, in order and until they are taken or refused.
+    pub fn new(webhook: String, authorization: String, tasks: &Tasks) -> Self {
+        let (pushes, told) = mpsc::channel(PUSHES_MAX);
+        let (refused, unheard) = watch::channel(None);
+        let stopping = tasks.stopping();
+        tasks.spawn(async move {
+            stopping.run_until_cancelled(notify(webhook, authorization, told, refused)).await;
+        });
+        Registry(Arc::new(Shared { stored: Mutex::default(), pushes, unheard }))
+    }
+
+    /// How the webhook refused the last push that it did not want to hear of; none: it refused none.
+    pub fn unheard(&self) -> watch::Receiver<Option<String>> {
+        self.0.unheard.clone()
     }
 
     pub fn router(&self) -> Router {
         Router::new().fallback(answer).with_state(self.clone())
     }
 
-    /// Changes a byte of a stored blob: what is pulled then is not what was pushed. A second time puts it right.
-    pub fn corrupt(&self, digest: &str) {
-        self.with(|stored| {
-            for (_, bytes) in stored.blobs.iter_mut().filter(|((_, stored), _)| stored == digest) {
-                let mut changed = bytes.to_vec();
-                if let Some(last) = changed.last_mut() {
-                    *last ^= 1;
-                }
-                *bytes = changed.into();
-            }
-        });
-    }
-
-    /// Answers nobody until it is back, as a balancer says of a registry that is down.
-    pub fn leave(&self) {
-        self.with(|stored| stored.is_away = true);
-    }
-
-    pub fn come_back(&self) {
-        self.with(|stored| stored.is_away = false);
-    }
-
-    fn with<T>(&self, look: impl FnOnce(&mut Stored) -> T) -> T {
-        look(&mut self.0.stored.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Looks at what is stored, or changes it.
+    pub fn with<T>(&self, act: impl FnOnce(&mut Stored) -> T) -> T {
+        act(&mut self.0.stored.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -127,8 +120,8 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if registry.with(|stored| stored.is_away) {
-        return refused(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE");
+    if let Some(status) = registry.with(|stored| stored.trouble) {
+        return refused(status, "UNAVAILABLE");
     }
     let Some((repository, named)) = named(uri.path()) else { return refused(StatusCode::NOT_FOUND, "NAME_UNKNOWN") };
     match (method, named) {
@@ -182,7 +175,13 @@ impl Registry {
 
     fn open(&self, repository: &str) -> Response {
         let id = Uuid::now_v7().to_string();
-        self.with(|stored| stored.uploads.insert(id.clone(), Vec::new()));
+        let is_open = self.with(|stored| {
+            let has_room = stored.uploads.len() < UPLOADS_MAX;
+            has_room.then(|| stored.uploads.insert(id.clone(), Vec::new())).is_some()
+        });
+        if !is_open {
+            return refused(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS");
+        }
         let location = format!("/v2/{repository}/blobs/uploads/{id}");
         (StatusCode::ACCEPTED, [(header::LOCATION, location), (UPLOAD, id), (header::RANGE, "0-0".to_owned())])
             .into_response()
@@ -191,10 +190,16 @@ impl Registry {
     fn append(&self, repository: &str, id: &str, more: &[u8]) -> Response {
         let length = self.with(|stored| {
             let upload = stored.uploads.get_mut(id)?;
-            upload.extend_from_slice(more);
-            Some(upload.len())
+            let length = upload.len() + more.len();
+            if length <= BLOB_BYTES_MAX {
+                upload.extend_from_slice(more);
+            }
+            Some(length)
         });
         let Some(length) = length else { return refused(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN") };
+        if length > BLOB_BYTES_MAX {
+            return refused(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID");
+        }
         let (location, range) =
             (format!("/v2/{repository}/blobs/uploads/{id}"), format!("0-{}", length.saturating_sub(1)));
         (StatusCode::ACCEPTED, [(header::LOCATION, location), (header::RANGE, range)]).into_response()
@@ -210,6 +215,10 @@ impl Registry {
     }
 
     fn put_manifest(&self, repository: String, reference: &str, headers: &HeaderMap, bytes: Bytes) -> Response {
+        // What is stored is told, so a place to tell it comes first.
+        let Ok(place) = self.0.pushes.try_reserve() else {
+            return refused(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS");
+        };
         let digest = Digest::of(&bytes).to_string();
         if reference.starts_with("sha256:") && reference != digest {
             return refused(StatusCode::BAD_REQUEST, "DIGEST_INVALID");
@@ -230,8 +239,7 @@ impl Registry {
             "mediaType": media_type, "size": size, "length": size, "digest": digest, "repository": repository,
             "url": format!("http://{host}{location}"), "tag": tag,
         });
-        // The notifier lives as long as the registry.
-        let _ = self.0.pushes.send(told(target, &host));
+        place.send(told(target, &host));
         (StatusCode::CREATED, [(header::LOCATION, location), (DIGEST, digest)]).into_response()
     }
 }
@@ -250,7 +258,13 @@ fn told(target: Value, host: &str) -> Value {
     json!({ "events": [event] })
 }
 
-async fn notify(webhook: String, authorization: String, mut pushes: mpsc::UnboundedReceiver<Value>) {
+/// Tells pushes one by one: again while nobody answers or the webhook is in trouble, and no more once it refuses one.
+async fn notify(
+    webhook: String,
+    authorization: String,
+    mut pushes: mpsc::Receiver<Value>,
+    refused: watch::Sender<Option<String>>,
+) {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client without settings can be made");
     while let Some(push) = pushes.recv().await {
         loop {
@@ -259,16 +273,29 @@ async fn notify(webhook: String, authorization: String, mut pushes: mpsc::Unboun
                 .header(header::CONTENT_TYPE, "application/vnd.docker.distribution.events.v1+json")
                 .header(header::AUTHORIZATION, &authorization)
                 .body(push.to_string());
-            match request.send().await {
-                Ok(answer) if answer.status().is_success() => break,
+            match request.send().await.map(|answer| answer.status()) {
+                Ok(status) if status.is_success() => break,
+                Ok(status) if is_final(status) => {
+                    refused.send_replace(Some(format!("{webhook} answered {status} to the registry's notification")));
+                    break;
+                }
                 Ok(_) | Err(_) => tokio::time::sleep(NOTIFY_AGAIN).await,
             }
         }
     }
 }
 
+/// Whether asking again would be answered the same.
+fn is_final(status: StatusCode) -> bool {
+    status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::REQUEST_TIMEOUT
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::routing::post;
+
     use super::*;
 
     #[test]
@@ -279,5 +306,55 @@ mod tests {
         assert_eq!(read("/v2/a/b/c/manifests/main").as_deref(), Some("a/b/c"));
         assert_eq!(read("/v2/manifests/main"), None);
         assert_eq!(read("/v1/a/manifests/main"), None);
+    }
+
+    /// A webhook that answers with these, one after the other and the last one again, and how often it was asked.
+    async fn webhook(answers: &'static [StatusCode]) -> (String, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let route = post(move || async move {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            answers[number.min(answers.len() - 1)]
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, Router::new().route("/", route)).await });
+        (format!("http://{address}/"), asked)
+    }
+
+    fn push(registry: &Registry, reference: &str) -> StatusCode {
+        registry.put_manifest("acme/shop".to_owned(), reference, &HeaderMap::new(), Bytes::from_static(b"{}")).status()
+    }
+
+    #[tokio::test]
+    async fn a_push_is_told_again_while_its_webhook_is_in_trouble_and_no_more_once_it_is_refused() {
+        // As the binary does; an `Err` means that one is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let tasks = Tasks::new();
+        let (url, asked) =
+            webhook(&[StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED]).await;
+        let registry = Registry::new(url.clone(), "Bearer wrong".to_owned(), &tasks);
+        assert_eq!(push(&registry, "one"), StatusCode::CREATED);
+        let mut unheard = registry.unheard();
+        let told = unheard.wait_for(Option::is_some).await.unwrap().clone();
+        assert_eq!(told.unwrap(), format!("{url} answered 401 Unauthorized to the registry's notification"));
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+        tasks.stop();
+    }
+
+    #[tokio::test]
+    async fn what_nobody_finishes_or_hears_of_has_limits() {
+        let tasks = Tasks::new();
+        // Nothing runs beside this test before it waits, so no push is taken up.
+        let registry = Registry::new("http://127.0.0.1:1".to_owned(), String::new(), &tasks);
+        assert!((0..PUSHES_MAX).all(|number| push(&registry, &number.to_string()) == StatusCode::CREATED));
+        assert_eq!(push(&registry, "more"), StatusCode::TOO_MANY_REQUESTS);
+        assert!((0..UPLOADS_MAX).all(|_| registry.open("acme/shop").status() == StatusCode::ACCEPTED));
+        assert_eq!(registry.open("acme/shop").status(), StatusCode::TOO_MANY_REQUESTS);
+        let id = registry.with(|stored| stored.uploads.keys().next().cloned()).unwrap();
+        let half = vec![0; BLOB_BYTES_MAX / 2 + 1];
+        assert_eq!(registry.append("acme/shop", &id, &half).status(), StatusCode::ACCEPTED);
+        assert_eq!(registry.append("acme/shop", &id, &half).status(), StatusCode::PAYLOAD_TOO_LARGE);
+        tasks.stop();
     }
 }

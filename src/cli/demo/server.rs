@@ -21,6 +21,9 @@ const SEND_SECONDS_MAX: u64 = 60;
 /// More than are under way at once.
 const INVOCATIONS_MAX: usize = 500;
 const SEND_AGAIN: Duration = Duration::from_millis(50);
+/// Far beyond what a start, and a stop, take on a busy machine.
+const START_SECONDS_MAX: u64 = 120;
+const STOP_SECONDS_MAX: u64 = 60;
 
 /// Where the project is, and what it needs to start.
 pub struct Place {
@@ -94,7 +97,8 @@ impl Server {
             let told = rustix::process::kill_process(id, rustix::process::Signal::TERM);
             told.map_err(|error| failed("cannot stop the project")(std::io::Error::from(error)))?;
         }
-        process.wait().await.map_err(failed("cannot stop the project"))?;
+        let ended = within(STOP_SECONDS_MAX, "stop", process.wait()).await?;
+        ended.map_err(failed("cannot stop the project"))?;
         Ok(())
     }
 }
@@ -111,9 +115,17 @@ async fn spawn(place: &Place) -> Result<Child, CliError> {
         .spawn()
         .map_err(failed("cannot start the project"))?;
     let output = process.stdout.take().expect("its output is piped");
-    let line = BufReader::new(output).lines().next_line().await.map_err(failed("cannot start the project"))?;
-    match line {
+    let mut lines = BufReader::new(output).lines();
+    let line = within(START_SECONDS_MAX, "start", lines.next_line()).await?;
+    match line.map_err(failed("cannot start the project"))? {
         Some(_) => Ok(process),
         None => Err(failed("the project did not start")(std::io::Error::other("it ended, and said why above"))),
     }
+}
+
+async fn within<T>(seconds: u64, what: &str, done: impl Future<Output = T>) -> Result<T, CliError> {
+    tokio::time::timeout(Duration::from_secs(seconds), done).await.map_err(|source| CliError::Failed {
+        what: format!("the project did not {what} within {seconds} s"),
+        source: source.into(),
+    })
 }

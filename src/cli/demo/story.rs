@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 use super::super::CliError;
 use super::super::client::{Client, ServerArgs};
 use super::super::terminal::Terminal;
@@ -10,6 +12,7 @@ use super::sender::Request;
 use super::server::Server;
 use super::tell::{Chapter, Expectation, Line};
 use super::{chaos::Chaos, tell};
+use crate::api::model::{EventView, FunctionView, Listing};
 
 /// Far beyond what any step takes on a busy machine.
 const STEP_SECONDS_MAX: u64 = 60;
@@ -38,6 +41,8 @@ pub struct Story<'a> {
     chaos: Chaos,
     terminal: &'a Terminal,
     started: Instant,
+    /// What the registry could not tell the project.
+    unheard: watch::Receiver<Option<String>>,
     /// Events that were shown, counted from the first.
     shown: usize,
     /// Those of them that are the path's own.
@@ -46,35 +51,80 @@ pub struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    pub fn begin(server: Server, log: Log, chaos: Chaos, terminal: &'a Terminal, started: Instant) -> Self {
-        Story { server, log, chaos, terminal, started, shown: 0, path_events: 0, chapters: Vec::new() }
+    pub fn begin(
+        server: Server,
+        log: Log,
+        chaos: Chaos,
+        unheard: watch::Receiver<Option<String>>,
+        terminal: &'a Terminal,
+        started: Instant,
+    ) -> Self {
+        Story { server, log, chaos, terminal, started, unheard, shown: 0, path_events: 0, chapters: Vec::new() }
     }
 
-    /// Begins a chapter; the one before is told.
-    pub fn chapter(&mut self, title: &'static str) -> Result<(), CliError> {
-        self.end_chapter()?;
+    /// Begins a chapter; the one before comes to its end and is told. The first one has all that was before it.
+    pub async fn chapter(&mut self, title: &'static str) -> Result<(), Halt> {
+        let mut from = 0;
+        if !self.chapters.is_empty() {
+            self.settle().await?;
+            self.end_chapter()?;
+            from = self.log.count();
+        }
         tell::title(title, self.terminal)?;
-        self.chapters.push(Chapter::new(title, self.log.count()));
+        self.chapters.push(Chapter::new(title, from));
         Ok(())
+    }
+
+    /// Waits until all that the chapter set off has come to its end, so that nothing of it stands in the next one.
+    pub async fn settle(&mut self) -> Result<(), Halt> {
+        let deadline = Instant::now() + Duration::from_secs(STEP_SECONDS_MAX);
+        while !self.is_settled().await? {
+            if Instant::now() >= deadline {
+                let otherwise = format!("it did not within {STEP_SECONDS_MAX} s");
+                self.expect("all that it set off comes to its end".to_owned(), Some(otherwise))?;
+            }
+            tokio::time::sleep(AGAIN).await;
+            self.show_new()?;
+            self.chaos.strike(self.path_events, &self.server).await?;
+        }
+        Ok(self.show_new()?)
+    }
+
+    /// Whether every function has done with the log, and all of it was seen here. What is due later does not count.
+    async fn is_settled(&self) -> Result<bool, CliError> {
+        let client = Client::to_write(&ServerArgs { url: Some(self.server.api().to_owned()), token_file: None })?;
+        let functions: Listing<FunctionView> = match client.get(&["functions"], &[]).await {
+            // It was killed, and starts again.
+            Err(CliError::Unreachable { .. } | CliError::BrokenOff { .. }) => return Ok(false),
+            functions => functions?,
+        };
+        let rests = |one: &FunctionView| one.lag == 0 && one.pending == 0 && one.running == 0;
+        if !functions.items.iter().filter(|function| function.deployed).all(rests) {
+            return Ok(false);
+        }
+        let newest: Listing<EventView> = match client.get(&["events"], &[("limit", "1".to_owned())]).await {
+            Err(CliError::Unreachable { .. } | CliError::BrokenOff { .. }) => return Ok(false),
+            newest => newest?,
+        };
+        Ok(newest.items.iter().all(|newest| newest.position == self.log.position()))
     }
 
     /// Ends the last chapter.
     pub fn end_chapter(&mut self) -> Result<(), CliError> {
         self.show_new()?;
-        match self.chapters.last_mut() {
-            Some(chapter) => tell::verdict(chapter, self.terminal),
-            None => Ok(()),
-        }
+        tell::verdict(self.chapters.last().expect("a chapter was begun"), self.terminal)
     }
 
     /// Sends a request that must be answered with `status`.
     pub async fn send(&mut self, request: Request, status: u16) -> Result<(), Halt> {
+        let door = request.path;
         // Both at once, so that the project may be killed while it answers.
         let (struck, answer) =
             tokio::join!(self.chaos.strike(self.path_events, &self.server), self.server.send(request));
         struck?;
         let answered = answer?;
-        self.expect(format!("the answer is {status}"), (answered != status).then(|| format!("it is {answered}")))
+        let otherwise = (answered != status).then(|| format!("it answers {answered}"));
+        self.expect(format!("{door} answers {status}"), otherwise)
     }
 
     /// Waits for an event of this chapter.
@@ -89,12 +139,21 @@ impl<'a> Story<'a> {
                 self.expect(what.to_owned(), None)?;
                 return Ok(found);
             }
+            let unheard = self.unheard.borrow().clone();
+            if unheard.is_some() {
+                self.expect(what.to_owned(), unheard)?;
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 self.expect(what.to_owned(), Some(format!("it did not come within {STEP_SECONDS_MAX} s")))?;
             }
-            // Late is told by the loop.
-            let _ = tokio::time::timeout(left, self.log.more_than(count)).await;
+            let mut unheard = self.unheard.clone();
+            // All are cancel-safe: two wait for a state, one for a time, which is told by the loop.
+            tokio::select! {
+                () = self.log.more_than(count) => {}
+                Ok(_) = unheard.wait_for(Option::is_some) => {}
+                () = tokio::time::sleep(left) => {}
+            }
             self.chaos.strike(self.path_events, &self.server).await?;
         }
     }
@@ -142,10 +201,7 @@ impl<'a> Story<'a> {
             self.path_events += 1;
             let line = Line::of(seen);
             tell::line(&line, self.terminal)?;
-            // What comes before the first chapter is the start.
-            if let Some(chapter) = self.chapters.last_mut() {
-                chapter.events.push(line);
-            }
+            self.chapters.last_mut().expect("a chapter was begun").events.push(line);
         }
         Ok(())
     }

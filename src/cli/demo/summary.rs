@@ -61,9 +61,14 @@ fn decisions(seen: &[Seen]) -> Vec<Decision> {
             _ => continue,
         };
         let text = |member: &str| word.text(member).unwrap_or("-").to_owned();
-        // What `why` is asked of.
-        let what = brief(word.text("release").or_else(|| word.text("commit")).unwrap_or(&word.subject));
-        let reason = reason(verdict, word, &seen[..index]);
+        let before = &seen[..index];
+        // What `why` is asked of; of a rollback that is the release which failed, and not the one that is back.
+        let about = match verdict {
+            "rolled back" => last("release.failed", word, before).unwrap_or(word),
+            _ => word,
+        };
+        let what = brief(about.text("release").or_else(|| about.text("commit")).unwrap_or(&about.subject));
+        let reason = reason(verdict, word, before);
         decisions.push(Decision { verdict, what, environment: text("environment"), rule: text("rule"), reason });
     }
     decisions
@@ -71,15 +76,20 @@ fn decisions(seen: &[Seen]) -> Vec<Decision> {
 
 /// Why, in the words of the event, or of the one before it that it answers.
 fn reason(verdict: &str, word: &Seen, before: &[Seen]) -> String {
-    let last = |name: &str| before.iter().rfind(|seen| seen.name == name && seen.environment() == word.environment());
     let said = match verdict {
         "promoted" => Some(format!("on its {}", word.members("evidence").join(", "))),
-        "rolled back" => last("release.failed").and_then(|failed| failed.text("reason")).map(str::to_owned),
-        "healed" => last("drift.detected")
+        "rolled back" => last("release.failed", word, before)
+            .and_then(|failed| Some(format!("{}; {} is back", failed.text("reason")?, brief(word.text("release")?)))),
+        "healed" => last("drift.detected", word, before)
             .and_then(|found| Some(format!("{} ran, by {}", brief(found.text("runs")?), found.text("cause")?))),
         _ => word.text("reason").map(brief),
     };
     said.unwrap_or_else(|| "-".to_owned())
+}
+
+/// The last event of a name in the environment of a word.
+fn last<'a>(name: &str, word: &Seen, before: &'a [Seen]) -> Option<&'a Seen> {
+    before.iter().rfind(|seen| seen.name == name && seen.environment() == word.environment())
 }
 
 fn is_last_word(word: &Seen, after: &[Seen]) -> bool {

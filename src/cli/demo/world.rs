@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::super::CliError;
@@ -15,6 +14,8 @@ use super::githost::{self, GitHost};
 use super::registry::Registry;
 use super::server::Place;
 use super::{failed, store};
+use crate::api;
+use crate::tasks::Tasks;
 
 /// The project: the same files as the example, but for addresses.
 const FILES: [(&str, &str); 6] = [
@@ -44,7 +45,13 @@ pub struct World {
     /// `http://ADDRESS` of the object store.
     pub store: String,
     pub secrets: Secrets,
-    _servers: JoinSet<()>,
+    tasks: Tasks,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.tasks.stop();
+    }
 }
 
 /// Made anew for each demo.
@@ -57,16 +64,17 @@ impl World {
     /// Starts the servers and writes the project; answers where to start it.
     pub async fn make(folder: Option<PathBuf>) -> Result<(Self, Place), CliError> {
         let folder = folder.unwrap_or_else(|| std::env::temp_dir().join(format!("tidegate-demo-{}", Uuid::now_v7())));
-        std::fs::create_dir(&folder).map_err(failed("cannot make the demo's folder"))?;
+        make_folder(&folder)?;
         let secrets = Secrets { github: Uuid::now_v7().to_string(), token: Uuid::now_v7().to_string() };
         let (hooks, api) = (free_port().await?, free_port().await?);
         let files = REPOSITORY_FILES.map(|(path, text)| (path.to_owned(), text.to_owned()));
         let githost = GitHost::new(BTreeMap::from(files));
-        let registry = Registry::new(format!("http://{hooks}/hooks/registry"), format!("Bearer {}", secrets.token));
-        let mut servers = JoinSet::new();
-        let git_address = serve(githost.router(), &mut servers).await?;
-        let registry_address = serve(registry.router(), &mut servers).await?;
-        let store_address = serve(store::router(&folder.join("object-store"))?, &mut servers).await?;
+        let tasks = Tasks::new();
+        let webhook = format!("http://{hooks}/hooks/registry");
+        let registry = Registry::new(webhook, format!("Bearer {}", secrets.token), &tasks);
+        let git_address = serve(githost.router(), &tasks).await?;
+        let registry_address = serve(registry.router(), &tasks).await?;
+        let store_address = serve(store::router(&folder.join("object-store"))?, &tasks).await?;
         let addresses = [
             ("127.0.0.1:7118", hooks),
             ("127.0.0.1:7117", api),
@@ -95,7 +103,7 @@ impl World {
             registry_host: registry_address.to_string(),
             store: format!("http://{store_address}"),
             secrets,
-            _servers: servers,
+            tasks,
         };
         Ok((world, place))
     }
@@ -111,12 +119,24 @@ impl World {
     }
 }
 
-async fn serve(router: Router, servers: &mut JoinSet<()>) -> Result<SocketAddr, CliError> {
+/// Makes the project's folder, which nobody has used before: what is kept tells of one story.
+fn make_folder(folder: &Path) -> Result<(), CliError> {
+    std::fs::create_dir(folder).map_err(|source| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => CliError::Usage(format!(
+            "{} exists already; name a folder that does not, or none for a new one in the system's temporary folder",
+            folder.display()
+        )),
+        _ => CliError::Failed { what: format!("cannot make the folder {}", folder.display()), source: source.into() },
+    })
+}
+
+async fn serve(router: Router, tasks: &Tasks) -> Result<SocketAddr, CliError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed("cannot listen"))?;
     let address = listener.local_addr().map_err(failed("cannot listen"))?;
-    servers.spawn(async move {
-        // It ends with the demo.
-        let _ = axum::serve(listener, router).await;
+    let serving = api::serve(listener, router, tasks.stopping());
+    tasks.spawn(async move {
+        // It ends with the demo, and without an error.
+        let _ = serving.await;
     });
     Ok(address)
 }

@@ -17,7 +17,8 @@ fn a_new_project_builds_runs_and_explains_its_first_event() {
     let session = commands(section(README, "A first function"));
     let (new, rest) = session.split_first().expect("the README has a session");
     let up = rest.iter().position(|command| command == &["up"]).expect("the session runs the project");
-    run(folder.path(), new);
+    let made = run(folder.path(), new);
+    assert!(README.contains(&made), "the README does not show what `new` says: {made}");
     for command in &rest[..up] {
         run(&shop, command);
     }

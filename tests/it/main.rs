@@ -21,6 +21,7 @@ mod path;
 mod pipeline;
 mod process;
 mod promises;
+mod refusals;
 mod registry;
 mod releases;
 mod stage;

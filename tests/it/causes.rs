@@ -473,18 +473,20 @@ fn scans(causes: &mut Causes<'_>) {
     causes.lasts(aborted.says("the static scan by lint does not count").clear("run the static scan by lint again"));
 }
 
-/// A gate whose own policy cannot be read, until it can.
+/// A gate that may not write where it keeps what it knows, until it may.
 fn gates(causes: &mut Causes<'_>) {
     let stage = causes.stage;
     let built = unpushed(stage);
-    stage.around.change("gate-staging.toml", |text| text.replace("max_age = \"30d\"", "max_age = \"soon\""));
+    let (own, other) = ("write = [\"evidence-staging\"]", "write = [\"evidence-elsewhere\"]");
+    stage.around.change("tidegate.toml", |text| text.replace(own, other));
     stage.server.output(&["deploy"]);
     stage.scan_statically(&built.commit);
     let unread = stands(&built.release, "failed", "dead-letter", "scan.completed").by("gate-staging");
-    let unread = unread.says("gate-staging gave up on scan.completed").says("max_age is no length of time");
+    let unread =
+        unread.says("gate-staging gave up on scan.completed").says("may not read key space \"evidence-staging\"");
     causes.passes(&unread.clear("`tidegate dlq redrive"));
     let cause = stage.why(&built.release, STAGING)["cause"].take();
-    stage.around.change("gate-staging.toml", |text| text.replace("max_age = \"soon\"", "max_age = \"30d\""));
+    stage.around.change("tidegate.toml", |text| text.replace(other, own));
     stage.server.output(&["deploy"]);
     follow(stage, &cause);
     let lacking = stands(&built.release, "held", "missing-evidence", "gate.blocked").by("gate-staging");

@@ -21,6 +21,7 @@ mod gate;
 mod hear;
 mod incident;
 mod plan;
+pub mod policy;
 pub mod record;
 mod release;
 mod run;

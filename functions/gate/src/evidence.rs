@@ -1,13 +1,12 @@
 //! What an event says, about what, and whether its word counts.
 
+use delivery::policy::gate::{Need, Policy};
 use delivery::{
     Change, GateAsked, Identified, Instant, Packaged, Plan, Release, ScanCompleted, Way, instant, is, is_commit,
     is_digest, is_from, proved_origin, types,
 };
 use serde::{Deserialize, Serialize};
 use tidegate_sdk::{Event, Failure};
-
-use crate::policy::{Need, Policy};
 
 /// What the gate hears.
 pub enum Heard {

@@ -1,9 +1,9 @@
 //! Whether a finding blocks.
 
+use delivery::policy::gate::{Exception, Policy};
 use delivery::{Instant, Kind, instant};
 
 use crate::kept::Found;
-use crate::policy::{Exception, Policy};
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ruling {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use delivery::policy::gate::{Need, Policy};
 use delivery::{Blocked, Instant, Kind, Quarantined, instant};
 
 use crate::evidence::Witness;
 use crate::kept::{Changed, Links, Scan};
-use crate::policy::{Need, Policy};
 use crate::scanned::Worth;
 
 const CHANGE_REFUSED: &str = "change-refused";

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use delivery::policy::gate::SeverityRules;
 use delivery::{Blocked, Counts, Finding, ScanCompleted, ScanResult, Severity, Verdict, sha256};
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +85,13 @@ pub struct Found {
     pub fixed: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<String>,
+}
+
+impl Found {
+    /// Whether it has grace that counts from when it was seen.
+    pub fn waits_from_sight(&self, rules: &SeverityRules) -> bool {
+        self.published.is_none() && rules.grace(self.severity).is_some()
+    }
 }
 
 impl Scan {

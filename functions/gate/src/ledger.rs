@@ -12,12 +12,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use delivery::policy::gate::{Need, Policy};
 use delivery::{Change, Kind, ScanCompleted, sha256};
 use tidegate_sdk::{Failure, kv};
 
 use crate::evidence::{Evidence, Witness};
 use crate::kept::{Accepted, Changed, Found, Known, Links, Refused, Scan};
-use crate::policy::{Need, Policy};
 
 pub struct Ledger {
     space: kv::KeySpace,
@@ -157,7 +157,7 @@ impl Ledger {
 
     /// Remembers when findings that have grace and no date were seen first.
     fn see(&self, scan: &Scan, policy: &Policy) -> Result<(), Failure> {
-        for found in scan.findings.iter().filter(|found| policy.severity.waits_from_sight(found)) {
+        for found in scan.findings.iter().filter(|found| found.waits_from_sight(&policy.severity)) {
             if self.seen(found)?.is_none_or(|before| scan.witness.at < before) {
                 self.space.set_json(&format!("seen/{}", found.name()), &scan.witness.at)?;
             }

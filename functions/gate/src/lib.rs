@@ -66,12 +66,12 @@ mod finding;
 mod judge;
 mod kept;
 mod ledger;
-mod policy;
 mod scanned;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use delivery::policy::gate::{Need, Policy};
 use delivery::{Instant, Kind, Plan, QUARANTINE, Quarantined, Release, Service, instant};
 use tidegate_sdk::{Event, Failure, kv, warn};
 
@@ -79,7 +79,6 @@ use crate::evidence::Heard;
 use crate::judge::{Case, Judged};
 use crate::kept::{Links, Scan};
 use crate::ledger::Ledger;
-use crate::policy::{Need, Policy};
 
 fn handle(event: Event) -> Result<Vec<Event>, Failure> {
     let plan = Plan::read()?;
@@ -200,7 +199,7 @@ impl Gate {
     fn seen(&self, scans: &BTreeMap<Kind, Vec<Scan>>) -> Result<BTreeMap<String, Instant>, Failure> {
         let mut seen = BTreeMap::new();
         let found = scans.values().flatten().flat_map(|scan| &scan.findings);
-        for found in found.filter(|found| self.policy.severity.waits_from_sight(found)) {
+        for found in found.filter(|found| found.waits_from_sight(&self.policy.severity)) {
             let first = self.ledger.seen(found)?;
             seen.extend(first.as_deref().and_then(instant).map(|first| (found.name(), first)));
         }

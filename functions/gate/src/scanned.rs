@@ -1,11 +1,11 @@
 //! What one scan is worth.
 
+use delivery::policy::gate::Need;
 use delivery::{Blocked, Instant, Kind, ScanResult, Severity, instant, rfc3339};
 
 use crate::finding::{Ruling, rule};
 use crate::judge::{Case, block};
 use crate::kept::{Found, Scan};
-use crate::policy::Need;
 
 pub enum Worth {
     Counts {

@@ -1,6 +1,7 @@
 //! What is said of verdicts, and when the gate looks again.
 
 use chrono::TimeDelta;
+use delivery::policy::gate::Policy;
 use delivery::record::{self, Desired};
 use delivery::{
     Blocked, GateAsked, GateVerdict, IncidentContent, Instant, Release, Spoiled, instant, rfc3339, say, say_cd, types,
@@ -9,7 +10,6 @@ use tidegate_sdk::{Event, Failure, kv};
 
 use crate::judge::Judged;
 use crate::kept::Known;
-use crate::policy::Policy;
 
 /// The furthest that an event may be put off, less a margin.
 const AHEAD_DAYS_MAX: i64 = 399;

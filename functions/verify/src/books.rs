@@ -1,10 +1,9 @@
 //! What is read and written: the policy, and how far the verification of each place is.
 
+use delivery::policy::verify::Policy;
 use serde::{Deserialize, Serialize};
 use tidegate_sdk::Failure;
 use tidegate_sdk::kv::{self, Error, KeySpace};
-
-use crate::policy::Policy;
 
 pub struct Books {
     pub policy: Policy,

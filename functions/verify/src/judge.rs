@@ -1,8 +1,7 @@
 //! What a look comes to, as a value.
 
+use delivery::policy::verify::{Insufficient, Policy};
 use tidegate_sdk::statistics::Statistics;
-
-use crate::policy::{Insufficient, Policy};
 
 /// What a release did since it was activated.
 #[derive(Debug, Clone, Copy, PartialEq)]

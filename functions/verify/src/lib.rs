@@ -47,7 +47,6 @@ use crate::books::Books;
 mod books;
 mod judge;
 mod look;
-mod policy;
 
 fn handle(event: Event) -> Result<Vec<Event>, Failure> {
     hear(&event, &ROUTES, Books::open)

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use delivery::policy::verify::Policy;
 use delivery::record::place;
 use delivery::{ServiceChanged, Verification, now, rfc3339, say, types};
 use tidegate_sdk::{Event, Failure, info, statistics};
 
 use crate::books::{Books, Watch};
 use crate::judge::{Judgement, Seen, judge};
-use crate::policy::Policy;
 
 /// A deployment is active: it is looked at after the policy's delay.
 pub fn start(event: &Event, changed: &ServiceChanged, books: &Books) -> Result<Vec<Event>, Failure> {

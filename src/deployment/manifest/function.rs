@@ -294,9 +294,9 @@ fn refuse_guest_grants(table: &Table<'_>, kind: NativeKind, grants: &Grants) {
 
 /// What is known of what the component reads.
 fn check_config(item: &Item<'_>, component: &Component, config: &BTreeMap<String, ConfigValue>) {
-    match component.reference {
-        ComponentRef::Native(kind) => check_native_config(item, kind, config),
-        ComponentRef::Builtin(_) => shipped::check(item, config),
+    match &component.reference {
+        ComponentRef::Native(kind) => check_native_config(item, *kind, config),
+        ComponentRef::Builtin(name) => shipped::check(item, name, config),
         ComponentRef::Path(_) | ComponentRef::Oci(_) => {}
     }
 }

@@ -4,24 +4,42 @@
 use std::collections::BTreeMap;
 
 use delivery::Plan;
+use delivery::policy::{gate, verify};
 use serde::de::DeserializeOwned;
 
 use super::read::{Item, place};
 use crate::deployment::ConfigValue;
 
-/// `plan` is the same to every shipped function.
-pub(super) fn check(configured: &Item<'_>, config: &BTreeMap<String, ConfigValue>) {
-    let check = |key: &str, item: Item<'_>| -> Option<()> {
+/// `plan` is the same to every shipped function, `policy` each one's own.
+pub(super) fn check(configured: &Item<'_>, name: &str, config: &BTreeMap<String, ConfigValue>) {
+    let plan = config.get("plan").map(plan);
+    configured.entries(|key, item| -> Option<()> {
         let value = config.get(key)?;
-        let checked = match key {
-            "plan" => {
-                read::<Plan>(value).and_then(|plan| plan.check().map_err(|error| told(value, &error.to_string())))
-            }
+        let checked = match (name, key) {
+            (_, "plan") => plan.clone()?.map(drop),
+            ("gate", "policy") => gate(value, plan.as_ref().and_then(|plan| plan.as_ref().ok())),
+            ("verify", "policy") => read::<verify::Written>(value).and_then(|written| {
+                let checked = written.checked();
+                checked.map(drop).map_err(|problems| told(value, &problems.join("; ")))
+            }),
             _ => Ok(()),
         };
         checked.map_err(|problem| item.error(problem)).ok()
-    };
-    configured.entries(check);
+    });
+}
+
+fn plan(value: &ConfigValue) -> Result<Plan, String> {
+    let plan: Plan = read(value)?;
+    plan.check().map_err(|error| told(value, &error.to_string()))?;
+    Ok(plan)
+}
+
+/// A policy names environments of its plan; without one it is only read.
+fn gate(value: &ConfigValue, plan: Option<&Plan>) -> Result<(), String> {
+    let written: gate::Written = read(value)?;
+    let Some(plan) = plan else { return Ok(()) };
+    let checked = written.checked(plan, String::new());
+    checked.map(drop).map_err(|problems| told(value, &problems.join("; ")))
 }
 
 /// A value as a function of ours reads it: JSON, else TOML.

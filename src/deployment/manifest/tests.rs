@@ -15,6 +15,8 @@ const STOREFRONT: &str = include_str!("../../../tests/fixtures/storefront/tidega
 const POLICY: &[u8] = include_bytes!("../../../tests/fixtures/storefront/policy.toml");
 
 const PLAN: &str = include_str!("../../../examples/path/plan.toml");
+const GATE: &str = include_str!("../../../examples/path/gate-staging.toml");
+const VERIFY: &str = include_str!("../../../examples/path/verify.toml");
 
 /// A small project of five lines; a case adds to its function from line 6 on.
 const FUNCTION: &str =
@@ -33,6 +35,10 @@ impl Sources for Folder {
             "moon.toml" => Ok(PLAN.replace("in.staging", "in.moon").into()),
             "misspelt.toml" => Ok(PLAN.replace("profile", "profil").into()),
             "plan.toml" => Ok(PLAN.into()),
+            "gate.toml" => Ok(GATE.into()),
+            "soon.toml" => Ok(GATE.replace("30d", "soon").replace("\"staging\"", "\"moon\"").into()),
+            "requires.toml" => Ok(GATE.replace("[require]", "[requires]").into()),
+            "verify.toml" => Ok(VERIFY.replace("looks_max = 30", "looks_max = 0").into()),
             "greedy.wasm" => Ok(b"wasi:keyvalue/store@0.2.0-draft acme:db/sql@1.0.0".to_vec()),
             "text.wasm" => Ok(b"no component".to_vec()),
             "binary.dat" => Ok(vec![0xff]),
@@ -41,7 +47,7 @@ impl Sources for Folder {
     }
 
     fn builtin(&self, name: &str) -> Option<&'static [u8]> {
-        (name == "gate").then_some(b"wasi:cli/environment@0.2.6")
+        ["gate", "verify"].contains(&name).then_some(b"wasi:cli/environment@0.2.6")
     }
 
     fn imports(&self, component: &[u8]) -> Result<Vec<String>, String> {

@@ -154,6 +154,39 @@ fn a_plan_that_a_shipped_function_could_not_read_is_told() {
 }
 
 #[test]
+fn a_policy_that_its_function_could_not_read_is_told() {
+    let planned = |policy: &str| {
+        format!("config = {{ policy = {{ file = \"{policy}\" }}, plan = {{ file = \"plan.toml\" }} }}\n")
+    };
+    check_function(&planned("gate.toml"), expect![[r#""#]]);
+    check_function(
+        &planned("soon.toml"),
+        expect![[r#"
+        tidegate.toml:6: error: function[0].config.policy: soon.toml: environment "moon" is none of the plan's; max_age is no length of time; write one like "12h" or "30d"
+    "#]],
+    );
+    check_function(
+        &planned("requires.toml"),
+        expect![[r#"
+        tidegate.toml:6: error: function[0].config.policy: requires.toml: line 6, column 2: unknown field `requires`, expected one of `environment`, `require`, `severity`, `exception`, `max_age`, `ask_again`, `asks_max`, `incident_days`
+    "#]],
+    );
+    check_function(
+        "config = { policy = { file = \"requires.toml\" } }\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].config.policy: requires.toml: line 6, column 2: unknown field `requires`, expected one of `environment`, `require`, `severity`, `exception`, `max_age`, `ask_again`, `asks_max`, `incident_days`
+    "#]],
+    );
+    let verify = FUNCTION.replace("builtin:gate", "builtin:verify");
+    check(
+        &format!("{verify}config = {{ policy = {{ file = \"verify.toml\" }} }}\n"),
+        expect![[r#"
+        tidegate.toml:6: error: function[0].config.policy: verify.toml: looks_max: 0 looks see nothing; write 1 or more
+    "#]],
+    );
+}
+
+#[test]
 fn a_function_is_told_tables_and_arrays_as_json() {
     let manifest = sound(&format!(
         "{FUNCTION}[function.config]\nprograms = {{ cargo = \"/usr/bin/cargo\" }}\nexecutors = [\"a\", 2]\nday = 2026-11-23\n"

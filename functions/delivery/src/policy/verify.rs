@@ -1,8 +1,9 @@
-//! Config `policy`.
+//! What a release has to do after it was deployed.
 
-use delivery::period_millis;
 use serde::Deserialize;
 use tidegate_sdk::{Failure, config};
+
+use crate::period_millis;
 
 /// How far ahead an event can be delivered.
 const AHEAD_MILLIS_MAX: u64 = 400 * 24 * 60 * 60 * 1_000;
@@ -30,9 +31,10 @@ pub enum Insufficient {
     Fail,
 }
 
+/// The text, before it is checked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Text {
+pub struct Written {
     delay: String,
     interval: String,
     looks_max: u32,
@@ -46,7 +48,25 @@ struct Text {
 impl Policy {
     /// Reads and checks config `policy`; every problem is told.
     pub fn read() -> Result<Self, Failure> {
-        let text: Text = config::get("policy")?;
+        let written: Written = config::get("policy")?;
+        written.checked().map_err(|problems| Failure::reject(format!("config policy: {}", problems.join("; "))))
+    }
+
+    /// From what came before it, the activation or another look, to a look, counted from 1.
+    pub fn wait_millis(&self, look: u32) -> u64 {
+        if look == 1 { self.delay_millis } else { self.interval_millis }
+    }
+
+    /// From the activation to the last look: a fault is found no later while the runtime runs.
+    pub fn detection_millis_max(&self) -> u64 {
+        let intervals = u64::from(self.looks_max.saturating_sub(1));
+        self.delay_millis.saturating_add(self.interval_millis.saturating_mul(intervals))
+    }
+}
+
+impl Written {
+    /// The policy that is written, or every problem of it.
+    pub fn checked(self) -> Result<Policy, Vec<String>> {
         let mut problems = Vec::new();
         let mut millis = |key: &str, text: &str| {
             period_millis(text).unwrap_or_else(|| {
@@ -55,13 +75,13 @@ impl Policy {
             })
         };
         let policy = Policy {
-            delay_millis: millis("delay", &text.delay),
-            interval_millis: millis("interval", &text.interval),
-            p99_millis_max: text.p99_max.map(|p99_max| millis("p99_max", &p99_max)),
-            looks_max: text.looks_max,
-            samples_min: text.samples_min,
-            failure_rate_max: text.failure_rate_max,
-            insufficient: text.insufficient,
+            delay_millis: millis("delay", &self.delay),
+            interval_millis: millis("interval", &self.interval),
+            p99_millis_max: self.p99_max.map(|p99_max| millis("p99_max", &p99_max)),
+            looks_max: self.looks_max,
+            samples_min: self.samples_min,
+            failure_rate_max: self.failure_rate_max,
+            insufficient: self.insufficient,
         };
         if policy.looks_max == 0 {
             problems.push("looks_max: 0 looks see nothing; write 1 or more".to_owned());
@@ -75,20 +95,6 @@ impl Policy {
         if policy.delay_millis.max(policy.interval_millis) > AHEAD_MILLIS_MAX {
             problems.push("delay and interval are at most 400 days: no event can wait for longer".to_owned());
         }
-        match problems.is_empty() {
-            true => Ok(policy),
-            false => Err(Failure::reject(format!("config policy: {}", problems.join("; ")))),
-        }
-    }
-
-    /// From what came before it, the activation or another look, to a look, counted from 1.
-    pub fn wait_millis(&self, look: u32) -> u64 {
-        if look == 1 { self.delay_millis } else { self.interval_millis }
-    }
-
-    /// From the activation to the last look: a fault is found no later while the runtime runs.
-    pub fn detection_millis_max(&self) -> u64 {
-        let intervals = u64::from(self.looks_max.saturating_sub(1));
-        self.delay_millis.saturating_add(self.interval_millis.saturating_mul(intervals))
+        if problems.is_empty() { Ok(policy) } else { Err(problems) }
     }
 }

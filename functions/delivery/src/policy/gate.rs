@@ -1,14 +1,13 @@
-//! Config `policy`: what an environment asks of a release, read and checked whole.
+//! What an environment asks of a release.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use chrono::{NaiveDate, NaiveTime, TimeDelta};
-use delivery::{Instant, Kind, Plan, Severity, instant, period, sha256};
 use serde::Deserialize;
 use tidegate_sdk::{Failure, config};
 
-use crate::kept::Found;
+use crate::{Instant, Kind, Plan, Severity, instant, period, sha256};
 
 const ASK_AGAIN: &str = "1h";
 const ASKS_MAX: u32 = 72;
@@ -73,7 +72,7 @@ pub struct Exception {
 /// The text, before it is checked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+pub struct Written {
     environment: String,
     require: BTreeMap<String, BTreeSet<String>>,
     #[serde(default)]
@@ -101,12 +100,8 @@ impl Policy {
     pub fn read(plan: &Plan) -> Result<Self, Failure> {
         let text = config::text("policy")?.unwrap_or_default();
         let written: Written = config::get("policy")?;
-        let mut problems = Vec::new();
-        let policy = written.checked(plan, sha256(text.as_bytes()), &mut problems);
-        match problems.as_slice() {
-            [] => Ok(policy),
-            problems => Err(Failure::reject(format!("config policy: {}", problems.join("; ")))),
-        }
+        let checked = written.checked(plan, sha256(text.as_bytes()));
+        checked.map_err(|problems| Failure::reject(format!("config policy: {}", problems.join("; "))))
     }
 
     /// Whether what is asked for ties a digest to the commit that it was made of.
@@ -121,7 +116,14 @@ impl Policy {
 }
 
 impl Written {
-    fn checked(self, plan: &Plan, digest: String, problems: &mut Vec<String>) -> Policy {
+    /// The policy that is written, or every problem of it. `digest`: of the text.
+    pub fn checked(self, plan: &Plan, digest: String) -> Result<Policy, Vec<String>> {
+        let mut problems = Vec::new();
+        let policy = self.read(plan, digest, &mut problems);
+        if problems.is_empty() { Ok(policy) } else { Err(problems) }
+    }
+
+    fn read(self, plan: &Plan, digest: String, problems: &mut Vec<String>) -> Policy {
         if !plan.environments.contains(&self.environment) {
             problems.push(format!("environment {:?} is none of the plan's", self.environment));
         }
@@ -233,11 +235,6 @@ impl SeverityRules {
             Some(blocked) => blocked.contains(&severity),
             None => severity >= Severity::High,
         }
-    }
-
-    /// Whether a finding has grace that counts from when it was seen.
-    pub fn waits_from_sight(&self, found: &Found) -> bool {
-        found.published.is_none() && self.grace(found.severity).is_some()
     }
 
     /// How long a finding may be known before it blocks.

@@ -279,7 +279,6 @@ fn pushes(causes: &mut Causes<'_>) {
 
 fn reviews(causes: &mut Causes<'_>) {
     let stage = causes.stage;
-    let host = &stage.world().githost;
     let unreviewed = stage.open(&Change { approved_by: None, ..stage.proposal() });
     let unapproved = |of: &str| refused(of, "reviews").of("change.created");
     causes
@@ -299,7 +298,6 @@ fn reviews(causes: &mut Causes<'_>) {
 
 fn checks(causes: &mut Causes<'_>) {
     let stage = causes.stage;
-    let host = &stage.world().githost;
     let built = || Change { checks: vec!["build".to_owned()], ..stage.proposal() };
     let untested = refused(&stage.open(&built()), "checks").of("change.created");
     causes.lasts(untested.says("check test has not reported").clear("let test succeed on"));

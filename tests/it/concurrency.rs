@@ -133,7 +133,7 @@ fn a_limit_holds_the_events_of_its_key_and_no_others() {
         |id: &str| http::json(&server.api, &format!("/events/{id}/explain"))["functions"][0]["verdict"].clone();
     eventually("one of each key runs", || (function(&server, "looping")["running"] == 2).then_some(()));
     assert_eq!(["a1", "b1"].map(|id| verdict(id)["kind"].clone()), ["running", "running"]);
-    assert_eq!(["a2", "a3"].map(|id| verdict(id)), [(); 2].map(|()| json!({"kind": "waiting-limit", "key": "a"})));
+    assert_eq!(["a2", "a3"].map(verdict), [(); 2].map(|()| json!({"kind": "waiting-limit", "key": "a"})));
 }
 
 #[test]

@@ -183,7 +183,8 @@ async fn run(seed: u64) {
     }
     run.bench.advance(Duration::from_secs(10));
     run.check_superseding().await;
-    for (name, function) in run.functions[..2].to_vec() {
+    let [ordered, free, _] = run.functions.clone();
+    for (name, function) in [ordered, free] {
         let mut subscription = run.bench.bus.subscribe(function.id);
         let left = |run: &Run| run.model.published.len() - run.model.settled.get(name).map_or(0, Vec::len);
         while left(&run) > 0 {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::BenchError;
-use super::sample::{self, Figures, Run};
+use super::sample::{self, Figures, Run, Watch};
 
 /// A page of the log.
 const PAGE: [u8; 4096] = [7; 4096];
@@ -29,9 +29,9 @@ fn run(path: &Path, period: Duration) -> std::io::Result<Run> {
     let file = File::create(path)?;
     file.write_all_at(&PAGE.repeat(PAGES), 0)?;
     file.sync_all()?;
-    let (started, mut latencies) = (Instant::now(), Vec::new());
+    let (watch, mut latencies) = (Watch::start(), Vec::new());
     for page in (0..PAGES).cycle() {
-        if started.elapsed() >= period {
+        if watch.elapsed() >= period {
             break;
         }
         let begun = Instant::now();
@@ -39,5 +39,5 @@ fn run(path: &Path, period: Duration) -> std::io::Result<Run> {
         file.sync_data()?;
         latencies.push(begun.elapsed());
     }
-    Ok(Run { elapsed: started.elapsed(), latencies })
+    Ok(watch.end(latencies))
 }

@@ -24,7 +24,7 @@ const STALLED: Duration = Duration::from_secs(30);
 /// Events that are read at once.
 const READ_MAX: usize = 1_000;
 /// More chains at once than there are invocations, so that none of the parts has to wait for work.
-const IN_FLIGHT: usize = 256;
+pub(super) const IN_FLIGHT: usize = 256;
 
 /// What was measured on the path.
 pub(super) struct Flows {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use machine::{Machine, is_optimised};
-pub use report::{AtOnce, CHAIN_EVENTS, HOPS, Report, SLOWER_MAX};
+pub use report::{AtOnce, CHAIN_EVENTS, HOPS, OF_STORE_CHAINS_MIN, Report, SLOWER_MAX, TIMES_STORE_CHAIN_MAX};
 pub use sample::{Figures, RUNS};
 pub use store::measure as measure_store;
 
@@ -28,6 +28,7 @@ use crate::bus::{BusError, PublishError};
 use crate::clock::Clock;
 use crate::project::{Project, ProjectError};
 use crate::telemetry::Metrics;
+use report::Stores;
 use scratch::Scratch;
 
 /// How many publish at once, or how many chains are in flight: alone, a few, and more than the machine can do at once.
@@ -88,6 +89,13 @@ pub async fn run(
         let figures = until(stop, store::measure(scratch.path(), producers, settings.period)).await?;
         stores.push(AtOnce { at_once: producers, figures });
     }
+    let chains = async |at_once: usize| {
+        progress(&format!("the bare store: chains, {at_once} at once"));
+        until(stop, store::measure_chains(scratch.path(), at_once, settings.period)).await
+    };
+    let store_chain = chains(1).await?;
+    let store_chains = AtOnce { at_once: flow::IN_FLIGHT, figures: chains(flow::IN_FLIGHT).await? };
+    let stores = Stores { stores, store_chain, store_chains };
 
     let folder = scratch.folder("project")?;
     let path = folder.join(crate::project::PROJECT_FILE);

@@ -14,12 +14,23 @@ pub const HOPS: usize = 5;
 pub const CHAIN_EVENTS: usize = HOPS + 1;
 /// Chains may make this many times fewer events in a second than the bare store takes.
 pub const SLOWER_MAX: f64 = 5.0;
+/// There are to be at least so many chains for each on the bare store ..
+pub const OF_STORE_CHAINS_MIN: f64 = 0.4;
+/// .. and one alone is to take at most so many times as long.
+pub const TIMES_STORE_CHAIN_MAX: f64 = 1.3;
 
 /// Figures, with how many there were at once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AtOnce {
     pub at_once: usize,
     pub figures: Figures,
+}
+
+/// What was measured of the bare store.
+pub(super) struct Stores {
+    pub stores: Vec<AtOnce>,
+    pub store_chain: Figures,
+    pub store_chains: AtOnce,
 }
 
 /// Everything. Its JSON is one flat object whose keys stay as they are; times are microseconds.
@@ -33,6 +44,10 @@ pub struct Report {
     pub fdatasync: Figures,
     /// One event into the bare store.
     pub stores: Vec<AtOnce>,
+    /// A chain's events into the bare store, one after the other.
+    pub store_chain: Figures,
+    /// The same with as many in flight as `at_once` says.
+    pub store_chains: AtOnce,
     /// One event into the bus: from the call until it is durable.
     pub publishes: Vec<AtOnce>,
     /// From an event that is durable until one function's settlement of it is.
@@ -44,20 +59,30 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(
-        machine: Machine,
-        period: Duration,
-        fdatasync: Figures,
-        stores: Vec<AtOnce>,
-        flows: Flows,
-    ) -> Self {
+    pub(super) fn new(machine: Machine, period: Duration, fdatasync: Figures, stores: Stores, flows: Flows) -> Self {
+        let Stores { stores, store_chain, store_chains } = stores;
         let Flows { publishes, hop, chain, chains } = flows;
-        Report { machine, period, fdatasync, stores, publishes, hop, chain, chains }
+        Report { machine, period, fdatasync, stores, store_chain, store_chains, publishes, hop, chain, chains }
     }
 
     /// Events that became durable in a second while chains ran at saturation.
     pub fn events_per_second(&self) -> f64 {
         self.chains.figures.per_second * CHAIN_EVENTS as f64
+    }
+
+    /// Chains in a second for each on the bare store, where handlers are native and nothing is delivered or recorded.
+    pub fn of_store_chains(&self) -> f64 {
+        self.chains.figures.per_second / self.store_chains.figures.per_second
+    }
+
+    /// How many times longer a chain takes alone than on the bare store.
+    pub fn times_store_chain(&self) -> f64 {
+        self.chain.p50.as_secs_f64() / self.store_chain.p50.as_secs_f64()
+    }
+
+    /// Processor time of a hop at saturation, its part of the publish included.
+    pub fn hop_cpu(&self) -> Duration {
+        self.chains.figures.cpu / HOPS as u32
     }
 
     /// How many times more events the bare store takes.
@@ -86,11 +111,15 @@ struct Flat {
     store_publishes_per_second: u64,
     store_publish_p50_us: u64,
     store_publish_p99_us: u64,
+    store_chain_p50_us: u64,
+    store_chain_p99_us: u64,
+    store_chains_per_second: u64,
     publish_per_second: u64,
     publish_p50_us: u64,
     publish_p99_us: u64,
     hop_p50_us: u64,
     hop_p99_us: u64,
+    hop_cpu_us: u64,
     chain_p50_us: u64,
     chain_p99_us: u64,
     chains_per_second: u64,
@@ -100,6 +129,10 @@ struct Flat {
     chain_events_per_second: u64,
     times_slower_than_store: f64,
     times_slower_than_store_max: f64,
+    chains_of_store_chains: f64,
+    chains_of_store_chains_min: f64,
+    chain_p50_times_store: f64,
+    chain_p50_times_store_max: f64,
     /// The same figures at each number of producers.
     store_publishes: Vec<FlatAtOnce>,
     publishes: Vec<FlatAtOnce>,
@@ -136,11 +169,15 @@ impl From<Report> for Flat {
             store_publishes_per_second: whole(most(&report.stores).per_second),
             store_publish_p50_us: micros(store.p50),
             store_publish_p99_us: micros(store.p99),
+            store_chain_p50_us: micros(report.store_chain.p50),
+            store_chain_p99_us: micros(report.store_chain.p99),
+            store_chains_per_second: whole(report.store_chains.figures.per_second),
             publish_per_second: whole(most(&report.publishes).per_second),
             publish_p50_us: micros(publish.p50),
             publish_p99_us: micros(publish.p99),
             hop_p50_us: micros(hop.p50),
             hop_p99_us: micros(hop.p99),
+            hop_cpu_us: micros(report.hop_cpu()),
             chain_p50_us: micros(chain.p50),
             chain_p99_us: micros(chain.p99),
             chains_per_second: whole(chains.figures.per_second),
@@ -148,8 +185,12 @@ impl From<Report> for Flat {
             chains_p50_us: micros(chains.figures.p50),
             chains_p99_us: micros(chains.figures.p99),
             chain_events_per_second: whole(report.events_per_second()),
-            times_slower_than_store: (report.times_slower() * 100.0).round() / 100.0,
+            times_slower_than_store: hundredths(report.times_slower()),
             times_slower_than_store_max: SLOWER_MAX,
+            chains_of_store_chains: hundredths(report.of_store_chains()),
+            chains_of_store_chains_min: OF_STORE_CHAINS_MIN,
+            chain_p50_times_store: hundredths(report.times_store_chain()),
+            chain_p50_times_store_max: TIMES_STORE_CHAIN_MAX,
             machine: report.machine,
             store_publishes: report.stores.into_iter().map(FlatAtOnce::from).collect(),
             publishes: report.publishes.into_iter().map(FlatAtOnce::from).collect(),
@@ -159,6 +200,10 @@ impl From<Report> for Flat {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn hundredths(ratio: f64) -> f64 {
+    (ratio * 100.0).round() / 100.0
 }
 
 fn whole(rate: f64) -> u64 {
@@ -178,6 +223,7 @@ pub(crate) mod tests {
             per_second,
             p50: Duration::from_micros(per_second as u64 / 100),
             p99: Duration::from_micros(per_second as u64 / 10),
+            cpu: Duration::from_micros(per_second as u64 / 5),
         };
         let at_once = |rates: [f64; 3]| {
             let measured = PRODUCERS.into_iter().zip(rates);
@@ -191,7 +237,12 @@ pub(crate) mod tests {
             chain: figures(500.0),
             chains: AtOnce { at_once: 256, figures: figures(2_500.0) },
         };
-        Report::new(machine, Duration::from_secs(1), figures(7_800.0), at_once([5_000.0, 19_000.0, 42_000.0]), flows)
+        let stores = Stores {
+            stores: at_once([5_000.0, 19_000.0, 42_000.0]),
+            store_chain: figures(400.0),
+            store_chains: AtOnce { at_once: 256, figures: figures(5_000.0) },
+        };
+        Report::new(machine, Duration::from_secs(1), figures(7_800.0), stores, flows)
     }
 
     #[test]
@@ -210,11 +261,15 @@ pub(crate) mod tests {
               "store_publishes_per_second": 42000,
               "store_publish_p50_us": 50,
               "store_publish_p99_us": 500,
+              "store_chain_p50_us": 4,
+              "store_chain_p99_us": 40,
+              "store_chains_per_second": 5000,
               "publish_per_second": 30000,
               "publish_p50_us": 40,
               "publish_p99_us": 400,
               "hop_p50_us": 20,
               "hop_p99_us": 200,
+              "hop_cpu_us": 100,
               "chain_p50_us": 5,
               "chain_p99_us": 50,
               "chains_per_second": 2500,
@@ -224,6 +279,10 @@ pub(crate) mod tests {
               "chain_events_per_second": 15000,
               "times_slower_than_store": 2.8,
               "times_slower_than_store_max": 5.0,
+              "chains_of_store_chains": 0.5,
+              "chains_of_store_chains_min": 0.4,
+              "chain_p50_times_store": 1.25,
+              "chain_p50_times_store_max": 1.3,
               "store_publishes": [
                 {
                   "producers": 1,
@@ -272,5 +331,8 @@ pub(crate) mod tests {
     fn a_chain_counts_as_the_events_that_it_makes() {
         assert_eq!(report().events_per_second(), 15_000.0);
         assert_eq!(report().times_slower(), 2.8);
+        assert_eq!(report().of_store_chains(), 0.5);
+        assert_eq!(hundredths(report().times_store_chain()), 1.25);
+        assert_eq!(report().hop_cpu(), Duration::from_micros(100));
     }
 }

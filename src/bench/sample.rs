@@ -12,6 +12,8 @@ pub const RUNS: usize = 3;
 /// What ended in one run, each with the time that it took.
 pub(super) struct Run {
     pub elapsed: Duration,
+    /// Time that the process had on all cores together.
+    pub cpu: Duration,
     pub latencies: Vec<Duration>,
 }
 
@@ -21,6 +23,8 @@ pub struct Figures {
     pub per_second: f64,
     pub p50: Duration,
     pub p99: Duration,
+    /// Processor time of the whole process for each.
+    pub cpu: Duration,
 }
 
 impl Figures {
@@ -41,6 +45,9 @@ impl Figures {
             per_second: median(&|run: &Run| run.latencies.len() as f64 / run.elapsed.as_secs_f64()),
             p50: percentile(50),
             p99: percentile(99),
+            cpu: Duration::from_secs_f64(median(&|run: &Run| {
+                run.cpu.as_secs_f64() / run.latencies.len().max(1) as f64
+            })),
         }
     }
 }
@@ -67,14 +74,14 @@ where
     W: Fn() -> F + Clone + Send + 'static,
     F: Future<Output = Result<Duration, BenchError>> + Send,
 {
-    let started = Instant::now();
+    let watch = Watch::start();
     // Dropped, it ends its tasks.
     let mut workers = JoinSet::new();
     for _ in 0..at_once {
         let work = work.clone();
         workers.spawn(async move {
             let mut latencies = Vec::new();
-            while started.elapsed() < period {
+            while watch.elapsed() < period {
                 latencies.push(work().await?);
             }
             Ok::<_, BenchError>(latencies)
@@ -84,7 +91,33 @@ where
     while let Some(worker) = workers.join_next().await {
         latencies.extend(worker.expect("a worker does not panic")?);
     }
-    Ok(Run { elapsed: started.elapsed(), latencies })
+    Ok(watch.end(latencies))
+}
+
+/// Times a run.
+#[derive(Clone, Copy)]
+pub(super) struct Watch {
+    started: Instant,
+    cpu: Duration,
+}
+
+impl Watch {
+    pub fn start() -> Self {
+        Watch { started: Instant::now(), cpu: cpu_time() }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub fn end(self, latencies: Vec<Duration>) -> Run {
+        Run { elapsed: self.elapsed(), cpu: cpu_time().saturating_sub(self.cpu), latencies }
+    }
+}
+
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -92,27 +125,30 @@ mod tests {
     use super::*;
 
     fn run(millis: &[u64]) -> Run {
-        Run { elapsed: Duration::from_secs(1), latencies: millis.iter().copied().map(Duration::from_millis).collect() }
+        let latencies = millis.iter().copied().map(Duration::from_millis).collect();
+        Run { elapsed: Duration::from_secs(1), cpu: Duration::from_millis(12), latencies }
     }
 
     #[track_caller]
-    fn check(runs: &[&[u64]], per_second: f64, p50: u64, p99: u64) {
+    fn check(runs: &[&[u64]], per_second: f64, p50: u64, p99: u64, cpu: u64) {
         let figures = Figures::of(runs.iter().map(|millis| run(millis)).collect());
-        let expected = Figures { per_second, p50: Duration::from_millis(p50), p99: Duration::from_millis(p99) };
+        let [p50, p99, cpu] = [p50, p99, cpu].map(Duration::from_millis);
+        let expected = Figures { per_second, p50, p99, cpu };
         assert_eq!(figures, expected, "{runs:?}");
     }
 
     #[test]
     fn a_figure_is_the_median_of_its_runs() {
-        check(&[&[1], &[5, 5], &[9, 9, 9]], 2.0, 5, 5);
-        check(&[&[], &[], &[]], 0.0, 0, 0);
+        check(&[&[1], &[5, 5], &[9, 9, 9]], 2.0, 5, 5, 6);
+        check(&[&[], &[], &[]], 0.0, 0, 0, 12);
     }
 
     #[test]
     fn percentiles_are_values_that_were_seen() {
-        check(&[&[3, 1, 2]], 3.0, 2, 3);
+        check(&[&[3, 1, 2]], 3.0, 2, 3, 4);
         let hundred: Vec<u64> = (1..=100).collect();
-        check(&[&hundred], 100.0, 50, 99);
+        let figures = Figures::of(vec![run(&hundred)]);
+        assert_eq!((figures.p50, figures.p99), (Duration::from_millis(50), Duration::from_millis(99)));
     }
 
     #[tokio::test]

@@ -1,7 +1,9 @@
 //! Figures of this machine, side by side.
 
 use super::{Align, Look, Table, duration, plain};
-use crate::bench::{CHAIN_EVENTS, Figures, HOPS, RUNS, Report, SLOWER_MAX};
+use crate::bench::{
+    AtOnce, CHAIN_EVENTS, Figures, HOPS, OF_STORE_CHAINS_MIN, RUNS, Report, SLOWER_MAX, TIMES_STORE_CHAIN_MAX,
+};
 
 /// What it was measured on, a line for each figure, and how chains stand against the bare store.
 pub fn bench(report: &Report, look: &Look) -> String {
@@ -31,13 +33,23 @@ pub fn bench(report: &Report, look: &Look) -> String {
         row("tidegate: durable publish", publish.at_once, &publish.figures);
     }
     row("tidegate: one hop (deliver, invoke, settle)", 1, &report.hop);
-    row(&format!("tidegate: publish and {HOPS} hops"), 1, &report.chain);
-    row(&format!("tidegate: publish and {HOPS} hops"), report.chains.at_once, &report.chains.figures);
+    let AtOnce { at_once, figures } = &report.store_chains;
+    for (at_once, store, chain) in
+        [(1, &report.store_chain, &report.chain), (*at_once, figures, &report.chains.figures)]
+    {
+        row(&format!("bare store: {CHAIN_EVENTS} events in a row"), at_once, store);
+        row(&format!("tidegate: publish and {HOPS} hops"), at_once, chain);
+    }
     text += &table.render(look);
     let (events, times) = (report.events_per_second(), report.times_slower());
-    text + &format!(
+    text += &format!(
         "\n{HOPS} hops at saturation: {events:.0} events/s ({CHAIN_EVENTS} a chain), {times:.1} times fewer than the bare \
          store takes; at most {SLOWER_MAX} are meant\n"
+    );
+    let (part, alone, cpu) = (report.of_store_chains(), report.times_store_chain(), duration(report.hop_cpu()));
+    text + &format!(
+        "against native handlers on the bare store: {part:.2} of the chains (at least {OF_STORE_CHAINS_MIN} are meant), one \
+         alone takes {alone:.1} times as long (at most {TIMES_STORE_CHAIN_MAX}); a hop costs {cpu} of processor time\n"
     )
 }
 
@@ -64,10 +76,13 @@ mod tests {
             bare store: durable event                        256       42000  420 µs  4.2 ms
             tidegate: durable publish                        256       30000  300 µs  3.0 ms
             tidegate: one hop (deliver, invoke, settle)        1        2000   20 µs  200 µs
+            bare store: 6 events in a row                      1         400    4 µs   40 µs
             tidegate: publish and 5 hops                       1         500    5 µs   50 µs
+            bare store: 6 events in a row                    256        5000   50 µs  500 µs
             tidegate: publish and 5 hops                     256        2500   25 µs  250 µs
 
             5 hops at saturation: 15000 events/s (6 a chain), 2.8 times fewer than the bare store takes; at most 5 are meant
+            against native handlers on the bare store: 0.50 of the chains (at least 0.4 are meant), one alone takes 1.3 times as long (at most 1.3); a hop costs 100 µs of processor time
         "#]]
         .assert_eq(&bench(&report(), &look));
     }

@@ -1,6 +1,5 @@
 //! Dead letters: list, show, redrive, drop.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use super::route::By;
 use super::view::{Names, letter_view};
 use super::{ApiState, find};
 use crate::bus::{BusError, History, OpenLetter, PutBack};
-use crate::deployment::FunctionId;
+use crate::deployment::{FunctionId, Rate};
 use crate::event::Position;
 
 /// Of a request that names dead letters.
@@ -27,9 +26,6 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 const NAMED_MAX: usize = 10_000;
 /// Dead letters that are changed in one commit.
 const PAGE_LETTERS_MAX: usize = 1_000;
-
-/// Letters a second that are run again.
-const PER_SECOND: RangeInclusive<f64> = 0.001..=10_000.0;
 
 type Shared = State<Arc<ApiState>>;
 type Letter = (FunctionId, Position);
@@ -66,7 +62,9 @@ pub(super) async fn show(State(state): Shared, Path(id): Path<String>) -> Result
 pub(super) async fn redrive(State(state): Shared, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
     let bus = state.bus()?;
     let request = read(&state, &headers, body).await?;
-    let every = request.rate.map_or(Ok(Duration::ZERO), interval)?;
+    let rate = request.rate.map(|per_second| Rate::new(per_second, 1)).transpose();
+    let rate = rate.map_err(|error| ApiError::invalid(format!("`rate`: {error}")))?;
+    let every = rate.map_or(Duration::ZERO, |rate| rate.interval());
     let mut due = state.clock.now();
     let mut put_back = |(function, position): Letter| {
         let letter = PutBack { function, position, due };
@@ -94,17 +92,6 @@ pub(super) async fn drop_letters(
 async fn read(state: &ApiState, headers: &HeaderMap, body: Body) -> Result<LettersRequest, ApiError> {
     let body = state.bodies.read(headers, body, BODY_BYTES_MAX).await?;
     parse_json(&body.bytes)
-}
-
-/// Between two letters.
-fn interval(per_second: f64) -> Result<Duration, ApiError> {
-    if !PER_SECOND.contains(&per_second) {
-        let (min, max) = (PER_SECOND.start(), PER_SECOND.end());
-        return Err(ApiError::invalid(format!(
-            "`rate` is {per_second}; write a number from {min} to {max}, per second"
-        )));
-    }
-    Ok(Duration::from_secs_f64(1.0 / per_second))
 }
 
 /// Changes the dead letters that a request names, those of a function in log order, and answers how many it changed. Of all

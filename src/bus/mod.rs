@@ -38,8 +38,8 @@ pub trait Bus: Send + Sync {
     /// Accepts a batch in one commit, all or none. When it returns, the events are durable.
     async fn publish(&self, batch: Vec<Incoming>) -> Result<Vec<Receipt>, PublishError>;
 
-    /// The deliveries of one function, as its order, its rate and its limit let them come. One subscription a function: it follows the function through all deployments, also
-    /// those that are without it, and ends when the bus closes.
+    /// The deliveries of one function, as its order, its rate and its limit let them come. One subscription a function: it
+    /// follows the function through all deployments, also those that are without it, and ends when the bus closes.
     fn subscribe(&self, function: FunctionId) -> Box<dyn Subscription>;
 
     /// Commits all that an invocation did. `Settled::Conflict` gives the delivery back to run again at once.

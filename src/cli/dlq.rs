@@ -25,7 +25,7 @@ pub enum DlqCommand {
     List(ListArgs),
     /// Show one whole: reason, attempts, backtrace
     Show(ShowArgs),
-    /// Run dead letters again, in log order, with their attempts counted anew
+    /// Run dead letters again, each function's in log order, with their attempts counted anew
     Redrive(RedriveArgs),
     /// Give dead letters up: their verdict becomes dropped, by the token's name
     Drop(DropArgs),
@@ -142,9 +142,12 @@ async fn change(
         rate,
     };
     let changed: LettersView = client.post(&["dlq", route], &request).await?;
-    terminal.show(&changed, |view, _| match view.changed {
-        1 => format!("1 dead letter {done}\n"),
-        count => format!("{count} dead letters {done}\n"),
+    terminal.show(&changed, |view, _| match (view.changed, &args.error) {
+        (0, Some(error)) => {
+            format!("0 dead letters {done}: none that is open has the error {error:?}; `tidegate dlq list` shows each one's\n")
+        }
+        (1, _) => format!("1 dead letter {done}\n"),
+        (count, _) => format!("{count} dead letters {done}\n"),
     })?;
     Ok(Status::Done)
 }

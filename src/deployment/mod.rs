@@ -37,7 +37,7 @@ pub use function::{
 pub use functions::{DeployedFunction, Functions};
 pub use manifest::{BlobSettings, BusSettings, Listen, Manifest, ProjectLimits, Scope, Sources, Token};
 pub use native::{NativeKind, UnknownNative};
-pub use pace::{KeyLimit, Keys, Rate};
+pub use pace::{BURST, KeyLimit, Keys, PER_SECOND, Rate, RateError};
 pub use pin::{Filed, Pin, Release};
 pub use plan::{PlanError, plan};
 pub use problem::{PROJECT_FILE, Problem, Severity};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::attribute;
+use crate::event::{attribute, derive_uuid};
 use crate::filter::{KeyExpression, Subject};
 
 /// Events of one source and key supersede each other: an older one is not run once a newer one was accepted.
@@ -20,7 +20,7 @@ pub struct Supersede {
 /// The place of an event among those that supersede each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Succession {
-    /// Of source and key.
+    /// A UUIDv5 of source and key, and of what their ranks mean.
     pub line: Arc<str>,
     pub rank: Rank,
 }
@@ -37,13 +37,16 @@ impl Supersede {
             None => Rank::of_sequence(subject)?,
         };
         let source = subject.attribute("source")?;
-        Some(Succession { line: format!("{} {source} {key}", source.len()).into(), rank })
+        // Ranks of another kind or meaning cannot be compared: what was settled before they changed supersedes nothing.
+        let by = self.by.as_ref().map_or("sequence", KeyExpression::source);
+        let parts = [self.key.source(), by, rank.kind(), &source, &key].map(str::as_bytes);
+        Some(Succession { line: derive_uuid(&parts).to_string().into(), rank })
     }
 }
 
 /// A place in an order of numbers or of texts, kept as text that sorts as it does.
 ///
-/// Invariant: `n` and a number with as many digits as every other, or `t` and a text. The two are not each other's.
+/// Invariant: `n` and a number with as many digits as every other, or `t` and a text. Only those of one line are compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rank(String);
 
@@ -77,9 +80,13 @@ impl Rank {
         &self.0
     }
 
-    /// Whether `self` is older for sure: not an equal one, nor a number and a text.
+    fn kind(&self) -> &str {
+        &self.0[..1]
+    }
+
+    /// An equal one is not older.
     pub fn is_older_than(&self, other: &Rank) -> bool {
-        self.0.as_bytes().first() == other.0.as_bytes().first() && self.0 < other.0
+        self.0 < other.0
     }
 }
 
@@ -151,9 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_compared_is_not_older() {
-        let (number, text) = (rank_by("1").unwrap(), rank_by("\"2\"").unwrap());
-        assert!(!number.is_older_than(&text) && !text.is_older_than(&number));
+    fn equal_numbers_have_one_rank_however_they_are_written() {
         assert_eq!(rank_by("1.0"), rank_by("1"));
     }
 
@@ -168,17 +173,22 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_of_one_source_and_key() {
-        let line = |source: &str, key: &str| {
-            let event = accepted(source, &[], &format!("{{\"key\": \"{key}\", \"by\": 1}}"));
-            by_data().succession(&Subject::new(&event)).unwrap().line
+    fn a_line_is_of_one_source_and_key_and_one_meaning_of_its_ranks() {
+        let line = |supersede: &Supersede, source: &str, data: &str| {
+            let event = accepted(source, &[("sequence", "1")], data);
+            supersede.succession(&Subject::new(&event)).unwrap().line
         };
-        assert_eq!(line("a", "k"), line("a", "k"));
-        for (source, key) in [("b", "k"), ("a", "l"), ("a k", ""), ("a", "k k")] {
-            let succession = by_data();
-            let event = accepted(source, &[], &format!("{{\"key\": \"{key}\", \"by\": 1}}"));
-            let other = succession.succession(&Subject::new(&event)).map(|succession| succession.line);
-            assert_ne!(other.as_ref(), Some(&line("a", "k")), "{source} {key}");
+        let first = line(&by_data(), "a", r#"{"key": "k", "by": 1}"#);
+        assert_eq!(line(&by_data(), "a", r#"{"key": "k", "by": 2}"#), first);
+        for (source, data) in [
+            ("b", r#"{"key": "k", "by": 1}"#),
+            ("a", r#"{"key": "l", "by": 1}"#),
+            ("ak", r#"{"key": "k", "by": 1}"#),
+            ("a", r#"{"key": "k", "by": "1"}"#),
+        ] {
+            assert_ne!(line(&by_data(), source, data), first, "{source} {data}");
         }
+        let by_sequence = Supersede { by: None, ..by_data() };
+        assert_ne!(line(&by_sequence, "a", r#"{"key": "k", "by": 1}"#), first);
     }
 }

@@ -104,7 +104,7 @@ pub struct LettersRequest {
     /// With `all`: those of this error alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// With `all`: at most so many, the first of the log.
+    /// With `all`: at most so many, function by function, those that came first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<u64>,
     /// Of `redrive`: so many a second, evenly; absent: all at once, as quickly as their functions take them.

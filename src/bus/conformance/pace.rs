@@ -40,22 +40,24 @@ pub async fn a_backlog_has_a_bound_that_senders_are_told_of(bench: Bench) {
     assert_eq!(next(&mut subscription).await.event.event.id, accepted.to_string());
 }
 
-/// What comes now, by id.
-async fn all(subscription: &mut Box<dyn Subscription>) -> (Vec<String>, Vec<Delivery>) {
+/// That these come now, and no more.
+async fn come(subscription: &mut Box<dyn Subscription>, ids: &[&str]) -> Vec<Delivery> {
     let mut deliveries = Vec::new();
-    while let Ok(Some(delivery)) = tokio::time::timeout(Duration::from_millis(200), subscription.next()).await {
+    for expected in ids {
+        let delivery = next(subscription).await;
+        assert_eq!(delivery.event.event.id, *expected);
         deliveries.push(delivery);
     }
-    (deliveries.iter().map(|delivery| delivery.event.event.id.clone()).collect(), deliveries)
+    nothing(subscription).await;
+    deliveries
 }
 
 pub async fn a_rate_gives_a_burst_and_then_one_at_a_time(bench: Bench) {
-    let handler = Function { rate: Some(Rate { per_second: 0.1, burst: 2 }), ..function("f", "t") };
+    let handler = Function { rate: Some(Rate::new(0.1, 2).unwrap()), ..function("f", "t") };
     bench.activate(vec![handler.clone()]).await;
     let receipts = bench.publish(["a", "b", "c", "d"].map(|id| event(id, "t")).to_vec()).await;
     let mut subscription = bench.bus.subscribe(handler.id);
-    let (ids, deliveries) = all(&mut subscription).await;
-    assert_eq!(ids, ["a", "b"]);
+    let deliveries = come(&mut subscription, &["a", "b"]).await;
     let at = bench.now().plus(Duration::from_secs(10));
     let states = bench.history.pending(receipts[2].position.unwrap()).await.unwrap();
     assert_eq!(states, [(handler.id, PendingState::Rate { key: None, at })]);
@@ -64,21 +66,19 @@ pub async fn a_rate_gives_a_burst_and_then_one_at_a_time(bench: Bench) {
     nothing(&mut subscription).await;
     for expected in ["c", "d"] {
         bench.advance(Duration::from_secs(10));
-        let (ids, deliveries) = all(&mut subscription).await;
-        assert_eq!(ids, [expected]);
+        let deliveries = come(&mut subscription, &[expected]).await;
         bench.ack_all(deliveries).await;
     }
 }
 
 pub async fn a_rate_that_is_taken_away_holds_nothing_back(bench: Bench) {
-    let handler = Function { rate: Some(Rate { per_second: 0.001, burst: 1 }), ..function("f", "t") };
+    let handler = Function { rate: Some(Rate::new(0.001, 1).unwrap()), ..function("f", "t") };
     bench.activate(vec![handler.clone()]).await;
     bench.publish(["a", "b", "c"].map(|id| event(id, "t")).to_vec()).await;
     let mut subscription = bench.bus.subscribe(handler.id);
-    let (ids, _held) = all(&mut subscription).await;
-    assert_eq!(ids, ["a"]);
+    let _held = come(&mut subscription, &["a"]).await;
     bench.activate(vec![Function { rate: None, ..handler.clone() }]).await;
-    assert_eq!(all(&mut subscription).await.0, ["b", "c"]);
+    come(&mut subscription, &["b", "c"]).await;
 }
 
 pub async fn a_limit_holds_its_key_and_no_other(bench: Bench) {
@@ -87,39 +87,34 @@ pub async fn a_limit_holds_its_key_and_no_other(bench: Bench) {
     let events = [("a", "x"), ("b", "x"), ("c", "y"), ("d", "x")].map(|(id, key)| keyed(id, "t", key));
     let receipts = bench.publish([events.to_vec(), vec![event("free", "t"), event("free too", "t")]].concat()).await;
     let mut subscription = bench.bus.subscribe(handler.id);
-    let (ids, mut deliveries) = all(&mut subscription).await;
-    assert_eq!(ids, ["a", "c", "free", "free too"]);
+    let mut deliveries = come(&mut subscription, &["a", "c", "free", "free too"]).await;
     let states = bench.history.pending(receipts[1].position.unwrap()).await.unwrap();
     assert_eq!(states, [(handler.id, PendingState::Limit { key: "x".to_owned() })]);
     // One that is to be retried is not in flight meanwhile: its key goes on.
     let at = bench.now().plus(Duration::from_secs(10));
     bench.bus.settle(deliveries.remove(0), failed(Decision::RetryAt(at))).await.unwrap();
-    let (ids, second) = all(&mut subscription).await;
-    assert_eq!(ids, ["b"]);
+    let second = come(&mut subscription, &["b"]).await;
     bench.advance(Duration::from_secs(10));
     nothing(&mut subscription).await;
     bench.ack_all(second).await;
-    let (ids, retried) = all(&mut subscription).await;
-    assert_eq!(ids, ["a"], "the retry is due, and comes before what came later");
+    let retried = come(&mut subscription, &["a"]).await;
     bench.ack_all(retried).await;
-    assert_eq!(all(&mut subscription).await.0, ["d"]);
+    come(&mut subscription, &["d"]).await;
 }
 
 pub async fn a_key_has_a_rate_of_its_own(bench: Bench) {
-    let handler = limited(None, Some(Rate { per_second: 1.0, burst: 1 }));
+    let handler = limited(None, Some(Rate::new(1.0, 1).unwrap()));
     bench.activate(vec![handler.clone()]).await;
     let events = [("a", "x"), ("b", "x"), ("c", "y"), ("d", "x")].map(|(id, key)| keyed(id, "t", key));
     let receipts = bench.publish(events.to_vec()).await;
     let mut subscription = bench.bus.subscribe(handler.id);
-    let (ids, _held) = all(&mut subscription).await;
-    assert_eq!(ids, ["a", "c"]);
+    let _held = come(&mut subscription, &["a", "c"]).await;
     let at = bench.now().plus(Duration::from_secs(1));
     let states = bench.history.pending(receipts[1].position.unwrap()).await.unwrap();
     assert_eq!(states, [(handler.id, PendingState::Rate { key: Some("x".to_owned()), at })]);
     for expected in ["b", "d"] {
         bench.advance(Duration::from_secs(1));
-        let (ids, deliveries) = all(&mut subscription).await;
-        assert_eq!(ids, [expected]);
+        let deliveries = come(&mut subscription, &[expected]).await;
         bench.ack_all(deliveries).await;
     }
 }
@@ -129,14 +124,12 @@ pub async fn order_and_limit_hold_together_through_a_crash(bench: Bench) {
     bench.activate(vec![handler.clone()]).await;
     bench.publish([("a", "x"), ("b", "x"), ("c", "y")].map(|(id, key)| keyed(id, "t", key)).to_vec()).await;
     let mut subscription = bench.bus.subscribe(handler.id);
-    let (ids, deliveries) = all(&mut subscription).await;
-    assert_eq!(ids, ["a", "c"]);
+    let deliveries = come(&mut subscription, &["a", "c"]).await;
     drop((deliveries, subscription));
     let bench = bench.crash();
     let mut subscription = bench.bus.subscribe(handler.id);
     for expected in [&["a", "c"][..], &["b"], &[]] {
-        let (ids, deliveries) = all(&mut subscription).await;
-        assert_eq!(ids, expected);
+        let deliveries = come(&mut subscription, expected).await;
         bench.ack_all(deliveries).await;
     }
 }

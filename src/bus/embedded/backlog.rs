@@ -1,5 +1,6 @@
 //! Functions that let only so many events wait for them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::function_queue::FunctionQueue;
@@ -31,9 +32,10 @@ impl Backlogs {
 
     /// Refuses a batch for which a function has no room. What is on its way into a queue is not counted yet.
     pub fn admit(&self, batch: &[Incoming]) -> Result<(), PublishError> {
-        let full = batch
-            .iter()
-            .flat_map(|incoming| self.0.lookup(&incoming.event.ty))
+        let types: HashSet<&str> = batch.iter().map(|incoming| incoming.event.ty.as_str()).collect();
+        let full = types
+            .into_iter()
+            .flat_map(|ty| self.0.lookup(ty))
             .find(|bounded| bounded.queue.backlog() >= bounded.events_max);
         match full {
             None => Ok(()),

@@ -64,11 +64,8 @@ impl Feed {
         }
         let queue = Arc::new(FunctionQueue::new(function.id, cursor));
         queue.set_pace(shared, function);
-        if function.backlog_max.is_some() {
-            let count = |db: &Connection| super::status::count(db, function, cursor, read);
-            queue.falls_behind(shared.log.read("count what waits", count)?);
-        }
         let feed = Feed { queue, ranges, fenced_until: read, lags: true, touched: false, written: cursor };
+        feed.count_what_waits(shared, function, read)?;
         for (item, due) in pending {
             feed.take_up(shared, function, item, due)?;
         }
@@ -89,17 +86,44 @@ impl Feed {
     }
 
     fn take_up(&self, shared: &Shared, function: &Function, item: Item, due: Timestamp) -> Result<(), BusError> {
-        let keys = keys_at(&shared.log, function, item.position)?;
+        let mut keys = keys_at(&shared.log, function, item.position)?;
+        if !item.judged {
+            // It may not be wanted at all, and then supersedes nothing.
+            keys.succession = None;
+        }
         self.queue.offer_at(shared, Item { keys, ..item }, due)
     }
 
-    /// From `from` on the function is this one.
-    pub fn change(&mut self, shared: &Shared, function: &Function, from: Position) {
-        self.queue.set_pace(shared, function);
-        let same = self.ranges.last().and_then(|range| range.function.as_deref()) == Some(function);
-        if !same {
-            self.ranges.push(Range { from, function: Some(Arc::new(function.clone())) });
+    /// After `record` the function is this one.
+    pub fn change(&mut self, shared: &Shared, function: &Function, record: Position) -> Result<(), BusError> {
+        let before = self.ranges.last().and_then(|range| range.function.clone());
+        if before.as_deref() == Some(function) {
+            return Ok(());
         }
+        self.queue.set_pace(shared, function);
+        if before.is_none_or(|before| before.backlog_max.is_none()) {
+            self.count_what_waits(shared, function, record)?;
+        }
+        self.ranges.push(Range { from: record + 1, function: Some(Arc::new(function.clone())) });
+        Ok(())
+    }
+
+    /// Where a bound asks for it, counts the events that the function lags behind by.
+    fn count_what_waits(&self, shared: &Shared, function: &Function, until: Position) -> Result<(), BusError> {
+        let Some(after) = self.queue.frontier().filter(|_| function.backlog_max.is_some()) else { return Ok(()) };
+        let count = |db: &Connection| super::status::count(db, function, after, until);
+        self.queue.set_behind(shared.log.read("count what waits", count)?);
+        Ok(())
+    }
+
+    /// Takes a fresh event in. Without room, or where its line cannot be looked up, it does not: the function lags from here on.
+    pub fn offer_fresh(&self, shared: &Shared, function: &Function, item: Item) -> bool {
+        let position = item.position;
+        self.queue.offer_fresh(shared, item).unwrap_or_else(|error| {
+            shared.metrics.unreadable(function.name.as_str(), position, &error);
+            self.queue.set_frontier(Some(position - 1));
+            false
+        })
     }
 
     /// Who judges the event at `position`, and up to where.

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::lines::Newest;
 use super::log::lock;
-use super::queue::{Doomed, Item, Judged, Queue, Token};
+use super::queue::{Item, Judged, Queue, Token};
 use super::shared::Shared;
 use super::starts::Slot;
 use super::superseded;
@@ -84,14 +84,14 @@ impl FunctionQueue {
 
     pub fn offer_at(&self, shared: &Shared, item: Item, due: Timestamp) -> Result<(), BusError> {
         let newest = self.newest(shared, &item.keys)?;
-        self.change(shared, |state, _| state.queue.offer_at(item, newest, due));
+        self.change(shared, |state, now| state.queue.offer_at(item, newest, due, now));
         Ok(())
     }
 
     /// The newest event that the log has of the line in which an event stands, unless the queue knows better.
     pub fn newest(&self, shared: &Shared, keys: &Keys) -> Result<Option<Newest>, BusError> {
         match &keys.succession {
-            Some(succession) if !self.look(|queue| queue.knows_newest(succession)) => {
+            Some(succession) if !lock(&self.state).queue.knows_newest(succession) => {
                 let read = |db: &Connection| superseded::newest(db, self.function, &succession.line);
                 shared.log.read("read the newest event of a key", read)
             }
@@ -141,8 +141,8 @@ impl FunctionQueue {
     }
 
     pub fn give_back(&self, shared: &Shared, position: Position, token: Token) {
-        let given_back = self.change(shared, |state, _| {
-            let given_back = state.queue.give_back(position, token);
+        let given_back = self.change(shared, |state, now| {
+            let given_back = state.queue.give_back(position, token, now);
             if given_back {
                 state.clear(shared, position);
             }
@@ -182,7 +182,7 @@ impl FunctionQueue {
     }
 
     /// What is to be settled without being run.
-    pub fn take_superseded(&self) -> Vec<Doomed> {
+    pub fn take_superseded(&self) -> Vec<(Item, Token)> {
         lock(&self.state).queue.take_superseded()
     }
 
@@ -223,12 +223,16 @@ impl FunctionQueue {
 
     /// Events that wait for the function or run.
     pub fn backlog(&self) -> u64 {
-        self.look(|queue| queue.len() as u64) + self.unread.load(Ordering::Relaxed)
+        self.look(|queue| queue.backlog() as u64) + self.unread.load(Ordering::Relaxed)
     }
 
     /// Events of its types came that it does not read yet.
     pub fn falls_behind(&self, events: u64) {
         self.unread.fetch_add(events, Ordering::Relaxed);
+    }
+
+    pub fn set_behind(&self, events: u64) {
+        self.unread.store(events, Ordering::Relaxed);
     }
 
     /// It has read some of them.

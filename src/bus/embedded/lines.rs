@@ -1,6 +1,6 @@
 //! Which event supersedes which, for one function: the newest of each line, and those of it that are in the queue. A value.
 //!
-//! The newest of a line that has nothing in the queue is in the log too, so it may be forgotten here.
+//! The newest of a line that has nothing in the queue is in the log too, if it was settled, so it may be forgotten here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -52,9 +52,16 @@ pub(super) enum Entered {
 }
 
 impl Lines {
-    /// Whether the newest of a line is known, so that the log need not be asked.
-    pub fn knows(&self, succession: &Succession) -> bool {
-        self.lines.contains_key(&succession.line)
+    /// Whether the newest of a line is known, so that the log need not be asked. Then it is not forgotten soon.
+    pub fn knows(&mut self, succession: &Succession) -> bool {
+        let Some(line) = self.lines.get_mut(&succession.line) else { return false };
+        if let Some(idle) = line.idle.take() {
+            self.idle.remove(&idle);
+            self.last_idle += 1;
+            line.idle = Some(self.last_idle);
+            self.idle.insert(self.last_idle, succession.line.clone());
+        }
+        true
     }
 
     /// An event comes into the queue. `stored`: the newest that the log has of its line.
@@ -88,7 +95,7 @@ impl Lines {
         self.lines.get(&succession.line)?.newest.supersedes(&succession.rank)
     }
 
-    /// An event leaves the queue; what it was is in the log.
+    /// An event leaves the queue, or is there only to be settled without being run.
     pub fn leave(&mut self, position: Position, keys: &Keys) {
         let Some(Succession { line: name, .. }) = &keys.succession else { return };
         let Some(line) = self.lines.get_mut(name) else { return };

@@ -1,11 +1,11 @@
 //! What stands before one function, as a value: no clock, no disk, no waiting.
 //!
 //! An item is in one place: ready, taken, held by an earlier event of its order key, held by a limit (`throttle`), or waiting
-//! for a time (to be retried, or to be read again). An order key is occupied from the moment that its first event is offered
-//! until that is settled for good, so a retry holds its key and nothing else; a place under a limit is occupied from the
-//! moment that an item is ready until it is no longer taken. One that is superseded (`lines`) is taken by the reader, to be
-//! settled without being run. `cursor` says where reading must start again after a crash: items that have a row of their own in the
-//! log (retries, redrives) do not hold it back.
+//! for a time: to be retried, to be read again, or to run again after it was a dead letter. An order key is occupied from the
+//! moment that its first event is offered until that is settled for good, so a retry holds its key and nothing else; a place
+//! under a limit is occupied from the moment that an item is ready until it is no longer taken. One that is superseded
+//! (`lines`) is taken without a place, to be settled without being run. `cursor` says where reading must start again after a
+//! crash: items that have a row of their own in the log (retries, redrives) do not hold it back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -41,6 +41,10 @@ pub(super) struct Item {
     pub judged: bool,
     /// How often in a row it could not be read.
     pub unread: u32,
+    /// The newer event because of which it is not run.
+    pub superseded_by: Option<Position>,
+    /// Not to be tried before.
+    pub not_before: Option<Timestamp>,
 }
 
 impl Item {
@@ -55,7 +59,14 @@ impl Item {
             durable: false,
             judged: true,
             unread: 0,
+            superseded_by: None,
+            not_before: None,
         }
+    }
+
+    /// Whether it waits for its time alone: a dead letter that was put back holds up nobody until it runs.
+    fn is_put_back(&self) -> bool {
+        self.judged && self.attempt == 1
     }
 }
 
@@ -66,9 +77,14 @@ pub(super) type Token = u64;
 struct Taken {
     item: Item,
     token: Token,
-    /// Whether it has a place under its key's limit.
-    passed: bool,
-    is_superseded: bool,
+    /// Whether an attempt was made.
+    started: bool,
+}
+
+#[derive(Debug)]
+struct Lane {
+    holder: Position,
+    held: BTreeMap<Position, Item>,
 }
 
 /// What the filter said of an event that could be read at last.
@@ -78,25 +94,14 @@ pub(super) struct Judged {
     pub newest: Option<Newest>,
 }
 
-/// An item that was taken to be settled without being run.
-#[derive(Debug)]
-pub(super) struct Doomed {
-    pub item: Item,
-    pub token: Token,
-    pub by: Position,
-}
-
-#[derive(Debug)]
-struct Lane {
-    holder: Position,
-    held: BTreeMap<Position, Item>,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     ready: BTreeMap<Position, Item>,
     taken: HashMap<Position, Taken>,
+    /// To be tried or read again; each keeps its order key.
     waiting: BTreeMap<(Timestamp, Position), Item>,
+    /// Put back, and not due: any number, and in nobody's way.
+    put_back: BTreeMap<(Timestamp, Position), Item>,
     lanes: HashMap<Arc<str>, Lane>,
     held: usize,
     rate: Option<Rate>,
@@ -105,11 +110,15 @@ pub(super) struct Queue {
     rate_due: Option<Timestamp>,
     throttle: Throttle,
     lines: Lines,
-    superseded: Vec<Doomed>,
+    /// Taken because they are superseded, and not handed out yet.
+    superseded: Vec<(Item, Token)>,
+    /// Those that are not settled yet, handed out or not.
+    superseded_open: usize,
     /// Unsettled items without a row of their own.
     volatile: BTreeSet<Position>,
     /// Of every item here.
     known: HashSet<Position>,
+    /// Of what waits or was put back.
     due: HashMap<Position, Timestamp>,
     last_token: Token,
 }
@@ -117,13 +126,18 @@ pub(super) struct Queue {
 impl Queue {
     /// Whether more may be offered.
     pub fn has_room(&self) -> bool {
-        let held = self.held + self.throttle.held();
-        self.ready.len() < READY_MAX && held < HELD_MAX && self.waiting.len() < WAITING_MAX
+        self.is_within(1)
     }
 
     /// Whether a function that lags should read on now: not for each single place.
     pub fn has_much_room(&self) -> bool {
-        self.has_room() && self.ready.len() <= READY_MAX / 2
+        self.is_within(2)
+    }
+
+    /// Whether everything that has a bound has come to a part of it at most.
+    fn is_within(&self, part: usize) -> bool {
+        let held = self.held + self.throttle.held() + self.superseded_open;
+        self.ready.len() < READY_MAX / part && held < HELD_MAX / part && self.waiting.len() < WAITING_MAX / part
     }
 
     /// Takes up how quickly the function may be given events from now on.
@@ -135,7 +149,8 @@ impl Queue {
         self.make_ready(ready);
     }
 
-    /// Takes an event in, at the place that its position gives it.
+    /// Takes an event in, at the place that its position gives it. `newest`: what the log has of its line, unless the queue
+    /// knows better.
     pub fn offer(&mut self, item: Item, newest: Option<Newest>, now: Timestamp) {
         if !self.known.insert(item.position) {
             return;
@@ -143,118 +158,131 @@ impl Queue {
         if !item.durable {
             self.volatile.insert(item.position);
         }
-        if let Some(item) = self.succeed(item, newest) {
+        if let Some(item) = self.succeed(item, newest, now) {
             self.place(item, now);
         }
     }
 
-    /// Takes an item in that waits until a time, and holds its key meanwhile.
-    pub fn offer_at(&mut self, item: Item, newest: Option<Newest>, due: Timestamp) {
+    /// Takes an item in that waits until a time.
+    pub fn offer_at(&mut self, item: Item, newest: Option<Newest>, due: Timestamp, now: Timestamp) {
         if !self.known.insert(item.position) {
             return;
         }
-        let Some(item) = self.succeed(item, newest) else { return };
-        if let Some(key) = &item.keys.order {
-            if let Some(lane) = self.lanes.get_mut(key) {
-                // Its key is taken: when it is free, the time has come or it waits on alone.
-                lane.held.insert(item.position, item);
-                self.held += 1;
-                return;
-            }
-            self.lanes.insert(key.clone(), Lane { holder: item.position, held: BTreeMap::new() });
+        let Some(item) = self.succeed(item, newest, now) else { return };
+        if item.is_put_back() {
+            self.due.insert(item.position, due);
+            self.put_back.insert((due, item.position), item);
+        } else if let Some(item) = self.take_lane(Item { not_before: Some(due), ..item }) {
+            self.wait(item, due);
         }
-        self.wait(item, due);
     }
 
     pub fn contains(&self, position: Position) -> bool {
         self.known.contains(&position)
     }
 
+    /// Whether the newest event of a line is known here.
+    pub fn knows_newest(&mut self, succession: &Succession) -> bool {
+        self.lines.knows(succession)
+    }
+
     /// Takes up an item's place in its line: what is older is superseded by it. Gives it back unless it is older itself.
-    fn succeed(&mut self, item: Item, newest: Option<Newest>) -> Option<Item> {
+    fn succeed(&mut self, item: Item, newest: Option<Newest>, now: Timestamp) -> Option<Item> {
         match self.lines.enter(item.position, &item.keys, newest) {
             Entered::Superseded { by } => {
-                self.supersede(item, by, false);
+                self.supersede(item, by);
                 None
             }
             Entered::Supersedes(older) => {
                 for (position, keys) in older {
-                    self.withdraw(position, &keys, item.position);
+                    if let Some(older) = self.withdraw(position, &keys, now) {
+                        self.supersede(older, item.position);
+                    }
                 }
                 Some(item)
             }
         }
     }
 
-    /// Supersedes an item wherever it stands; one that is taken goes on.
-    fn withdraw(&mut self, position: Position, keys: &Keys, by: Position) {
+    /// Takes an item out of the place where it stands; one that is taken stays so.
+    fn withdraw(&mut self, position: Position, keys: &Keys, now: Timestamp) -> Option<Item> {
         if let Some(item) = self.ready.remove(&position) {
-            return self.supersede(item, by, true);
+            let ready = self.throttle.turn_back(item.keys.limit.as_ref(), now);
+            self.make_ready(ready);
+            return Some(item);
         }
         if let Some(due) = self.due.remove(&position) {
-            let item = self.waiting.remove(&(due, position));
-            return item.into_iter().for_each(|item| self.supersede(item, by, false));
+            return self.waiting.remove(&(due, position)).or_else(|| self.put_back.remove(&(due, position)));
         }
         let lane = keys.order.as_ref().and_then(|key| self.lanes.get_mut(key));
         if let Some(item) = lane.and_then(|lane| lane.held.remove(&position)) {
             self.held -= 1;
-            return self.supersede(item, by, false);
+            return Some(item);
         }
-        if let Some(item) = keys.limit.as_ref().and_then(|key| self.throttle.withdraw(position, key)) {
-            self.supersede(item, by, false);
-        }
+        self.throttle.withdraw(position, keys.limit.as_ref()?)
     }
 
-    fn supersede(&mut self, item: Item, by: Position, passed: bool) {
-        self.last_token += 1;
-        let token = self.last_token;
-        self.taken.insert(item.position, Taken { item: item.clone(), token, passed, is_superseded: true });
-        self.superseded.push(Doomed { item, token, by });
-    }
-
-    /// Whether the newest event of a line is known here.
-    pub fn knows_newest(&self, succession: &Succession) -> bool {
-        self.lines.knows(succession)
+    /// Takes an item that stands nowhere, to be settled without being run.
+    fn supersede(&mut self, item: Item, by: Position) {
+        self.lines.leave(item.position, &item.keys);
+        let item = Item { superseded_by: Some(by), ..item };
+        let token = self.take_up(item.clone());
+        self.superseded.push((item, token));
+        self.superseded_open += 1;
     }
 
     pub fn has_superseded(&self) -> bool {
         !self.superseded.is_empty()
     }
 
-    /// What is to be settled without being run.
-    pub fn take_superseded(&mut self) -> Vec<Doomed> {
+    /// Hands out what is to be settled without being run.
+    pub fn take_superseded(&mut self) -> Vec<(Item, Token)> {
         std::mem::take(&mut self.superseded)
     }
 
     fn place(&mut self, item: Item, now: Timestamp) {
-        if let Some(key) = &item.keys.order {
-            match self.lanes.get_mut(key) {
-                Some(lane) if lane.holder == item.position => {}
-                Some(lane) => {
-                    lane.held.insert(item.position, item);
-                    self.held += 1;
-                    return;
-                }
-                None => {
-                    self.lanes.insert(key.clone(), Lane { holder: item.position, held: BTreeMap::new() });
-                }
+        if let Some(item) = self.take_lane(item) {
+            self.enter(item, now);
+        }
+    }
+
+    /// Occupies an item's order key, or holds it until that is free.
+    fn take_lane(&mut self, item: Item) -> Option<Item> {
+        let Some(key) = &item.keys.order else { return Some(item) };
+        match self.lanes.get_mut(key) {
+            Some(lane) if lane.holder == item.position => Some(item),
+            Some(lane) => {
+                lane.held.insert(item.position, item);
+                self.held += 1;
+                None
+            }
+            None => {
+                self.lanes.insert(key.clone(), Lane { holder: item.position, held: BTreeMap::new() });
+                Some(item)
             }
         }
-        self.enter(item, now);
+    }
+
+    /// Lets the next one of an order key go on, if it was this one that occupied it.
+    fn free_lane(&mut self, position: Position, key: Option<&Arc<str>>, now: Timestamp) {
+        let lane = key.and_then(|key| Some((key, self.lanes.get_mut(key)?)));
+        let Some((key, lane)) = lane.filter(|(_, lane)| lane.holder == position) else { return };
+        let Some((next, item)) = lane.held.pop_first() else {
+            self.lanes.remove(key);
+            return;
+        };
+        lane.holder = next;
+        self.held -= 1;
+        match item.not_before {
+            Some(due) if due > now => self.wait(item, due),
+            Some(_) | None => self.enter(item, now),
+        }
     }
 
     /// Nothing but a limit stands before it.
     fn enter(&mut self, item: Item, now: Timestamp) {
         let ready = self.throttle.enter(item, now);
         self.make_ready(ready);
-    }
-
-    /// It is no longer taken, nor ready.
-    fn leave(&mut self, Taken { item, passed, .. }: &Taken, now: Timestamp) {
-        if *passed {
-            let ready = self.throttle.leave(item.keys.limit.as_ref(), now);
-            self.make_ready(ready);
-        }
     }
 
     fn make_ready(&mut self, items: Vec<Item>) {
@@ -270,27 +298,35 @@ impl Queue {
         }
         self.rate_due = None;
         let item = first.remove();
-        self.last_token += 1;
-        let token = self.last_token;
-        let taken = Taken { item: item.clone(), token, passed: true, is_superseded: false };
-        self.taken.insert(item.position, taken);
+        let token = self.take_up(item.clone());
         Some((item, token))
+    }
+
+    fn take_up(&mut self, item: Item) -> Token {
+        self.last_token += 1;
+        self.taken.insert(item.position, Taken { item, token: self.last_token, started: false });
+        self.last_token
     }
 
     /// Its event was read, and an attempt starts.
     pub fn start(&mut self, position: Position, token: Token, now: Timestamp) -> Option<Item> {
         let taken = self.taken.get_mut(&position).filter(|taken| taken.token == token)?;
+        taken.started = true;
         taken.item.first_attempt_at.get_or_insert(now);
         taken.item.unread = 0;
         Some(taken.item.clone())
     }
 
     /// What was taken comes back unsettled; it is the next one again, and no attempt was made.
-    pub fn give_back(&mut self, position: Position, token: Token) -> bool {
+    pub fn give_back(&mut self, position: Position, token: Token, now: Timestamp) -> bool {
         let Some(taken) = self.finish(position, token) else { return false };
-        match self.lines.superseded(&taken.item.keys) {
-            Some(by) => self.supersede(taken.item, by, taken.passed),
-            None => drop(self.ready.insert(position, taken.item)),
+        if let Some(by) = taken.item.superseded_by {
+            self.supersede(taken.item, by);
+        } else if let Some(by) = self.lines.superseded(&taken.item.keys) {
+            self.leave_limit(&taken, now);
+            self.supersede(taken.item, by);
+        } else {
+            self.ready.insert(position, taken.item);
         }
         true
     }
@@ -299,10 +335,13 @@ impl Queue {
     /// what went on without it.
     pub fn judged(&mut self, position: Position, token: Token, judged: Judged, now: Timestamp) {
         let Some(taken) = self.finish(position, token) else { return };
-        self.leave(&taken, now);
+        self.leave_limit(&taken, now);
         self.lines.leave(position, &taken.item.keys);
+        if taken.item.keys.order != judged.keys.order {
+            self.free_lane(position, taken.item.keys.order.as_ref(), now);
+        }
         let item = Item { judged: true, keys: judged.keys, ..taken.item };
-        if let Some(item) = self.succeed(item, judged.newest) {
+        if let Some(item) = self.succeed(item, judged.newest, now) {
             self.place(item, now);
         }
     }
@@ -312,38 +351,27 @@ impl Queue {
         let Some(taken) = self.finish(position, token) else { return };
         self.volatile.remove(&position);
         self.known.remove(&position);
-        self.leave(&taken, now);
+        self.leave_limit(&taken, now);
         self.lines.leave(position, &taken.item.keys);
-        let Some(key) = taken.item.keys.order else { return };
-        let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.holder == position) else { return };
-        match lane.held.pop_first() {
-            Some((next, item)) => {
-                lane.holder = next;
-                self.held -= 1;
-                self.enter(item, now);
-            }
-            None => {
-                self.lanes.remove(&key);
-            }
-        }
+        self.free_lane(position, taken.item.keys.order.as_ref(), now);
     }
 
     /// It is to be tried again at a time; the log has a row for it.
     pub fn retry(&mut self, position: Position, token: Token, due: Timestamp, now: Timestamp) {
         self.keep(position, token);
         let Some(taken) = self.finish(position, token) else { return };
-        self.leave(&taken, now);
+        self.leave_limit(&taken, now);
         let item = Item { attempt: taken.item.attempt + 1, ..taken.item };
         match self.lines.superseded(&item.keys) {
-            Some(by) => self.supersede(item, by, false),
+            Some(by) => self.supersede(item, by),
             None => self.wait(item, due),
         }
     }
 
-    /// Its event could not be read: it is to be read again at a time, and no attempt was made.
+    /// Its event could not be read, or its verdict not be written: it comes again at a time, and no attempt was made.
     pub fn set_aside(&mut self, position: Position, token: Token, due: Timestamp, now: Timestamp) {
         let Some(taken) = self.finish(position, token) else { return };
-        self.leave(&taken, now);
+        self.leave_limit(&taken, now);
         self.wait(Item { unread: taken.item.unread.saturating_add(1), ..taken.item }, due);
     }
 
@@ -360,26 +388,50 @@ impl Queue {
         self.waiting.insert((due, item.position), item);
     }
 
+    /// It is no longer taken. Where no attempt was made, the rate counts none.
     fn finish(&mut self, position: Position, token: Token) -> Option<Taken> {
         if self.taken.get(&position)?.token != token {
             return None;
         }
-        self.taken.remove(&position)
+        let taken = self.taken.remove(&position)?;
+        if taken.item.superseded_by.is_some() {
+            self.superseded_open -= 1;
+        } else if !taken.started
+            && let Some(rate) = &self.rate
+        {
+            self.bucket.give_back(rate);
+        }
+        Some(taken)
     }
 
-    /// Makes ready what is due.
+    /// It gives its place under its key's limit to the next.
+    fn leave_limit(&mut self, Taken { item, started, .. }: &Taken, now: Timestamp) {
+        if item.superseded_by.is_some() {
+            return;
+        }
+        let key = item.keys.limit.as_ref();
+        let ready = match started {
+            true => self.throttle.leave(key, now),
+            false => self.throttle.turn_back(key, now),
+        };
+        self.make_ready(ready);
+    }
+
+    /// Lets what is due go on.
     pub fn release(&mut self, now: Timestamp) {
         self.rate_due.take_if(|due| *due <= now);
-        while let Some(entry) = self.waiting.first_entry() {
-            if entry.key().0 > now {
-                break;
-            }
+        while let Some(entry) = self.waiting.first_entry().filter(|entry| entry.key().0 <= now) {
             let item = entry.remove();
             self.due.remove(&item.position);
-            match self.lines.superseded(&item.keys) {
-                Some(by) => self.supersede(item, by, false),
+            match item.superseded_by.or_else(|| self.lines.superseded(&item.keys)) {
+                Some(by) => self.supersede(item, by),
                 None => self.enter(item, now),
             }
+        }
+        while let Some(entry) = self.put_back.first_entry().filter(|entry| entry.key().0 <= now) {
+            let item = entry.remove();
+            self.due.remove(&item.position);
+            self.place(item, now);
         }
         let ready = self.throttle.release(now);
         self.make_ready(ready);
@@ -387,8 +439,9 @@ impl Queue {
 
     /// When `release` is to be called next.
     pub fn next_due(&self) -> Option<Timestamp> {
-        let waiting = self.waiting.first_key_value().map(|((due, _), _)| *due);
-        [waiting, self.rate_due, self.throttle.next_due()].into_iter().flatten().min()
+        let first = |items: &BTreeMap<(Timestamp, Position), Item>| items.first_key_value().map(|((due, _), _)| *due);
+        let due = [first(&self.waiting), first(&self.put_back), self.rate_due, self.throttle.next_due()];
+        due.into_iter().flatten().min()
     }
 
     /// Everything at or below it is settled, or has a row of its own; `read`: how far the log was read.
@@ -398,6 +451,11 @@ impl Queue {
 
     /// Unsettled items.
     pub fn len(&self) -> usize {
+        self.backlog() + self.put_back.len()
+    }
+
+    /// Those that an operator did not put back for later.
+    pub fn backlog(&self) -> usize {
         self.ready.len() + self.taken.len() + self.waiting.len() + self.held + self.throttle.held()
     }
 
@@ -412,9 +470,9 @@ impl Queue {
     /// Where an item stands; none: it is not here.
     pub fn state(&self, position: Position) -> Option<PendingState> {
         if let Some(taken) = self.taken.get(&position) {
-            return Some(match taken.is_superseded {
-                true => PendingState::Ready,
-                false => PendingState::Running { attempt: taken.item.attempt },
+            return Some(match taken.item.superseded_by {
+                Some(_) => PendingState::Ready,
+                None => PendingState::Running { attempt: taken.item.attempt },
             });
         }
         if self.ready.contains_key(&position) {
@@ -431,10 +489,11 @@ impl Queue {
             });
         }
         if let Some(at) = self.due.get(&position).copied() {
-            let item = self.waiting.get(&(at, position))?;
-            return Some(match item.judged && item.unread == 0 {
-                true => PendingState::Retrying { attempt: item.attempt, at },
-                false => PendingState::Unreadable { at },
+            let item = self.waiting.get(&(at, position)).or_else(|| self.put_back.get(&(at, position)))?;
+            return Some(match (item.superseded_by, item.judged && item.unread == 0) {
+                (Some(_), _) => PendingState::Ready,
+                (None, true) => PendingState::Retrying { attempt: item.attempt, at },
+                (None, false) => PendingState::Unreadable { at },
             });
         }
         let lane = self.lanes.values().find(|lane| lane.held.contains_key(&position))?;
@@ -442,3 +501,6 @@ impl Queue {
         Some(PendingState::Behind { position: before })
     }
 }
+
+#[cfg(test)]
+mod tests;

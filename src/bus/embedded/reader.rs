@@ -18,12 +18,13 @@ use super::feed::{Feed, Page, wanted};
 use super::intake::Promote;
 use super::log::Log;
 use super::operate::Cursors;
-use super::queue::{Doomed, Item};
+use super::queue::Item;
 use super::rows::{self, Stored};
 use super::shared::Shared;
 use super::subscription::Guard;
 use super::superseded::Supersede;
 use super::unread::{Patience, Read, Told, without_data};
+use super::writer::Fault;
 use crate::bus::{ACTIVATED, BusError};
 use crate::deployment::{Deployment, Function, FunctionId, Routes};
 use crate::event::{Accepted, OriginKind, Position};
@@ -187,8 +188,10 @@ impl Reader {
             feed.touched = true;
             if !feed.lags
                 && let Some(item) = wanted(function)
+                && !feed.offer_fresh(&self.shared, function, item)
             {
-                feed.lags = !feed.queue.offer_fresh(&self.shared, item)?;
+                feed.lags = true;
+                self.reading_on.insert(function.id);
             }
             if feed.lags {
                 feed.queue.falls_behind(1);
@@ -221,7 +224,7 @@ impl Reader {
         }
         for function in &deployment.functions {
             match self.feeds.get_mut(&function.id) {
-                Some(feed) => feed.change(&self.shared, function, record + 1),
+                Some(feed) => feed.change(&self.shared, function, record)?,
                 None => {
                     let feed = Feed::open(&self.shared, function, record)?;
                     self.shared.add_queue(function.id, feed.queue.clone());
@@ -256,7 +259,7 @@ impl Reader {
         let read = self.shared.read.load(Ordering::Acquire);
         if after >= read {
             feed.queue.set_frontier(None);
-            feed.queue.comes_up(u64::MAX);
+            feed.queue.set_behind(0);
             feed.lags = false;
             return Ok(false);
         }
@@ -284,7 +287,10 @@ impl Reader {
             }
             feed.queue.comes_up(1);
             if let Some(item) = taken_in(&judging, stored, &self.shared, &mut self.patience) {
-                feed.queue.offer(&self.shared, item)?;
+                if let Err(error) = feed.queue.offer(&self.shared, item) {
+                    feed.queue.set_frontier(Some(position - 1));
+                    return Err(error);
+                }
             }
         }
         feed.queue.set_frontier(Some(read_to));
@@ -296,12 +302,14 @@ impl Reader {
         let Some(Feed { queue, .. }) = self.feeds.get(&function) else { return };
         let Some(deployment) = self.routes.as_ref().map(Routes::deployment) else { return };
         let Some(function) = deployment.function_by_id(function) else { return };
-        for Doomed { item, token, by } in queue.take_superseded() {
+        for (item, token) in queue.take_superseded() {
+            let Some(by) = item.superseded_by else { continue };
             let guard = Guard::of(&self.shared, queue, &item, token);
-            let (name, round) = (function.name.clone(), item.round);
-            let supersede = Supersede { guard, function: function.id, name, deployment: deployment.number, round, by };
-            // A bus that closes settles it after the next start.
-            let _ = self.shared.inbox.submit(Box::new(supersede));
+            let (name, round, deployment) = (function.name.clone(), item.round, deployment.number);
+            let supersede = Supersede { guard, function: function.id, name, deployment, round, by, is_first: true };
+            if let Err(supersede) = self.shared.inbox.submit(Box::new(supersede)) {
+                supersede.failed(&self.shared, Fault::Closed);
+            }
         }
     }
 

@@ -64,6 +64,8 @@ pub(super) struct Supersede {
     pub deployment: u64,
     pub round: u32,
     pub by: Position,
+    /// Whether nothing had settled it before.
+    pub is_first: bool,
 }
 
 impl Write for Supersede {
@@ -77,6 +79,31 @@ impl Write for Supersede {
 
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
         let (function, position) = (self.function, self.guard.position());
+        self.is_first = !rows::is_settled(group.db, function, position, self.round, u32::MAX)?;
+        if self.is_first {
+            self.write(group, position)?;
+        }
+        match self.guard.has_row() {
+            true => rows::delete_pending(group.db, function, position),
+            false => Ok(()),
+        }
+    }
+
+    fn committed(self: Box<Self>, shared: &Arc<Shared>) {
+        if self.is_first {
+            shared.metrics.superseded(self.name.as_str());
+        }
+        self.guard.settled();
+    }
+
+    fn failed(self: Box<Self>, shared: &Arc<Shared>, _fault: Fault) {
+        // It is no less superseded: it comes here again.
+        self.guard.set_aside(shared.clock.now().plus(PAUSE));
+    }
+}
+
+impl Supersede {
+    fn write(&self, group: &Group<'_>, position: Position) -> rusqlite::Result<()> {
         group
             .db
             .prepare_cached(
@@ -85,25 +112,12 @@ impl Write for Supersede {
             )?
             .execute(params![
                 sql(position),
-                function.as_bytes(),
+                self.function.as_bytes(),
                 self.round,
                 sql(self.by),
                 group.now.as_micros(),
                 sql(self.deployment),
             ])?;
-        match self.guard.has_row() {
-            true => rows::delete_pending(group.db, function, position),
-            false => Ok(()),
-        }
-    }
-
-    fn committed(self: Box<Self>, shared: &Arc<Shared>) {
-        shared.metrics.superseded(self.name.as_str());
-        self.guard.settled();
-    }
-
-    fn failed(self: Box<Self>, shared: &Arc<Shared>, _fault: Fault) {
-        // It is no less superseded: it comes here again.
-        self.guard.set_aside(shared.clock.now().plus(PAUSE));
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What holds back items that are ready otherwise: rates, and limits on items of one key. A value: no clock, no waiting.
 //!
 //! A rate is a bucket of tokens, kept as the generic cell rate algorithm does (ITU-T I.371): of a bucket it is enough to
-//! know when it will be full. After a restart every bucket is full.
+//! know when it will be full. After a restart every bucket is full. A token that was taken for what did not start comes back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,6 +10,11 @@ use super::queue::Item;
 use crate::clock::Timestamp;
 use crate::deployment::{KeyLimit, Rate};
 use crate::event::Position;
+
+/// Keys that are remembered although nothing of them is here.
+const LANES_MAX: usize = 65_536;
+/// Keys that are looked at to find one that can be forgotten.
+const FORGET_LOOKS_MAX: usize = 64;
 
 /// A bucket of tokens.
 #[derive(Debug, Default)]
@@ -20,17 +25,23 @@ pub(super) struct Bucket {
 impl Bucket {
     /// Takes a token; else says when there will be one.
     pub fn take(&mut self, rate: &Rate, now: Timestamp) -> Result<(), Timestamp> {
-        let interval = rate.interval();
-        let filled = self.full_at.minus(interval.saturating_mul(rate.burst.saturating_sub(1)));
+        let filled = self.full_at(rate, now).minus(rate.interval().saturating_mul(rate.burst() - 1));
         if now < filled {
             return Err(filled);
         }
-        self.full_at = self.full_at.max(now).plus(interval);
+        self.full_at = self.full_at.max(now).plus(rate.interval());
         Ok(())
     }
 
-    fn is_full(&self, now: Timestamp) -> bool {
-        self.full_at <= now
+    /// A token was not used.
+    pub fn give_back(&mut self, rate: &Rate) {
+        self.full_at = self.full_at.minus(rate.interval());
+    }
+
+    /// When it is full. An empty one fills in its time, whatever rate it had before and wherever the clock was set.
+    fn full_at(&mut self, rate: &Rate, now: Timestamp) -> Timestamp {
+        self.full_at = self.full_at.min(now.plus(rate.interval().saturating_mul(rate.burst())));
+        self.full_at
     }
 }
 
@@ -71,11 +82,15 @@ impl Lane {
             self.passed += 1;
             ready.extend(self.held.pop_first().map(|(_, item)| item));
         }
-        match self.passed == 0 && self.held.is_empty() {
-            true if rate.is_none() || self.bucket.is_full(now) => Err(()),
-            true => Ok(Some(self.bucket.full_at)),
-            false => Ok(None),
+        match (self.is_idle(), rate.map(|rate| self.bucket.full_at(rate, now))) {
+            (false, _) => Ok(None),
+            (true, Some(full_at)) if full_at > now => Ok(Some(full_at)),
+            (true, Some(_) | None) => Err(()),
         }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.passed == 0 && self.held.is_empty()
     }
 }
 
@@ -98,16 +113,26 @@ impl Throttle {
         self.look(&key, now)
     }
 
-    /// One of a key that had passed is gone. Answers what may pass now.
+    /// One of a key that had passed has run. Answers what may pass now.
     pub fn leave(&mut self, key: Option<&Arc<str>>, now: Timestamp) -> Vec<Item> {
         let Some((key, lane)) = key.and_then(|key| Some((key, self.lanes.get_mut(key)?))) else { return Vec::new() };
         lane.passed = lane.passed.saturating_sub(1);
         self.look(key, now)
     }
 
+    /// One of a key that had passed is gone without having started. Answers what may pass now.
+    pub fn turn_back(&mut self, key: Option<&Arc<str>>, now: Timestamp) -> Vec<Item> {
+        let lane = key.and_then(|key| self.lanes.get_mut(key));
+        let rate = self.limit.as_ref().and_then(|limit| limit.rate.as_ref());
+        if let (Some(lane), Some(rate)) = (lane, rate) {
+            lane.bucket.give_back(rate);
+        }
+        self.leave(key, now)
+    }
+
     /// Takes one that is held out again.
     pub fn withdraw(&mut self, position: Position, key: &Arc<str>) -> Option<Item> {
-        // Its lane is looked at again in any case: when others of it leave, or a token is there.
+        // Its lane is looked at again in any case, when others of it leave or a token is there.
         let item = self.lanes.get_mut(key)?.held.remove(&position)?;
         self.held -= 1;
         Some(item)
@@ -136,7 +161,19 @@ impl Throttle {
             Err(()) => drop(self.lanes.remove(key)),
         }
         self.held -= ready.len();
+        self.forget();
         ready
+    }
+
+    /// Of too many keys, one that has nothing here is forgotten before its bucket is full.
+    fn forget(&mut self) {
+        if self.lanes.len() <= LANES_MAX {
+            return;
+        }
+        let is_idle = |(_, key): &&(Timestamp, Arc<str>)| self.lanes.get(key).is_some_and(Lane::is_idle);
+        let Some(idle) = self.due.iter().take(FORGET_LOOKS_MAX).find(is_idle).cloned() else { return };
+        self.due.remove(&idle);
+        self.lanes.remove(&idle.1);
     }
 
     /// When a lane is to be looked at again.
@@ -152,6 +189,13 @@ impl Throttle {
     /// The first position that is held.
     pub fn oldest(&self) -> Option<Position> {
         self.lanes.values().filter_map(|lane| lane.held.first_key_value()).map(|(position, _)| *position).min()
+    }
+
+    /// How many of each key have passed and not left.
+    #[cfg(test)]
+    pub fn passed(&self) -> BTreeMap<Arc<str>, u32> {
+        let passed = self.lanes.iter().map(|(key, lane)| (key.clone(), lane.passed));
+        passed.filter(|(_, passed)| *passed > 0).collect()
     }
 
     /// What holds a position, if anything does: its key, and when a token will be there, if that is what it lacks.
@@ -174,7 +218,7 @@ mod tests {
     }
 
     fn rate(per_second: f64, burst: u32) -> Rate {
-        Rate { per_second, burst }
+        Rate::new(per_second, burst).unwrap()
     }
 
     fn limit(concurrency: Option<u32>, rate: Option<Rate>) -> Option<KeyLimit> {
@@ -200,12 +244,26 @@ mod tests {
         assert_eq!(take(1_099), Err(at(1_100)));
         assert_eq!(take(1_100), Ok(()));
         assert_eq!(take(1_100), Err(at(1_200)));
-        // A clock that is set back takes nothing away.
-        assert_eq!(take(900), Err(at(1_200)));
+        // A clock that is set back costs no more than an empty bucket.
+        assert_eq!(take(900), Err(at(1_000)));
+        assert_eq!(take(1_000), Ok(()));
         for _ in 0..3 {
             assert_eq!(take(9_000), Ok(()));
         }
         assert_eq!(take(9_000), Err(at(9_100)));
+    }
+
+    #[test]
+    fn a_bucket_of_another_rate_fills_at_that_rate_and_an_unused_token_comes_back() {
+        let (slow, quick) = (rate(0.01, 100), rate(100.0, 1));
+        let mut bucket = Bucket::default();
+        (0..100).for_each(|_| bucket.take(&slow, at(0)).unwrap());
+        assert_eq!(bucket.take(&slow, at(0)), Err(at(100_000)));
+        assert_eq!(bucket.take(&quick, at(0)), Err(at(10)));
+        assert_eq!(bucket.take(&quick, at(10)), Ok(()));
+        assert_eq!(bucket.take(&quick, at(10)), Err(at(20)));
+        bucket.give_back(&quick);
+        assert_eq!(bucket.take(&quick, at(10)), Ok(()));
     }
 
     #[test]
@@ -261,6 +319,22 @@ mod tests {
         assert_eq!(throttle.lanes.len(), 1, "b's bucket is full by now");
         assert!(throttle.release(throttle.next_due().unwrap()).is_empty());
         assert_eq!((throttle.lanes.len(), throttle.next_due()), (0, None));
+    }
+
+    #[test]
+    fn what_did_not_start_costs_its_key_nothing_and_of_too_many_keys_some_are_forgotten() {
+        let mut throttle = Throttle::default();
+        throttle.set(limit(None, Some(rate(0.001, 1))), at(0));
+        assert_eq!(positions(throttle.enter(item(1, "a"), at(0))), [1]);
+        assert!(throttle.enter(item(2, "a"), at(0)).is_empty());
+        assert_eq!(positions(throttle.turn_back(Some(&"a".into()), at(0))), [2]);
+        for position in 3..LANES_MAX as u64 + 10 {
+            let key = position.to_string();
+            assert_eq!(throttle.enter(item(position, &key), at(0)).len(), 1);
+            throttle.leave(Some(&key.as_str().into()), at(0));
+        }
+        assert_eq!(throttle.lanes.len(), LANES_MAX);
+        assert!(throttle.lanes.contains_key("a"), "what is here is not forgotten");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::writer::{Fault, Group, Write};
 use crate::blob::BlobError;
 use crate::bus::BusError;
 use crate::clock::Timestamp;
-use crate::deployment::{Digest, Function, FunctionId, Judgement};
+use crate::deployment::{Digest, Function, FunctionId, Judgement, Keys};
 use crate::event::{Accepted, Extension, attribute};
 use crate::filter::Subject;
 
@@ -57,12 +57,16 @@ impl Told {
 
 /// Judges an event without its data: where that is asked for, a filter fails, and a key is not to be had.
 pub(super) fn without_data(event: &Accepted, function: &Function) -> Told {
-    let unjudged = || Told::Perhaps(Item { judged: false, ..Item::first(event.position) });
+    let unjudged = |keys: Keys| {
+        // It may not be wanted at all, and then supersedes nothing.
+        let keys = Keys { succession: None, ..keys };
+        Told::Perhaps(Item { judged: false, keys, ..Item::first(event.position) })
+    };
     match function.judge(&Subject::without_data(event, "it was not read".to_owned())) {
         Judgement::Filtered { .. } => Told::Surely(None),
-        Judgement::Deliver(keys) if function.lacks_key(&keys) => unjudged(),
+        Judgement::Deliver(keys) if function.lacks_key(&keys) => unjudged(keys),
         Judgement::Deliver(keys) => Told::Surely(Some(Item { keys, ..Item::first(event.position) })),
-        Judgement::FilterFailed { .. } => unjudged(),
+        Judgement::FilterFailed { .. } => unjudged(Keys::default()),
     }
 }
 

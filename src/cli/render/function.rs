@@ -104,7 +104,7 @@ pub fn function(view: &FunctionView, look: &Look) -> String {
 }
 
 fn rate(rate: &Rate) -> String {
-    format!("{} a second, {} at once", rate.per_second, rate.burst)
+    format!("{} a second, {} at once", rate.per_second(), rate.burst())
 }
 
 fn limit(limit: &KeyLimit) -> String {

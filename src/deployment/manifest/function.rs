@@ -12,18 +12,15 @@ use super::{emits, name, reconcile, shipped, units};
 use crate::deployment::catalogue::type_pattern;
 use crate::deployment::check::refused_imports;
 use crate::deployment::{
-    Component, ComponentRef, ConfigValue, Connection, Digest, Function, FunctionId, FunctionName, FunctionPattern,
-    Grants, KeyLimit, Limits, NativeKind, Order, ProcessSettings, Rate, Start, Supersede, Trigger, UnknownNative,
+    BURST, Component, ComponentRef, ConfigValue, Connection, Digest, Function, FunctionId, FunctionName,
+    FunctionPattern, Grants, KeyLimit, Limits, NativeKind, Order, PER_SECOND, ProcessSettings, Rate, Start, Supersede,
+    Trigger, UnknownNative,
 };
 use crate::filter::{Filter, KeyExpression, TypePattern};
 use crate::outcome::RetryPolicy;
 
 const CONCURRENCY_DEFAULT: u32 = 8;
 const CONCURRENCY_MAX: u32 = 10_000;
-/// About one in three hours.
-const PER_SECOND_MIN: f64 = 0.0001;
-const PER_SECOND_MAX: f64 = 10_000.0;
-const BURST_MAX: u32 = 10_000;
 const BACKLOG_MAX: u64 = 1_000_000_000;
 /// A module of the Rust toolchain starts with more than one MiB; 4 GiB is all that wasm32 can address.
 const MEMORY_BYTES_MIN: u64 = 1024 * 1024;
@@ -351,9 +348,9 @@ fn retry(table: &mut Table<'_>) -> RetryPolicy {
 }
 
 fn rate(table: &mut Table<'_>) -> Option<Rate> {
-    let per_second = table.need("per_second", |item| item.number(PER_SECOND_MIN..=PER_SECOND_MAX));
-    let burst = table.maybe("burst", |item| item.integer_u32(1..=BURST_MAX)).unwrap_or(1);
-    Some(Rate { per_second: per_second?, burst })
+    let per_second = table.need("per_second", |item| item.number(PER_SECOND));
+    let burst = table.maybe("burst", |item| item.integer_u32(BURST)).unwrap_or(1);
+    Rate::new(per_second?, burst).ok()
 }
 
 fn limit(table: &mut Table<'_>) -> Option<KeyLimit> {

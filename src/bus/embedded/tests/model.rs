@@ -118,7 +118,8 @@ impl Run {
         let function = self.functions[2].1.clone();
         let mut subscription = self.bench.bus.subscribe(function.id);
         for position in self.model.published.keys().copied().collect::<Vec<_>>() {
-            loop {
+            for look in 0.. {
+                assert!(look < 200, "{position} comes to no end");
                 let is_settled = self.model.settled.entry("superseding").or_default().contains(&position);
                 let superseded = self.bench.history.superseded(position).await.unwrap();
                 match (is_settled, &superseded[..]) {

@@ -377,7 +377,7 @@ fn a_pace_is_read_and_bad_ones_are_refused() {
     let (manifest, problems) = Manifest::parse(&format!("{FUNCTION}{good}"), &Folder);
     assert_eq!(problems, []);
     let (function, _) = manifest.unwrap().functions.remove(0);
-    assert_eq!(function.rate, Some(Rate { per_second: 2.5, burst: 10 }));
+    assert_eq!(function.rate, Rate::new(2.5, 10).ok());
     let limit = function.limit.unwrap();
     assert_eq!((limit.key.source(), limit.concurrency, limit.rate), ("event.source", Some(1), None));
     check_function(

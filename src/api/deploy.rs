@@ -44,6 +44,12 @@ pub enum DeployError {
     Unknown { number: u64 },
     #[error(transparent)]
     Activate(#[from] ActivateError),
+    /// The project that runs has `[deploy] unverified = "refuse"`.
+    #[error(
+        "nothing was deployed: the project that runs refuses what no event of the path asked for (deploy.unverified); \
+         release it by the path, or start the changed project file with `tidegate up`"
+    )]
+    Unverified,
     /// A fault of ours.
     #[error("cannot {what}")]
     Fault {
@@ -103,6 +109,7 @@ impl From<DeployError> for ApiError {
                 ApiError::Project { problems: problems.into_iter().map(Into::into).collect() }
             }
             DeployError::Unknown { .. } => ApiError::not_found(message),
+            DeployError::Unverified => ApiError::Forbidden(message),
             DeployError::Activate(error) => error.into(),
             DeployError::Fault { what, source } => ApiError::Fault { what, source },
         }

@@ -106,7 +106,7 @@ impl Access {
         let caller = match (self.tokens.is_empty(), local.ip().is_loopback()) {
             (true, true) => Caller::local(),
             (true, false) => {
-                let message = "this listener is off loopback and has no tokens; add one under listen.tokens";
+                let message = "this listener is off loopback and has no tokens; add a [[listen.token]]";
                 return Err(ApiError::Unauthorized(message.to_owned()));
             }
             (false, _) => self.holder(shown(headers)?)?,
@@ -127,7 +127,8 @@ impl Access {
             found.conditional_assign(&(index as u64), same);
         }
         let known = usize::try_from(found).ok().and_then(|index| self.tokens.get(index));
-        let unknown = || ApiError::Unauthorized("the token is not known; see listen.tokens of the project".to_owned());
+        let unknown =
+            || ApiError::Unauthorized("the token is not known; see [[listen.token]] of the project file".to_owned());
         known.map(|known| known.caller.clone()).ok_or_else(unknown)
     }
 }

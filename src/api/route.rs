@@ -111,8 +111,9 @@ async fn enter(State(state): Shared, request: Request, next: Next) -> Response {
     };
     span.record("http.response.status_code", response.status().as_u16());
     if let Some(told) = response.extensions().get::<Told>() {
-        // Reading what is not there is no rejection.
-        let asked_only = method.is_safe() && response.status() == StatusCode::NOT_FOUND;
+        // Reading what is not there, or asking for it in the wrong words, is no rejection.
+        let asked_only =
+            method.is_safe() && [StatusCode::NOT_FOUND, StatusCode::BAD_REQUEST].contains(&response.status());
         if !asked_only {
             state.metrics.rejected(DOOR, told.code, &told.reason);
         }

@@ -10,7 +10,7 @@ use super::model::{
     OutcomeView, PinView, TypeView,
 };
 use crate::bus::{Cause, DeadLetter, FunctionStatus, Invocation, StoredDeployment, StoredVerdict};
-use crate::deployment::{Component, Deployment, EventType, Function, FunctionId, Pin, Trigger};
+use crate::deployment::{Component, Deployment, EventType, Function, FunctionId, Order, Pin, Trigger};
 use crate::event::{Accepted, Event, to_json};
 use crate::outcome::Failure;
 
@@ -187,6 +187,11 @@ pub(super) fn function_view(
         concurrency: function.concurrency,
         rate: function.rate,
         limit: function.limit.clone(),
+        order: match &function.order {
+            Order::None => None,
+            Order::Key(key) => Some(key.source().to_owned()),
+        },
+        retry: function.retry.clone(),
         backlog_max: function.backlog_max,
         supersede: function.supersede.clone(),
         cursor: status.map_or(0, |status| status.position),

@@ -159,11 +159,7 @@ impl api::Deployer for Deployer {
 /// Whether the project that runs lets in what comes by this cause.
 fn check_verified(running: &Deployment, cause: &Cause) -> Result<(), DeployError> {
     match running.unverified {
-        Unverified::Refuse if !cause.is_verified() => {
-            let message = "no event of the path asked for this deployment, and the project that runs refuses what is \
-                           unverified; release it by the path, or start the changed project file with `tidegate up`";
-            Err(refused("deploy.unverified", message.to_owned()))
-        }
+        Unverified::Refuse if !cause.is_verified() => Err(DeployError::Unverified),
         Unverified::Refuse | Unverified::Accept => Ok(()),
     }
 }

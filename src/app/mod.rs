@@ -107,11 +107,12 @@ impl App {
             return Err(AppError::Unset(unset));
         }
         let access = Access::resolve(&manifest.listen.tokens, &|name| folder.env(name))?;
+        // First: another process on this project has its ports too, and is the reason that counts.
+        let parts = Parts::open(project, clock, metrics).await?;
         // Before anything is changed: a port that is taken ends the start.
         let (hooks_listener, hooks) = listen("webhooks", manifest.listen.hooks).await?;
         let (api_listener, api) = listen("the API", manifest.listen.api).await?;
 
-        let parts = Parts::open(project, clock, metrics).await?;
         let deployer = parts.deploy(manifest, &folder).await?;
         let tasks = Tasks::new();
         let path = Arc::new(parts.path(project, &tasks)?);
@@ -140,6 +141,11 @@ impl App {
         open_door(hooks_listener, api::hooks(state.clone()), &ended, &tasks);
         open_door(api_listener, api::api(state), &ended, &tasks);
         Ok(App { hooks, api, bus, tasks, failures })
+    }
+
+    /// How long `stop` waits for invocations.
+    pub fn grace() -> Duration {
+        GRACE
     }
 
     /// The project's log, for whoever works in this process.

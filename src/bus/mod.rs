@@ -186,8 +186,11 @@ pub enum PublishError {
     Refused { index: usize, reason: String },
     #[error("too much is waiting to be written; try again in {retry_after_seconds} s")]
     Busy { retry_after_seconds: u64 },
-    #[error("function {function} has {events_max} events waiting (backlog_max); try again in {retry_after_seconds} s")]
-    Backlog { function: String, events_max: u64, retry_after_seconds: u64 },
+    #[error(
+        "function {function} has {events} events before it, and takes no more from {events_max} on (backlog_max); try \
+         again in {retry_after_seconds} s"
+    )]
+    Backlog { function: String, events: u64, events_max: u64, retry_after_seconds: u64 },
     #[error(transparent)]
     Bus(#[from] BusError),
 }

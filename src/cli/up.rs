@@ -75,13 +75,13 @@ pub async fn up(args: &UpArgs, terminal: &Terminal, clock: &Clock) -> Result<Sta
         failure = app.failed() => Some(failure),
         () = signals.next() => None,
     };
-    terminal.progress("stopping: waiting for invocations to finish");
+    let grace = App::grace().as_secs();
+    terminal.note(&format!("stopping: invocations have {grace} s to finish; interrupt again to end at once"));
     // Dropping `stop` is what the second signal asks for: the process ends, and the next start takes up the rest.
     let stopped = tokio::select! {
         stopped = app.stop() => stopped,
         () = signals.next() => Ok(()),
     };
-    terminal.progress_done();
     match failure {
         // Why it failed is what counts; that stopping failed too follows from it.
         Some(failure) => Err(failed("the project stopped")(failure)),

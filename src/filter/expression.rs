@@ -14,6 +14,8 @@ use cel::{Context, ExecutionError, Value};
 use super::functions::{Budget, ENVIRONMENT};
 use super::rewrite::{BUDGET, Needs, PATTERN, Place, rewrite};
 use super::{EXPRESSION_BYTES_MAX, Subject};
+use crate::clock::Timestamp;
+use crate::event::{Accepted, Event, Origin, OriginKind};
 
 /// Address space for parsing one expression of `EXPRESSION_BYTES_MAX`; memory is taken as it is used.
 const PARSER_STACK_BYTES: usize = 64 * 1024 * 1024;
@@ -53,6 +55,14 @@ impl Expression {
             Some(flag) => Ok(*flag.inner()),
             None => Err(format!("is {}, and must be true or false", value.get_type().name())),
         })
+    }
+
+    /// Why the expression never holds, where that can be told without an event: it reads none, and is no `true` or `false`.
+    pub fn never_holds(&self) -> Option<String> {
+        let origin = Origin { kind: OriginKind::Api, name: String::new(), verified: false };
+        let event = Event::default();
+        let nothing = Accepted { position: 0, accepted_at: Timestamp::EPOCH, origin, hops: 0, event };
+        self.0.needs.reads.is_empty().then(|| self.holds(&Subject::new(&nothing)).err()).flatten()
     }
 
     /// The expression's value as text; none if it is no scalar, or empty.

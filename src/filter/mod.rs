@@ -131,6 +131,11 @@ impl Filter {
         self.when.as_deref()
     }
 
+    /// Why no event ever passes, where `when` says so by itself: `1 + 1` is no condition.
+    pub fn never_holds(&self) -> Option<String> {
+        self.parts.iter().find_map(|part| Some(format!("{} {}", part.source, part.expression.never_holds()?)))
+    }
+
     /// Judges an event. The first clause that does not hold decides; a part of `when` that cannot be evaluated decides
     /// only if no other part is false, as CEL has it.
     pub fn judge(&self, subject: &Subject<'_>) -> Verdict {

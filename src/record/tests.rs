@@ -47,7 +47,7 @@ async fn a_hostile_guest_ends_as_a_failure_that_names_what_it_did() {
         ("test.trap", "", Trapped, "unreachable"),
         ("test.panic", "here", Trapped, "no such luck: here"),
         ("test.recurse", "", Trapped, "call stack of 512 KiB"),
-        ("test.exit", "", Trapped, "exit status"),
+        ("test.exit", "", Trapped, "ended its process"),
         ("test.many-bytes", "", BadOutput, "4194304"),
         ("test.far-too-many-bytes", "", BadOutput, "32 MiB"),
         ("test.many-events", "", BadOutput, "256"),

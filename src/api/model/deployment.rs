@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::deployment::{Digest, FunctionId, Grants, KeyLimit, Rate, Supersede};
 use crate::event::Position;
+use crate::outcome::RetryPolicy;
 
 /// `GET /functions`, `/functions/{name}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,10 @@ pub struct FunctionView {
     pub rate: Option<Rate>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<KeyLimit>,
+    /// CEL whose text orders events; absent: none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    pub retry: RetryPolicy,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backlog_max: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -36,11 +36,13 @@ impl Backlogs {
         let full = types
             .into_iter()
             .flat_map(|ty| self.0.lookup(ty))
-            .find(|bounded| bounded.queue.backlog() >= bounded.events_max);
+            .map(|bounded| (bounded, bounded.queue.backlog()))
+            .find(|(bounded, events)| *events >= bounded.events_max);
         match full {
             None => Ok(()),
-            Some(Bounded { name, events_max, .. }) => Err(PublishError::Backlog {
+            Some((Bounded { name, events_max, .. }, events)) => Err(PublishError::Backlog {
                 function: name.to_string(),
+                events,
                 events_max: *events_max,
                 retry_after_seconds: RETRY_AFTER_SECONDS,
             }),

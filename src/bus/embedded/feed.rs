@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::function_queue::FunctionQueue;
+use super::item::Item;
 use super::log::Log;
-use super::queue::Item;
 use super::reader::PAGE_EVENTS_MAX;
 use super::rows::{self, ACCEPTED, PENDING, Stored, sql};
 use super::shared::Shared;

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
+use super::item::Item;
 use super::lines::Newest;
 use super::log::lock;
-use super::queue::{Item, Judged, Queue, Token};
+use super::queue::{Judged, Queue, Token};
 use super::shared::Shared;
 use super::starts::Slot;
 use super::superseded;

@@ -17,6 +17,7 @@ mod folder;
 mod function_queue;
 mod history;
 mod intake;
+mod item;
 mod lines;
 mod log;
 mod operate;

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::intake::Prepared;
-use super::queue::Item;
+use super::item::Item;
 use super::rows::{self, sql};
 use super::shared::Shared;
 use super::writer::{Fault, Group, Write};

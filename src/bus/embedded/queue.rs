@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::item::Item;
 use super::lines::{Entered, Lines, Newest};
 use super::throttle::{Bucket, Throttle};
 use crate::bus::PendingState;
@@ -23,52 +24,6 @@ pub(super) const READY_MAX: usize = 1_024;
 pub(super) const HELD_MAX: usize = 65_536;
 /// Items that wait for a time.
 pub(super) const WAITING_MAX: usize = 65_536;
-
-/// One event for one function.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Item {
-    pub position: Position,
-    pub round: u32,
-    /// Of the next start.
-    pub attempt: u32,
-    pub lost: u32,
-    /// None until the first attempt starts.
-    pub first_attempt_at: Option<Timestamp>,
-    pub keys: Keys,
-    /// Whether the log has a row for it, so that the cursor may pass it.
-    pub durable: bool,
-    /// Whether its function's filter let it pass; else its data could not be read, and it is judged when that can.
-    pub judged: bool,
-    /// How often in a row it could not be read.
-    pub unread: u32,
-    /// The newer event because of which it is not run.
-    pub superseded_by: Option<Position>,
-    /// Not to be tried before.
-    pub not_before: Option<Timestamp>,
-}
-
-impl Item {
-    pub fn first(position: Position) -> Self {
-        Item {
-            position,
-            round: 0,
-            attempt: 1,
-            lost: 0,
-            first_attempt_at: None,
-            keys: Keys::default(),
-            durable: false,
-            judged: true,
-            unread: 0,
-            superseded_by: None,
-            not_before: None,
-        }
-    }
-
-    /// Whether it waits for its time alone: a dead letter that was put back holds up nobody until it runs.
-    fn is_put_back(&self) -> bool {
-        self.judged && self.attempt == 1
-    }
-}
 
 /// Names one taking, so that what is dropped late does not give back what was taken again.
 pub(super) type Token = u64;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::queue::Item;
+use super::item::Item;
 use super::rows::{self, sql};
 use super::starts::Started;
 use super::statistics::RollUp;

@@ -7,8 +7,8 @@ use rusqlite::{OptionalExtension, params};
 use tokio::sync::oneshot;
 
 use super::intake::{Prepared, is_large};
+use super::item::Item;
 use super::log::blob_failed;
-use super::queue::Item;
 use super::rows::{self, sql};
 use super::shared::Shared;
 use super::subscription::Guard;

@@ -20,8 +20,8 @@ use std::sync::Mutex;
 
 use uuid::Uuid;
 
+use super::item::Item;
 use super::log::lock;
-use super::queue::Item;
 use crate::clock::Timestamp;
 use crate::deployment::FunctionId;
 use crate::event::Position;

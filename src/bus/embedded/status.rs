@@ -14,6 +14,9 @@ use crate::deployment::{Function, FunctionId, Judgement};
 use crate::event::{Accepted, Position};
 use crate::filter::Subject;
 
+/// A longer lag is told with what was settled out of order.
+const EXACT_MAX: u64 = 10_000;
+
 /// Where each function stands with an event that it has not settled.
 pub(super) fn pending(
     log: &Log,
@@ -104,6 +107,16 @@ fn stored(db: &Connection, function: FunctionId, position: Position) -> rusqlite
     Ok(if settled || position <= cursor { Stored::Settled } else { Stored::Nothing { cursor } })
 }
 
+/// Final settlements of events in (after, until]: what was settled past a cursor.
+fn settled_between(db: &Connection, function: FunctionId, after: Position, until: Position) -> rusqlite::Result<u64> {
+    db.prepare_cached(
+        "SELECT (SELECT count(DISTINCT position) FROM invocations
+                 WHERE function = ?1 AND position > ?2 AND position <= ?3 AND verdict <> 1)
+              + (SELECT count(*) FROM superseded WHERE position > ?2 AND position <= ?3 AND function = ?1)",
+    )?
+    .query_row(params![function.as_bytes(), sql(after), sql(until)], |row| rows::unsigned(row, 0))
+}
+
 /// Events of a function's types in (after, until].
 pub(super) fn count(db: &Connection, function: &Function, after: Position, until: Position) -> rusqlite::Result<u64> {
     let mut sum = 0;
@@ -172,6 +185,9 @@ fn measure(
     }
     if let Some(function) = function {
         status.lag = count(db, function, status.position, tail)?;
+        if (1..=EXACT_MAX).contains(&status.lag) {
+            status.lag -= settled_between(db, function.id, status.position, tail)?.min(status.lag);
+        }
     }
     if let Some(position) = oldest {
         status.oldest_waiting = rows::event_at(db, position)?.map(|stored| stored.accepted.accepted_at);

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::function_queue::{FunctionQueue, Taken};
-use super::queue::{Item, Judged, Token};
+use super::item::Item;
+use super::queue::{Judged, Token};
 use super::shared::Shared;
 use super::{blocking, unread};
 use crate::bus::{BusError, Delivery, Subscription};

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::queue::Item;
+use super::item::Item;
 use crate::clock::Timestamp;
 use crate::deployment::{KeyLimit, Rate};
 use crate::event::Position;

@@ -8,8 +8,9 @@ use rusqlite::{OptionalExtension, params};
 
 use super::feed::wanted;
 use super::function_queue::FunctionQueue;
+use super::item::Item;
 use super::log::{Log, blob_failed};
-use super::queue::{Item, Judged};
+use super::queue::Judged;
 use super::rows::{self, Stored, sql};
 use super::shared::Shared;
 use super::subscription::Guard;

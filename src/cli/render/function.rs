@@ -1,10 +1,11 @@
 //! Functions: in a table, and whole.
 
 use super::time::when;
-use super::{Align, Colour, Look, Table, clean, facts, painted, plain, short_digest};
+use super::{Align, Colour, Look, Table, clean, duration, facts, painted, plain, short_digest};
 use crate::api::model::{FunctionView, PinView};
 use crate::deployment::{FunctionPattern, KeyLimit, Rate, Supersede};
 use crate::filter::KeyExpression;
+use crate::outcome::RetryPolicy;
 
 /// One line for each function, or that there is none.
 pub fn functions(functions: &[FunctionView], look: &Look) -> String {
@@ -90,6 +91,8 @@ pub fn function(view: &FunctionView, look: &Look) -> String {
             ("concurrency", Some(view.concurrency.to_string())),
             ("rate", view.rate.as_ref().map(rate)),
             ("limit", view.limit.as_ref().map(limit)),
+            ("order", view.order.as_ref().map(|key| format!("one at a time for each {key}"))),
+            ("retry", Some(retry(&view.retry))),
             ("backlog", view.backlog_max.map(|events| format!("at most {events} events"))),
             ("supersedes", view.supersede.as_ref().map(supersedes)),
             ("cursor", Some(format!("#{}, {} behind", view.cursor, super::count(view.lag, "event")))),
@@ -111,6 +114,17 @@ fn limit(limit: &KeyLimit) -> String {
     let concurrency = limit.concurrency.map(|concurrency| format!("{concurrency} in flight"));
     let held: Vec<String> = concurrency.into_iter().chain(limit.rate.as_ref().map(rate)).collect();
     format!("{} for each {}", held.join(", "), limit.key.source())
+}
+
+fn retry(policy: &RetryPolicy) -> String {
+    let RetryPolicy { attempts, initial, factor, max, jitter } = policy;
+    let spread = if *jitter { ", spread" } else { "" };
+    format!(
+        "{}, after {} and {factor} times as long each time, at most {}{spread}",
+        super::count(u64::from(*attempts), "attempt"),
+        duration(*initial),
+        duration(*max)
+    )
 }
 
 fn supersedes(supersede: &Supersede) -> String {
@@ -137,7 +151,7 @@ mod tests {
             "grants": {"keyvalue_write": ["evidence"], "keyvalue_read": [], "emits": ["gate.passed"], "http": [], "logging": false, "statistics": ["shop-*"]},
             "concurrency": 8, "rate": {"per_second": 2.5, "burst": 10},
             "limit": {"key": "event.source", "concurrency": 1, "rate": {"per_second": 1.0, "burst": 1}},
-            "backlog_max": 1000, "supersede": {"key": "event.subject"}, "cursor": 40, "lag": 1, "pending": 2, "running": 1,
+            "order": "event.subject", "retry": {"attempts": 5, "initial": {"secs": 1, "nanos": 0}, "factor": 2.0, "max": {"secs": 300, "nanos": 0}, "jitter": true}, "backlog_max": 1000, "supersede": {"key": "event.subject"}, "cursor": 40, "lag": 1, "pending": 2, "running": 1,
             "oldest_waiting": "1970-01-01T00:00:00Z", "delivered": 37, "failed_attempts": 3, "dead_letters": 1,
         });
         serde_json::from_value(json).unwrap()
@@ -182,6 +196,8 @@ mod tests {
               concurrency      8
               rate             2.5 a second, 10 at once
               limit            1 in flight, 1 a second, 1 at once for each event.source
+              order            one at a time for each event.subject
+              retry            5 attempts, after 1.0 s and 2 times as long each time, at most 5 min, spread
               backlog          at most 1000 events
               supersedes       older events of the same event.subject, by event.sequence
               cursor           #40, 1 event behind

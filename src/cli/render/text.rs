@@ -111,9 +111,14 @@ pub fn brief(subject: &str) -> String {
     clean(&text).into_owned()
 }
 
-/// A type as a line of many shows it: by its short name, if the catalogue has one. `--type` takes either.
+/// A type as a line of many shows it: by its short name, if the catalogue has one. `--type` takes either. A type that is
+/// spelled like a short name stands in quotes, since it is another.
 pub fn brief_type(ty: &str) -> String {
-    event_type(ty).map_or_else(|| clean(ty).into_owned(), |entry| entry.name.to_owned())
+    match event_type(ty) {
+        Some(entry) if entry.name == ty => format!("{ty:?}"),
+        Some(entry) => entry.name.to_owned(),
+        None => clean(ty).into_owned(),
+    }
 }
 
 /// Lines of at most `width` characters, broken between words; what stands in backquotes, to be copied, is one word. A word

@@ -108,7 +108,7 @@ fn function<'a>(table: &mut Table<'a>, context: &mut Context<'a, '_>) -> Option<
     }
     let retry = table.maybe("retry", |item| item.table(retry)).unwrap_or_default();
     let concurrency = table.maybe("concurrency", |item| item.integer_u32(1..=CONCURRENCY_MAX));
-    let rate = table.maybe("rate", |item| item.table(rate).flatten());
+    let rate = table.maybe("rate", rate);
     let limit = table.maybe("limit", |item| item.table(limit).flatten());
     let backlog_max = table.maybe("backlog_max", |item| item.integer(1..=BACKLOG_MAX));
     let supersede = table.maybe("supersede", |item| supersede(&item));
@@ -209,7 +209,12 @@ fn filter(table: &mut Table<'_>) -> Option<Filter> {
     let when = table.maybe("when", |item| {
         let text = item.filled()?;
         match Filter::new(Vec::new(), BTreeMap::new(), Some(text)) {
-            Ok(_) => Some(text),
+            Ok(filter) => {
+                if let Some(reason) = filter.never_holds() {
+                    item.error(reason);
+                }
+                Some(text)
+            }
             Err(error) => {
                 item.error(error.reason);
                 None
@@ -347,10 +352,16 @@ fn retry(table: &mut Table<'_>) -> RetryPolicy {
     policy
 }
 
-fn rate(table: &mut Table<'_>) -> Option<Rate> {
-    let per_second = table.need("per_second", |item| item.number(PER_SECOND));
-    let burst = table.maybe("burst", |item| item.integer_u32(BURST)).unwrap_or(1);
-    Rate::new(per_second?, burst).ok()
+fn rate(item: Item<'_>) -> Option<Rate> {
+    let DeValue::Table(_) = item.value() else {
+        item.error("is no table; write one like { per_second = 5, burst = 10 }");
+        return None;
+    };
+    item.table(|table| {
+        let per_second = table.need("per_second", |item| item.number(PER_SECOND));
+        let burst = table.maybe("burst", |item| item.integer_u32(BURST)).unwrap_or(1);
+        Rate::new(per_second?, burst).ok()
+    })?
 }
 
 fn limit(table: &mut Table<'_>) -> Option<KeyLimit> {
@@ -361,7 +372,7 @@ fn limit(table: &mut Table<'_>) -> Option<KeyLimit> {
         table.error("limits nothing; write `concurrency` or `rate` beside the key");
     }
     let concurrency = concurrency.and_then(|item| item.integer_u32(1..=CONCURRENCY_MAX));
-    let rate = rate_of_key.and_then(|item| item.table(rate).flatten());
+    let rate = rate_of_key.and_then(rate);
     Some(KeyLimit { key: key?, concurrency, rate })
 }
 
@@ -377,8 +388,12 @@ fn supersede(item: &Item<'_>) -> Option<Supersede> {
 fn order(item: &Item<'_>) -> Option<Order> {
     match item.value() {
         DeValue::Table(_) => item.table(|table| table.need("key", |item| key(&item, item.filled()?)))?,
-        _ if item.choice(&[("none", false), ("partitionkey", true)])? => key(item, "partitionkey"),
-        _ => return Some(Order::None),
+        DeValue::String(text) if text == "none" => return Some(Order::None),
+        DeValue::String(text) if text == "partitionkey" => key(item, text),
+        _ => {
+            item.error("is no order; write \"none\", \"partitionkey\" or a table like { key = \"event.subject\" }");
+            None
+        }
     }
     .map(Order::Key)
 }

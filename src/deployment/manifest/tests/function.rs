@@ -64,8 +64,8 @@ fn a_function_is_checked_whole() {
     check_function(
         "order = \"subject\"\n",
         expect![[r#"
-        tidegate.toml:6: error: function[0].order: "subject" is not known; write "none" or "partitionkey"
-    "#]],
+            tidegate.toml:6: error: function[0].order: is no order; write "none", "partitionkey" or a table like { key = "event.subject" }
+        "#]],
     );
     check_function(
         "order = { key = \"event.\" }\n",
@@ -390,8 +390,8 @@ fn a_pace_is_read_and_bad_ones_are_refused() {
     check_function(
         "rate = 5\n",
         expect![[r#"
-        tidegate.toml:6: error: function[0].rate: is a whole number; write a table, like { key = "value" }
-    "#]],
+            tidegate.toml:6: error: function[0].rate: is no table; write one like { per_second = 5, burst = 10 }
+        "#]],
     );
     check_function(
         "limit = { key = \"event.source\" }\n",
@@ -413,4 +413,22 @@ fn a_pace_is_read_and_bad_ones_are_refused() {
         tidegate.toml:6: error: function[0].limit.key: column 7: Syntax error: no viable alternative at input '.'
     "#]],
     );
+}
+
+#[test]
+fn a_condition_that_is_none_is_refused() {
+    check_function(
+        "when = \"1 + 1\"\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].when: 1 + 1 is int, and must be true or false
+    "#]],
+    );
+    check_function(
+        "when = \"data.n > 1 && 'yes'\"\n",
+        expect![[r#"
+        tidegate.toml:6: error: function[0].when: 'yes' is string, and must be true or false
+    "#]],
+    );
+    check_function("when = \"true\"\n", expect![[""]]);
+    check_function("when = \"data.n\"\n", expect![[""]]);
 }

@@ -20,7 +20,7 @@ use crate::bus::embedded::{Embedded, OpenError, Settings};
 use crate::bus::{Bus, BusError, Cause};
 use crate::clock::Clock;
 use crate::components::{ComponentError, Components};
-use crate::deployment::{BlobSettings, PROJECT_FILE, Sources};
+use crate::deployment::{BlobSettings, BusSettings, PROJECT_FILE, Sources};
 use crate::dispatch::Path;
 use crate::host::World;
 use crate::invoke::{Engine, EngineError, EngineSettings};
@@ -112,7 +112,12 @@ impl App {
 
         let state = project.state_folder();
         let blobs = open_blobs(project).await?;
-        let settings = Settings { metrics: metrics.clone(), ..Settings::default() };
+        let disk_bytes_max = match manifest.bus {
+            BusSettings::Embedded { disk_bytes_max } => disk_bytes_max,
+            BusSettings::Nats { .. } => None,
+        };
+        let retention = manifest.retention.clone();
+        let settings = Settings { metrics: metrics.clone(), retention, disk_bytes_max, ..Settings::default() };
         let bus = Arc::new(Embedded::open(&state, blobs.clone(), clock.clone(), settings)?);
         let engine = Arc::new(Engine::new(engine_settings(&state, manifest.limits.invocations_max))?);
         let components = Components::new(engine, blobs.clone());

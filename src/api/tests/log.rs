@@ -244,4 +244,8 @@ impl History for Log {
     async fn functions(&self) -> Result<Vec<FunctionStatus>, BusError> {
         Ok(Vec::new())
     }
+
+    async fn storage(&self) -> Result<Storage, BusError> {
+        Ok(Storage::default())
+    }
 }

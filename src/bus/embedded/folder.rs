@@ -52,6 +52,11 @@ impl Folder {
         self.0.join("log.db")
     }
 
+    /// The size of the write-ahead log; 0 where there is none.
+    pub fn write_ahead_bytes(&self) -> u64 {
+        fs::metadata(self.0.join("log.db-wal")).map_or(0, |metadata| metadata.len())
+    }
+
     pub fn starts(&self) -> PathBuf {
         self.0.join("starts")
     }

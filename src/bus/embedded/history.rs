@@ -17,7 +17,7 @@ use crate::blob::Blobs;
 use crate::bus::{
     BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation,
     InvocationId, InvocationQuery, JudgedRange, Outline, PendingState, RecordingBytes, Statistics, StatisticsQuery,
-    StoredDeployment, StoredVerdict,
+    Storage, StoredDeployment, StoredVerdict,
 };
 use crate::clock::Timestamp;
 use crate::deployment::{Digest, FunctionId};
@@ -105,7 +105,11 @@ impl<T: Reads> History for T {
     async fn has(&self, id: &str, source: &str) -> Result<bool, BusError> {
         let (id, source) = (id.to_owned(), source.to_owned());
         let known = move |db: &Connection| {
-            db.prepare_cached("SELECT 1 FROM events WHERE id = ? AND source = ?")?.exists([id, source])
+            db.prepare_cached(
+                "SELECT 1 FROM events WHERE id = ?1 AND source = ?2
+                 UNION ALL SELECT 1 FROM remembered WHERE id = ?1 AND source = ?2",
+            )?
+            .exists([id, source])
         };
         self.source().read("look for an event", known).await
     }
@@ -307,6 +311,11 @@ impl<T: Reads> History for T {
                     .collect()
             })
             .await
+    }
+
+    async fn storage(&self) -> Result<Storage, BusError> {
+        let source = self.source().clone();
+        super::blocking(move || super::retention::storage(source.log(), source.shared())).await?
     }
 
     async fn functions(&self) -> Result<Vec<FunctionStatus>, BusError> {

@@ -14,6 +14,10 @@ const MIGRATIONS: &[Migration] = &[
         db.execute_batch(include_str!("schema/2.sql"))?;
         super::statistics::roll_up_all(db)
     },
+    |db| {
+        db.execute_batch(include_str!("schema/4.sql"))?;
+        super::sizes::begin(db)
+    },
 ];
 
 /// The format version that this program writes.

@@ -141,8 +141,8 @@ async fn rows_per_event(others: usize) -> u64 {
 async fn one_function_of_a_thousand_that_matches_costs_the_rows_of_one() {
     let alone = rows_per_event(0).await;
     assert_eq!(rows_per_event(999).await, alone);
-    // An event; an attempt, its recording, the function's counts and statistics.
-    assert_eq!(alone, 10 * 5);
+    // An event and the sizes; an attempt, its recording, the function's counts, statistics and the sizes.
+    assert_eq!(alone, 10 * 7);
 }
 
 #[tokio::test]

@@ -57,6 +57,7 @@ pub trait History: Send + Sync {
     /// before this was asked, and none counts twice.
     async fn statistics(&self, query: StatisticsQuery) -> Result<Statistics, BusError>;
 
+    /// Newest first. Resolved ones are listed until their rule of retention says otherwise.
     async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError>;
 
     /// Open dead letters that follow `after`, of one function or of all: function by function, each in log order; at most

@@ -244,8 +244,11 @@ impl<T: Reads> History for T {
     async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError> {
         self.source()
             .read("read dead letters", move |db| match function {
-                Some(function) => dead_letters(db, "d.function = ?2", params![sql(max as u64), function.as_bytes()]),
-                None => dead_letters(db, "true", [sql(max as u64)]),
+                Some(function) => {
+                    let which = "d.expired = 0 AND d.function = ?2";
+                    dead_letters(db, which, params![sql(max as u64), function.as_bytes()])
+                }
+                None => dead_letters(db, "d.expired = 0", [sql(max as u64)]),
             })
             .await
     }

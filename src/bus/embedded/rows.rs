@@ -234,7 +234,10 @@ pub(super) fn write_dead_letter(
     sequence: i64,
 ) -> rusqlite::Result<()> {
     let resolved: Option<i64> = db
-        .prepare_cached("SELECT event_bytes FROM dead_letters WHERE function = ? AND position = ? AND state <> 0")?
+        .prepare_cached(
+            "SELECT event_bytes FROM dead_letters
+             WHERE function = ? AND position = ? AND state <> 0 AND expired = 0",
+        )?
         .query_row(params![function.as_bytes(), sql(position)], |row| row.get(0))
         .optional()?;
     Sizes { letters: -resolved.unwrap_or(0), ..Sizes::default() }.write(db)?;

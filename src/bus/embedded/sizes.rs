@@ -39,7 +39,7 @@ pub(super) struct Sizes {
     /// Of events and attempts.
     pub events: i64,
     pub recordings: i64,
-    /// Of the events of dead letters that are resolved.
+    /// Of the events of dead letters that are resolved and listed.
     pub letters: i64,
 }
 
@@ -72,7 +72,9 @@ impl Sizes {
         Ok(Sizes {
             events: events + attempts,
             recordings: sum(format!("SELECT coalesce(sum({RECORDING}), 0) FROM recordings r"))?,
-            letters: sum("SELECT coalesce(sum(event_bytes), 0) FROM dead_letters WHERE state <> 0".to_owned())?,
+            letters: sum(
+                "SELECT coalesce(sum(event_bytes), 0) FROM dead_letters WHERE state <> 0 AND expired = 0".to_owned()
+            )?,
         })
     }
 }

@@ -18,6 +18,7 @@ use super::*;
 use crate::blob::FolderBlobs;
 use crate::bus::History;
 use crate::bus::conformance::{Storage, conformance};
+use crate::telemetry::StorageGauges;
 
 /// A project's folder, and what is kept of its log.
 pub(crate) struct OnDisk {

@@ -85,11 +85,16 @@ impl Needs {
     /// What holds the events from `first` to `last`, but for ticks.
     pub fn held(&self, db: &Connection, first: Position, last: Position) -> rusqlite::Result<Held> {
         let mut held = Held::default();
-        for (function, position, open, bytes) in letters(db, first, last)? {
-            match (open, self.resolved_hold) {
-                (true, _) => drop(held.holds.insert(position, Hold::Letter(function))),
-                (false, true) => drop(held.holds.insert(position, Hold::Resolved(function))),
-                (false, false) => held.along.entry(position).or_default().letters.push((function, bytes)),
+        for (function, position, letter) in letters(db, first, last)? {
+            match letter {
+                Letter::Open => drop(held.holds.insert(position, Hold::Letter(function))),
+                Letter::Resolved { .. } if self.resolved_hold => {
+                    held.holds.entry(position).or_insert(Hold::Resolved(function));
+                }
+                Letter::Resolved { bytes } => {
+                    held.along.entry(position).or_default().letters.push((function, bytes));
+                }
+                Letter::Expired => held.along.entry(position).or_default().letters.push((function, 0)),
             }
         }
         for (function, position) in pending(db, first, last)? {
@@ -142,18 +147,29 @@ fn ticks(db: &Connection, active: Option<&Deployment>) -> rusqlite::Result<Vec<(
     Ok(ticks)
 }
 
-/// Dead letters on the events of a stretch: whether each is open, and what it counts. By functions, as its key begins with one.
-fn letters(
-    db: &Connection,
-    first: Position,
-    last: Position,
-) -> rusqlite::Result<Vec<(FunctionId, Position, bool, i64)>> {
+/// What a dead letter is to its event.
+enum Letter {
+    Open,
+    /// `bytes`: what it counts.
+    Resolved {
+        bytes: i64,
+    },
+    Expired,
+}
+
+/// Dead letters on the events of a stretch. By functions, as their key begins with one.
+fn letters(db: &Connection, first: Position, last: Position) -> rusqlite::Result<Vec<(FunctionId, Position, Letter)>> {
     db.prepare_cached(
-        "SELECT d.function, d.position, d.state = 0, d.event_bytes FROM functions f
+        "SELECT d.function, d.position, d.state = 0, d.expired, d.event_bytes FROM functions f
          CROSS JOIN dead_letters d ON d.function = f.id AND d.position BETWEEN ? AND ?",
     )?
     .query_map([sql(first), sql(last)], |row| {
-        Ok((rows::function(row, 0)?, rows::unsigned(row, 1)?, row.get(2)?, row.get(3)?))
+        let letter = match (row.get(2)?, row.get(3)?) {
+            (true, _) => Letter::Open,
+            (false, true) => Letter::Expired,
+            (false, false) => Letter::Resolved { bytes: row.get(4)? },
+        };
+        Ok((rows::function(row, 0)?, rows::unsigned(row, 1)?, letter))
     })?
     .collect()
 }

@@ -36,7 +36,7 @@ pub(super) struct Plan {
     /// Sequences, and what each counts.
     pub recordings: Vec<(i64, i64)>,
     pub recordings_to: i64,
-    /// Resolved dead letters, and what each counts.
+    /// Resolved dead letters that are listed no more, and what each counts.
     pub letters: Vec<(FunctionId, Position, i64)>,
     /// Free pages to be given back.
     pub pages: u64,
@@ -243,7 +243,7 @@ impl Plan {
             return Ok(());
         }
         let mut select = db.prepare_cached(
-            "SELECT function, position, event_bytes, changed_at FROM dead_letters WHERE state <> 0
+            "SELECT function, position, event_bytes, changed_at FROM dead_letters WHERE state <> 0 AND expired = 0
              ORDER BY changed_at LIMIT ?",
         )?;
         let mut rows = select.query([(ROWS_MAX / 4) as i64])?;

@@ -49,7 +49,7 @@ impl Write for Remove {
             group.remove_recording(*sequence, *bytes)?;
         }
         for (function, position, bytes) in &plan.letters {
-            group.remove_letter(function.as_bytes(), *position, *bytes)?;
+            group.expire_letter(function.as_bytes(), *position, *bytes)?;
         }
         group
             .db
@@ -114,7 +114,16 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Removes a dead letter that is resolved.
+    /// Takes a resolved dead letter out of those that are listed.
+    fn expire_letter(&mut self, function: &[u8; 16], position: Position, bytes: i64) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached("UPDATE dead_letters SET expired = 1 WHERE function = ? AND position = ?")?
+            .execute(params![function, sql(position)])?;
+        self.sizes.letters -= bytes;
+        Ok(())
+    }
+
+    /// Removes a resolved dead letter with its event.
     fn remove_letter(&mut self, function: &[u8; 16], position: Position, bytes: i64) -> rusqlite::Result<()> {
         self.db
             .prepare_cached("DELETE FROM dead_letters WHERE function = ? AND position = ?")?

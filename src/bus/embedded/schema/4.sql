@@ -15,9 +15,11 @@ CREATE TABLE remembered (
     PRIMARY KEY (id, source)
 ) STRICT, WITHOUT ROWID;
 
--- Of the event, counted with `letter_bytes` while the dead letter is resolved.
+-- event_bytes: of its event, counted with `letter_bytes` while the dead letter is resolved and not expired.
+-- expired: it is no longer listed and holds its event no more; it says what became of the event as long as that is there.
 ALTER TABLE dead_letters ADD COLUMN event_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead_letters ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
 
 CREATE INDEX aliases_by_position ON aliases (position);
 CREATE INDEX deployments_by_position ON deployments (position);
-CREATE INDEX dead_letters_by_change ON dead_letters (changed_at) WHERE state <> 0;
+CREATE INDEX dead_letters_by_change ON dead_letters (changed_at) WHERE state <> 0 AND expired = 0;

@@ -1,12 +1,16 @@
 //! What is removed from the log, and what never is.
 
+mod model;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
 use crate::bus::conformance::{ack, clock, deployment, event, failed, function, incoming, next, nothing};
 use crate::bus::embedded::retention::at_rest;
 use crate::bus::embedded::sizes::Sizes;
-use crate::bus::{EventQuery, HeldBy, InvocationQuery, Statistics, StatisticsQuery, Storage as Stored, Subscription};
+use crate::bus::{
+    DeadLetterState, EventQuery, HeldBy, InvocationQuery, Statistics, StatisticsQuery, Storage as Stored, Subscription,
+};
 use crate::clock::Timestamp;
 use crate::deployment::{BucketTrigger, Function, MissedTicks, Rule, Schedule, ScheduleTrigger, Trigger, time_zone};
 use crate::event::{Event, Origin, OriginKind};
@@ -229,7 +233,11 @@ async fn resolved_dead_letters_have_a_rule_of_their_own() {
     assert!(stage.bus.dead_letter(handler.id, 3).await.unwrap().is_some());
     stage.advance(2 * DAY);
     assert_eq!(stage.left().await, [1, 2, 4]);
-    assert!(stage.bus.dead_letter(handler.id, 4).await.unwrap().is_none(), "the last event stays, its letter does not");
+    let listed = stage.bus.dead_letters(Some(handler.id), 10).await.unwrap();
+    assert_eq!(listed.iter().map(|letter| letter.event.position).collect::<Vec<_>>(), [2]);
+    // As long as the event is there, what became of it is told.
+    let last = stage.bus.dead_letter(handler.id, 4).await.unwrap().unwrap();
+    assert!(matches!(last.state, DeadLetterState::Dropped { ref by, .. } if by == "ops"), "{last:?}");
     stage.advance(10_000 * DAY);
     assert_eq!(stage.left().await, [1, 2, 4], "an open one stays for ever");
     stage.check_sizes();

@@ -12,7 +12,7 @@ const EVENTS_AGE: Duration = Duration::from_secs(5 * 24 * 60 * 60);
 const LETTERS_AGE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 const DEDUPE: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 /// Of the seeds that have a size.
-const EVENTS_BYTES_MAX: u64 = 6_000;
+const EVENTS_BYTES_MAX: u64 = 1_500;
 /// `ALWAYS` is deployed all the time, `AT_TIMES` comes and goes.
 const ALWAYS: usize = 0;
 const AT_TIMES: usize = 1;

@@ -23,6 +23,7 @@ mod process;
 mod promises;
 mod registry;
 mod releases;
+mod retention;
 mod stage;
 mod statistics;
 mod stores;

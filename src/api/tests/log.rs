@@ -22,6 +22,7 @@ pub struct Log {
     pub letters: Vec<DeadLetter>,
     pub deployments: Vec<StoredDeployment>,
     pub judged: HashMap<FunctionId, Vec<JudgedRange>>,
+    pub storage: Storage,
 }
 
 /// The id of the nth function of a test.
@@ -127,6 +128,15 @@ impl Log {
         self
     }
 
+    /// What came before its fourth event is removed, whatever of it is left.
+    pub fn removed(mut self) -> Self {
+        self.events.drain(..3);
+        self.letters.clear();
+        self.attempts.clear();
+        self.storage = Storage { removed_to: 3, first: Some((4, at(4))), ..Storage::default() };
+        self
+    }
+
     pub fn pending(mut self, position: Position, function: u128, state: PendingState) -> Self {
         self.pending.push((position, id(function), state));
         self
@@ -136,7 +146,7 @@ impl Log {
 #[async_trait]
 impl History for Log {
     async fn tail(&self) -> Result<Position, BusError> {
-        Ok(self.events.len() as Position)
+        Ok(self.events.last().map_or(0, |last| last.position))
     }
 
     async fn event_at(&self, position: Position) -> Result<Option<Accepted>, BusError> {
@@ -246,6 +256,6 @@ impl History for Log {
     }
 
     async fn storage(&self) -> Result<Storage, BusError> {
-        Ok(Storage::default())
+        Ok(self.storage.clone())
     }
 }

@@ -26,7 +26,7 @@ use crate::event::Position;
 pub(super) use self::status::storage;
 
 /// Looks are so many polls apart while there is nothing to do.
-const LOOK_POLLS: u32 = 5;
+const LOOK_POLLS: u32 = 3;
 
 /// Looks for what may go and has the writer remove it, step by step, until the bus closes.
 pub(super) fn run(shared: &Arc<Shared>, poll: Duration) {

@@ -29,7 +29,8 @@ fn refused(server: &Server<'_>, arguments: &[&str], expected: &str) {
 
 #[test]
 fn a_log_is_removed_while_it_is_served_and_says_where_it_starts() {
-    let project = Stage::new(A_SECOND).hostile("echo", &["test.echo", "test.reject"], "write = [\"counts\"]", "").project();
+    let project =
+        Stage::new(A_SECOND).hostile("echo", &["test.echo", "test.reject"], "write = [\"counts\"]", "").project();
     let server = project.up();
     let events: Vec<_> = (0..200).map(|index| event(&format!("e-{index}"), "test.echo", "again")).collect();
     publish(&server, &events);

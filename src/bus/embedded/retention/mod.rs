@@ -31,19 +31,34 @@ const LOOK_POLLS: u32 = 3;
 /// Looks for what may go and has the writer remove it, step by step, until the bus closes.
 pub(super) fn run(shared: &Arc<Shared>, poll: Duration) {
     let look_every = LOOK_POLLS * poll;
-    let (mut pause, mut kept_after) = (look_every, 0);
+    let (mut pause, mut kept_after, mut goes_on) = (look_every, 0, false);
     while shared.housekeeping.wait(pause) {
         pause = look_every;
-        let now = shared.clock.now();
-        match shared.log.read("look for what may be removed", |db| Plan::make(db, shared, now, kept_after)) {
-            Ok(plan) if plan.is_empty() => kept_after = plan.kept_after,
-            Ok(_) => {
-                let Some(step) = remove(shared, kept_after) else { continue };
-                kept_after = step.kept_after;
-                // The writer has as much time for others as for this.
-                pause = step.took;
+        if !goes_on {
+            let now = shared.clock.now();
+            match shared.log.read("look for what may be removed", |db| Plan::make(db, shared, now, kept_after)) {
+                Ok(plan) if plan.is_empty() => {
+                    kept_after = plan.kept_after;
+                    continue;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "nothing is removed from the log meanwhile");
+                    continue;
+                }
             }
-            Err(error) => tracing::warn!(%error, "nothing is removed from the log meanwhile"),
+        }
+        let step = remove(shared, kept_after);
+        goes_on = step.as_ref().is_some_and(|step| step.more);
+        if let Some(step) = step {
+            kept_after = step.kept_after;
+            pause = match (step.more, step.behind) {
+                (false, _) => look_every,
+                // The writer has as much time for others as for this, unless the log outgrows its size: then each group
+                // removes.
+                (true, false) => step.took,
+                (true, true) => Duration::ZERO,
+            };
         }
     }
 }
@@ -52,6 +67,10 @@ pub(super) fn run(shared: &Arc<Shared>, poll: Duration) {
 struct Step {
     kept_after: Position,
     took: Duration,
+    /// It was full: there may be more to do at once.
+    more: bool,
+    /// The events are larger than their rule says, by more than a little.
+    behind: bool,
 }
 
 /// None: the writer did not do it; it has told why.

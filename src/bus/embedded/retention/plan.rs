@@ -14,10 +14,15 @@ use crate::outcome::FailureKind;
 
 /// Rows of a step, and bytes of them. What goes together may pass both.
 const ROWS_MAX: usize = 500;
+/// Of these, so that none of the kinds keeps another from its bound.
+const LETTERS_MAX: usize = ROWS_MAX / 4;
+const RECORDINGS_MAX: usize = ROWS_MAX / 2;
 const BYTES_MAX: i64 = 4 * 1024 * 1024;
 /// Events that are looked at in one step: where `removed_to` stands, and among those that were held.
-const FRONT_MAX: usize = 128;
+const FRONT_MAX: usize = 250;
 const KEPT_MAX: usize = 1_000;
+/// The part of a size by which it may be passed before events are removed as quickly as they can be.
+const BEHIND_PART: i64 = 8;
 /// Free pages that are left to be filled again, at least, and as a part of the file's; more are given back.
 const FREE_PAGES_MIN: u64 = 1_024;
 const FREE_PAGES_PART: u64 = 8;
@@ -40,6 +45,8 @@ pub(super) struct Plan {
     pub letters: Vec<(FunctionId, Position, i64)>,
     /// Free pages to be given back.
     pub pages: u64,
+    /// Whether what is left of events is larger than their rule says, by more than a little.
+    pub behind: bool,
     rows: usize,
     bytes: i64,
 }
@@ -139,6 +146,7 @@ impl Plan {
             let due = Due::of(&rules.events, now, sizes.events);
             // Whatever the rule says, what came again must be known.
             let known_until = now.minus(rules.dedupe);
+            plan.behind = rules.events.bytes_max.is_some_and(|max| due.over > sql(max) / BEHIND_PART);
             plan.plan_front(db, &needs, due, known_until)?;
             plan.plan_kept(db, &needs, kept_after)?;
         }
@@ -154,6 +162,14 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         let moves_on = self.removed_to > self.found_removed_to;
         !moves_on && self.events.is_empty() && self.recordings.is_empty() && self.letters.is_empty() && self.pages == 0
+    }
+
+    /// Whether one step was not enough, as far as can be told.
+    pub fn is_full(&self) -> bool {
+        !self.has_room()
+            || self.pages > 0
+            || self.letters.len() == LETTERS_MAX
+            || self.recordings.len() == RECORDINGS_MAX
     }
 
     fn has_room(&self) -> bool {
@@ -222,8 +238,7 @@ impl Plan {
              WHERE r.sequence > ? ORDER BY r.sequence LIMIT ?"
         );
         let mut select = db.prepare_cached(&text)?;
-        // Half of the step is left to events, so that neither keeps the other from its bound.
-        let mut rows = select.query(params![self.recordings_to, (ROWS_MAX / 2) as i64])?;
+        let mut rows = select.query(params![self.recordings_to, RECORDINGS_MAX as i64])?;
         while let Some(row) = rows.next()? {
             let (sequence, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
             if self.bytes > BYTES_MAX / 2 || !due.takes(rows::time(row, 2)?) {
@@ -246,7 +261,7 @@ impl Plan {
             "SELECT function, position, event_bytes, changed_at FROM dead_letters WHERE state <> 0 AND expired = 0
              ORDER BY changed_at LIMIT ?",
         )?;
-        let mut rows = select.query([(ROWS_MAX / 4) as i64])?;
+        let mut rows = select.query([LETTERS_MAX as i64])?;
         while let Some(row) = rows.next()? {
             if !due.takes(rows::time(row, 3)?) {
                 break;

@@ -18,15 +18,15 @@ const STEP_BYTES: usize = 1024 * 1024;
 /// Removes one step's rows. It plans by itself, in the transaction: what the look saw may be needed by now.
 pub(super) struct Remove {
     kept_after: Position,
-    next_kept_after: Position,
-    took: Duration,
+    step: Step,
     removed: Vec<Position>,
     answer: mpsc::Sender<Step>,
 }
 
 impl Remove {
     pub fn new(kept_after: Position, answer: mpsc::Sender<Step>) -> Self {
-        Remove { kept_after, next_kept_after: kept_after, took: Duration::ZERO, removed: Vec::new(), answer }
+        let step = Step { kept_after, took: Duration::ZERO, more: false, behind: false };
+        Remove { kept_after, step, removed: Vec::new(), answer }
     }
 }
 
@@ -56,16 +56,16 @@ impl Write for Remove {
             .prepare_cached("UPDATE retention SET removed_to = ?, recordings_removed_to = ?")?
             .execute(params![sql(plan.removed_to), plan.recordings_to])?;
         group.give_back(plan.pages)?;
-        self.next_kept_after = plan.kept_after;
         self.removed = plan.events.iter().map(|going| going.event.position).collect();
-        self.took = began.elapsed();
+        let (more, behind) = (plan.is_full(), plan.behind);
+        self.step = Step { kept_after: plan.kept_after, took: began.elapsed(), more, behind };
         Ok(())
     }
 
     fn committed(self: Box<Self>, shared: &Arc<Shared>) {
         shared.log.forget(&self.removed);
         // Whoever asked may be gone.
-        let _ = self.answer.send(Step { kept_after: self.next_kept_after, took: self.took });
+        let _ = self.answer.send(self.step);
     }
 
     fn failed(self: Box<Self>, _shared: &Arc<Shared>, fault: Fault) {

@@ -32,6 +32,7 @@ mod starts;
 mod statistics;
 mod status;
 mod subscription;
+mod sweep;
 #[cfg(test)]
 pub(super) mod tests;
 mod throttle;
@@ -138,6 +139,10 @@ impl Embedded {
         let reader = Reader::open(shared.clone(), poll)
             .map_err(|error| folder.store("read")(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
         let mut others = vec![
+            watched("bus-sweep", &shared, {
+                let shared = shared.clone();
+                move || sweep::run(&shared)
+            }),
             watched("bus-reader", &shared, move || reader.run()),
             watched("bus-checkpoint", &shared, {
                 let (shared, folder) = (shared.clone(), folder.clone());

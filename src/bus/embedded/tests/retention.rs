@@ -12,7 +12,9 @@ use crate::bus::{
     DeadLetterState, EventQuery, HeldBy, InvocationQuery, Statistics, StatisticsQuery, Storage as Stored, Subscription,
 };
 use crate::clock::Timestamp;
-use crate::deployment::{BucketTrigger, Function, MissedTicks, Rule, Schedule, ScheduleTrigger, Trigger, time_zone};
+use crate::deployment::{
+    BucketTrigger, Digest, Function, MissedTicks, Rule, Schedule, ScheduleTrigger, Trigger, time_zone,
+};
 use crate::event::{Event, Origin, OriginKind};
 use crate::outcome::Decision;
 
@@ -504,4 +506,42 @@ async fn a_new_function_from_the_earliest_gets_what_is_left() {
     let mut subscription = stage.bus.subscribe(handler.id);
     assert_eq!(stage.settle(&mut subscription, ack()).await, 2);
     nothing(&mut subscription).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blobs_that_nothing_names_any_more_are_swept_and_no_other() {
+    let stage = Stage::new(a_month());
+    let handler = function("f", "t");
+    stage.activate(vec![handler.clone()]).await;
+    let mut subscription = stage.bus.subscribe(handler.id);
+    let blobs = stage.bus.0.shared.log.blobs.clone();
+    let put = |text: &'static str| blobs.put(&bytes::Bytes::from_static(text.as_bytes())).unwrap();
+    let large = |id: &str, text: String| {
+        let data = bytes::Bytes::from(format!("{}{text}", "x".repeat(100_000)));
+        (Digest::of(&data), incoming(Event { data: Some(data), ..event(id, "t") }))
+    };
+    // The last one is the function's component.
+    let (orphan, of_key, of_large, component) = (put("orphan"), put("key"), put("in large data"), put("f"));
+    assert_eq!(component, handler.component.digest);
+    let (old, first) = large("old", String::new());
+    let (young, last) = large("young", format!("see {of_large}"));
+    stage.bus.publish(vec![first]).await.unwrap();
+    stage.advance(40 * DAY);
+    let writes = vec![crate::bus::conformance::write("k", &format!("[{of_key}]"))];
+    stage.settle(&mut subscription, Settlement { writes, ..ack() }).await;
+    stage.bus.publish(vec![last]).await.unwrap();
+    let recording = bytes::Bytes::from(vec![7; 600_000]);
+    let of_recording = Digest::of(&recording);
+    stage.settle(&mut subscription, Settlement { recording, ..ack() }).await;
+    assert_eq!(stage.left().await, [1, 3]);
+    let sweep = |before| super::super::sweep::sweep(&stage.bus.0.shared.log, before, || true).unwrap();
+    let now = std::time::SystemTime::now();
+    assert_eq!(sweep(now - DAY), 0, "none was put longer than a day ago");
+    assert_eq!(sweep(now + DAY), 2);
+    for gone in [orphan, old] {
+        assert!(!blobs.has(gone).unwrap(), "{gone}");
+    }
+    for kept in [of_key, of_large, component, young, of_recording] {
+        assert!(blobs.has(kept).unwrap(), "{kept}");
+    }
 }

@@ -18,8 +18,9 @@ const ROWS_MAX: usize = 500;
 const LETTERS_MAX: usize = ROWS_MAX / 4;
 const RECORDINGS_MAX: usize = ROWS_MAX / 2;
 const BYTES_MAX: i64 = 4 * 1024 * 1024;
-/// Events that are looked at in one step: where `removed_to` stands, and among those that were held.
-const FRONT_MAX: usize = 250;
+/// Events that are looked at in one step where `removed_to` stands, so many at a time, and among those that were held.
+const FRONT_MAX: usize = 256;
+const FRONT_AT_A_TIME: usize = 64;
 const KEPT_MAX: usize = 1_000;
 /// The part of a size by which it may be passed before events are removed as quickly as they can be.
 const BEHIND_PART: i64 = 8;
@@ -47,6 +48,8 @@ pub(super) struct Plan {
     pub pages: u64,
     /// Whether what is left of events is larger than their rule says, by more than a little.
     pub behind: bool,
+    /// Whether the log was looked through no further only because that was enough for one step.
+    more: bool,
     rows: usize,
     bytes: i64,
 }
@@ -166,10 +169,7 @@ impl Plan {
 
     /// Whether one step was not enough, as far as can be told.
     pub fn is_full(&self) -> bool {
-        !self.has_room()
-            || self.pages > 0
-            || self.letters.len() == LETTERS_MAX
-            || self.recordings.len() == RECORDINGS_MAX
+        self.more || self.pages > 0 || self.letters.len() == LETTERS_MAX || self.recordings.len() == RECORDINGS_MAX
     }
 
     fn has_room(&self) -> bool {
@@ -189,18 +189,29 @@ impl Plan {
         mut due: Due,
         known_until: Timestamp,
     ) -> rusqlite::Result<()> {
-        let next = candidates(db, self.removed_to, needs.handled, FRONT_MAX)?;
-        for (hold, going) in judge(db, needs, next)? {
-            let at = going.event.accepted_at;
-            if at > known_until || !due.takes(at) || !self.has_room() {
-                break;
+        for _ in 0..FRONT_MAX / FRONT_AT_A_TIME {
+            let next = candidates(db, self.removed_to, needs.handled, FRONT_AT_A_TIME)?;
+            let is_end = next.len() < FRONT_AT_A_TIME;
+            for (hold, going) in judge(db, needs, next)? {
+                let at = going.event.accepted_at;
+                if at > known_until || !due.takes(at) {
+                    return Ok(());
+                }
+                self.more = !self.has_room();
+                if self.more {
+                    return Ok(());
+                }
+                self.removed_to = going.event.position;
+                if hold.is_none() {
+                    due.over -= going.bytes();
+                    self.take(going);
+                }
             }
-            self.removed_to = going.event.position;
-            if hold.is_none() {
-                due.over -= going.bytes();
-                self.take(going);
+            if is_end {
+                return Ok(());
             }
         }
+        self.more = true;
         Ok(())
     }
 
@@ -212,7 +223,7 @@ impl Plan {
         self.kept_after = if all { 0 } else { kept.last().map_or(0, |last| last.position) };
         for (hold, going) in judge(db, needs, kept)? {
             if !self.has_room() {
-                self.kept_after = going.event.position - 1;
+                (self.kept_after, self.more) = (going.event.position - 1, true);
                 break;
             }
             if hold.is_none() {

@@ -288,6 +288,9 @@ async fn run(seed: u64) {
     for _ in 0..60 {
         run = run.step().await;
         run.check().await;
+        if by_size {
+            run.repeat().await;
+        }
     }
     run.finish().await;
 }

@@ -91,7 +91,7 @@ impl<F: Fn() -> bool> Search<'_, F> {
     }
 
     fn in_keys(&mut self) -> Result<(), BusError> {
-        let mut after = (String::new(), String::new());
+        let mut after = KeyName::default();
         while self.goes_on() {
             let page = self.log.read(LOOK, |db| keys(db, &after))?;
             let Some((last, _)) = page.last() else { break };
@@ -119,6 +119,9 @@ impl<F: Fn() -> bool> Search<'_, F> {
     }
 }
 
+/// Of a key: its space, and its own.
+type KeyName = (String, String);
+
 type Numbered = (i64, Vec<u8>, Option<Digest>);
 
 fn page(db: &Connection, select: &str, after: i64) -> rusqlite::Result<Vec<Numbered>> {
@@ -128,7 +131,7 @@ fn page(db: &Connection, select: &str, after: i64) -> rusqlite::Result<Vec<Numbe
         .collect()
 }
 
-fn keys(db: &Connection, after: &(String, String)) -> rusqlite::Result<Vec<((String, String), Vec<u8>)>> {
+fn keys(db: &Connection, after: &KeyName) -> rusqlite::Result<Vec<(KeyName, Vec<u8>)>> {
     db.prepare_cached("SELECT space, key, value FROM keyvalue WHERE (space, key) > (?, ?) ORDER BY space, key LIMIT ?")?
         .query_map(params![after.0, after.1, PAGE_ROWS_MAX], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?
         .collect()

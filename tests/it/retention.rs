@@ -52,7 +52,10 @@ fn a_log_is_removed_while_it_is_served_and_says_where_it_starts() {
         refused(&server, arguments, &told);
     }
     let shown = server.output(&["functions"]);
-    assert!(shown.contains(&format!("#{last} to #{last}")) && shown.contains("held back  echo has 1 event"), "{shown}");
+    assert!(
+        shown.contains(&format!("log from #{last} to #{last}")) && shown.contains("held back  echo has 1 event"),
+        "{shown}"
+    );
     // What is held is whole: its chain, its verdict, and it can be put back.
     assert!(server.output(&["explain", &format!("@{dead_at}")]).contains("dead-lettered"));
     // The answer to an echo that is gone stands first in its chain.

@@ -6,11 +6,18 @@ use crate::api::model::{HeldByView, HeldView, StorageView};
 
 /// What stands under a listing of functions.
 pub fn storage(view: &StorageView, look: &Look) -> String {
-    let first = view.first.as_ref();
-    let log = first.map(|first| {
-        let removed = if view.removed_to > 0 { ", what came before was removed" } else { "" };
-        format!("#{} to #{}, since {}{removed}", first.position, view.position, when(first.acceptedat, look))
-    });
+    let log = view.first.as_ref().map_or_else(
+        || "an empty log".to_owned(),
+        |first| {
+            let removed = if view.removed_to > 0 { "; what came before was removed" } else { "" };
+            format!(
+                "log from #{} to #{}, since {}{removed}",
+                first.position,
+                view.position,
+                when(first.acceptedat, look)
+            )
+        },
+    );
     let max = view.max_bytes.map(|max| format!(" of {} that it may have", bytes(max))).unwrap_or_default();
     let disk = format!(
         "{}{max}, {} more free to be filled; write-ahead log {}",
@@ -19,7 +26,8 @@ pub fn storage(view: &StorageView, look: &Look) -> String {
         bytes(view.write_ahead_bytes)
     );
     let parts = format!("events {}, recordings {}", bytes(view.events_bytes), bytes(view.recordings_bytes));
-    let mut text = facts(look, &[("log", log), ("holds", Some(parts)), ("on disk", Some(disk))]);
+    let facts = facts(look, &[("holds", Some(parts)), ("on disk", Some(disk))]);
+    let mut text = format!("{log}\n{facts}");
     if view.full {
         text += &format!("  {}\n", look.bad("the log is full: nothing new is accepted"));
     }
@@ -117,7 +125,7 @@ mod tests {
             ],
         };
         expect![[r#"
-              log      #4568 to #9000, since 1970-03-12 00:00:00Z (30 d ago), what came before was removed
+            log from #4568 to #9000, since 1970-03-12 00:00:00Z (30 d ago); what came before was removed
               holds    events 3.0 GiB, recordings 700 MiB
               on disk  5.0 GiB of 5.0 GiB that it may have, 4.0 MiB more free to be filled; write-ahead log 8.0 MiB
               the log is full: nothing new is accepted
@@ -130,7 +138,7 @@ mod tests {
         .assert_eq(&storage(&view, &look));
         let whole = StorageView { removed_to: 0, held: Vec::new(), full: false, max_bytes: None, ..view };
         expect![[r#"
-              log      #4568 to #9000, since 1970-03-12 00:00:00Z (30 d ago)
+            log from #4568 to #9000, since 1970-03-12 00:00:00Z (30 d ago)
               holds    events 3.0 GiB, recordings 700 MiB
               on disk  5.0 GiB, 4.0 MiB more free to be filled; write-ahead log 8.0 MiB
         "#]]

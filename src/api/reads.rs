@@ -55,7 +55,10 @@ pub(super) async fn invocation(State(state): Shared, Path(id): Path<String>) -> 
     let recording = state.history.recording(&parsed).await?;
     let mut view = invocation_view(&invocation, &names);
     match recording.as_deref().map(Recording::decode) {
-        None => view.effects_missing = Some("its recording is not there, or no more".to_owned()),
+        None if invocation.sequence <= state.history.storage().await?.recordings_removed_to => {
+            view.effects_missing = Some("its recording was removed by retention".to_owned());
+        }
+        None => view.effects_missing = Some("no recording was kept".to_owned()),
         Some(Err(error)) => view.effects_missing = Some(error.to_string()),
         Some(Ok(recording)) => {
             view.effects = Some(effects::of_journal(&recording.journal));

@@ -24,6 +24,8 @@ pub struct Storage {
     pub removed_to: Position,
     /// The first event after that, and when it was accepted.
     pub first: Option<(Position, Timestamp)>,
+    /// Recordings of the attempts up to this `Invocation::sequence` are removed.
+    pub recordings_removed_to: u64,
     /// Events up to `removed_to` that are left; more than `HELD_COUNTED_MAX` are not counted.
     pub events_held: u64,
     pub held: Vec<HeldBack>,

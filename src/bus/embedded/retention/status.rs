@@ -18,18 +18,19 @@ pub(in crate::bus::embedded) fn storage(log: &Log, shared: Option<&Shared>) -> R
         let db = db.unchecked_transaction()?;
         let (removed, sizes) = (Removed::read(&db)?, Sizes::read(&db)?);
         let (used_bytes, free_bytes) = rows::used_bytes(&db)?;
-        let bytes = |number: i64| u64::try_from(number).unwrap_or(0);
+        let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
         let first = candidates(&db, removed.events_to, Position::MAX, 1)?.pop();
         let kept = candidates(&db, 0, removed.events_to, HELD_COUNTED_MAX)?;
         let mut storage = Storage {
-            event_bytes: bytes(sizes.events),
-            recording_bytes: bytes(sizes.recordings),
-            letter_bytes: bytes(sizes.letters),
+            event_bytes: unsigned(sizes.events),
+            recording_bytes: unsigned(sizes.recordings),
+            letter_bytes: unsigned(sizes.letters),
             used_bytes,
             free_bytes,
             write_ahead_bytes,
             disk_bytes_max: shared.and_then(|shared| shared.disk_bytes_max),
             removed_to: removed.events_to,
+            recordings_removed_to: unsigned(removed.recordings_to),
             first: first.as_ref().map(|event| (event.position, event.accepted_at)),
             events_held: kept.len() as u64,
             held: Vec::new(),

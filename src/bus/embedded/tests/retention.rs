@@ -379,6 +379,7 @@ async fn recordings_go_by_age_and_by_size_and_leave_the_attempts() {
         kept
     };
     assert_eq!(kept(&stage).await, [5, 4], "as many as fit");
+    assert_eq!(stage.storage().await.recordings_removed_to, 2);
     stage.advance(8 * DAY);
     assert_eq!(kept(&stage).await, [5]);
     stage.advance(8 * DAY);

@@ -7,7 +7,7 @@ mod metrics;
 mod setup;
 mod span;
 
-pub use metrics::{FunctionGauges, Metrics, Running};
+pub use metrics::{FunctionGauges, Metrics, Running, StorageGauges};
 pub use setup::{Format, Guard, Settings, TelemetryError, init};
 pub use span::{door_span, span_for, stamp};
 

@@ -19,8 +19,11 @@ pub(super) async fn show(State(state): State<Arc<ApiState>>, Path(text): Path<St
     match read {
         Ok(bytes) => Ok((StatusCode::OK, [(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()),
         Err(BlobError::Missing { digest, .. }) => Err(ApiError::not_found(format!("there is no blob {digest}"))),
-        Err(error @ (BlobError::Corrupt { .. } | BlobError::Disk { .. } | BlobError::Remote { .. })) => {
-            Err(ApiError::Fault { what: "read the blob", source: error.into() })
-        }
+        Err(
+            error @ (BlobError::Corrupt { .. }
+            | BlobError::Disk { .. }
+            | BlobError::List { .. }
+            | BlobError::Remote { .. }),
+        ) => Err(ApiError::Fault { what: "read the blob", source: error.into() }),
     }
 }

@@ -71,8 +71,8 @@ pub enum ApiError {
     #[error("the store cannot be read or written; the server's log says why")]
     Store(#[source] BusError),
     /// 507
-    #[error("the disk is full; nothing was accepted; free some space and send it again")]
-    Full,
+    #[error("{0}; free some space and send it again")]
+    Full(String),
 }
 
 impl ApiError {
@@ -99,7 +99,7 @@ impl ApiError {
             ApiError::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
             ApiError::Unavailable(_) | ApiError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             ApiError::Fault { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-            ApiError::Full => StatusCode::INSUFFICIENT_STORAGE,
+            ApiError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
 
@@ -124,7 +124,7 @@ impl ApiError {
             ApiError::Unavailable(_) => "unavailable",
             ApiError::Store(_) => "store",
             ApiError::Fault { .. } => "fault",
-            ApiError::Full => "full",
+            ApiError::Full(_) => "full",
         }
     }
 
@@ -158,7 +158,7 @@ impl ApiError {
             | ApiError::Unavailable(_)
             | ApiError::Store(_)
             | ApiError::Fault { .. }
-            | ApiError::Full => {}
+            | ApiError::Full(_) => {}
         }
         detail
     }
@@ -192,7 +192,7 @@ impl IntoResponse for ApiError {
 impl From<BusError> for ApiError {
     fn from(error: BusError) -> Self {
         match error {
-            BusError::Full => ApiError::Full,
+            BusError::Full | BusError::AtMax => ApiError::Full(error.to_string()),
             BusError::Closed => ApiError::Unavailable("the server is stopping; send it again later".to_owned()),
             BusError::Failed { .. } | BusError::Store { .. } => ApiError::Store(error),
         }

@@ -3,7 +3,7 @@
 use super::error::ApiError;
 use super::model::EventRef;
 use super::view::{Names, event_ref};
-use crate::bus::{EventQuery, History, InvocationId, Outline};
+use crate::bus::{BusError, EventQuery, History, InvocationId, Outline};
 use crate::deployment::FunctionId;
 use crate::event::{Accepted, Position};
 
@@ -25,9 +25,12 @@ pub async fn find(history: &dyn History, text: &str) -> Result<Accepted, ApiErro
     if let Some(number) = text.strip_prefix(['#', '@']) {
         let position: Position =
             number.parse().map_err(|_| ApiError::invalid(format!("{text:?} is no position; write one like #42")))?;
+        if let Some(event) = history.event_at(position).await? {
+            return Ok(event);
+        }
         let tail = history.tail().await?;
-        let missing = || ApiError::not_found(format!("no event at position {position}; the last one is {tail}"));
-        return history.event_at(position).await?.ok_or_else(missing);
+        let unknown = format!("no event at position {position}; the last one is {tail}");
+        return Err(missing(history, position, unknown).await?);
     }
     let found = history.find(text, CANDIDATES_MAX).await?;
     let exact: Vec<Outline> = found.iter().filter(|event| event.event.id == text).cloned().collect();
@@ -38,17 +41,36 @@ pub async fn find(history: &dyn History, text: &str) -> Result<Accepted, ApiErro
         (true, true) => Vec::new(),
     };
     match one_of(meant) {
-        Meant::One(position) => {
-            let gone = || ApiError::not_found(format!("no event at position {position} any more"));
-            history.event_at(position).await?.ok_or_else(gone)
-        }
+        Meant::One(position) => match history.event_at(position).await? {
+            Some(event) => Ok(event),
+            // It was there a moment ago.
+            None => Err(missing(history, position, format!("no event at position {position} any more")).await?),
+        },
         Meant::Several(candidates) => Err(ApiError::Ambiguous { text: text.to_owned(), candidates }),
         Meant::None => {
             let hint = if short { "; a prefix has at least 7 characters" } else { "" };
-            let message = format!("no event is known by {text:?}{hint}");
+            let start = log_start(history).await?;
+            let removed = start.map(|start| format!("; {start}, and what came before was removed by retention"));
+            let message = format!("no event is known by {text:?}{hint}{}", removed.unwrap_or_default());
             Err(ApiError::NotFound { message, candidates: nearest(history, text).await? })
         }
     }
+}
+
+/// What is not there at a position: because it was removed, or as `unknown` says.
+pub(super) async fn missing(history: &dyn History, position: Position, unknown: String) -> Result<ApiError, BusError> {
+    if position == 0 || position > history.storage().await?.removed_to {
+        return Ok(ApiError::not_found(unknown));
+    }
+    let start = log_start(history).await?.unwrap_or_default();
+    Ok(ApiError::not_found(format!("#{position} was removed by retention; {start}")))
+}
+
+/// Where the log starts, if anything of it was removed.
+async fn log_start(history: &dyn History) -> Result<Option<String>, BusError> {
+    let storage = history.storage().await?;
+    let start = storage.first.map(|(first, _)| format!("the log starts at #{first}"));
+    Ok(start.filter(|_| storage.removed_to > 0))
 }
 
 enum Meant {

@@ -53,9 +53,11 @@ pub(super) async fn list(State(state): Shared, uri: Uri) -> Result<Response, Api
 pub(super) async fn show(State(state): Shared, Path(id): Path<String>) -> Result<Response, ApiError> {
     let names = Names::of(&state.history.deployments().await?);
     let (function, position) = find::letter_id(&id, &names)?;
-    let letter = state.history.dead_letter(function, position).await?;
-    let missing = || ApiError::not_found(format!("there is no dead letter {id}; `tidegate dlq list` lists them"));
-    Ok(json(StatusCode::OK, &letter_view(&letter.ok_or_else(missing)?, &names)))
+    let Some(letter) = state.history.dead_letter(function, position).await? else {
+        let missing = format!("there is no dead letter {id}; `tidegate dlq list` lists them");
+        return Err(find::missing(&*state.history, position, missing).await?);
+    };
+    Ok(json(StatusCode::OK, &letter_view(&letter, &names)))
 }
 
 /// `POST /dlq/redrive`
@@ -146,8 +148,8 @@ async fn named(history: &dyn History, ids: &[String], names: &Names) -> Result<V
     for id in ids {
         let (function, position) = find::letter_id(id, names)?;
         if history.dead_letter(function, position).await?.is_none() {
-            let message = format!("there is no dead letter {id}; nothing was changed");
-            return Err(ApiError::not_found(message));
+            let missing = format!("there is no dead letter {id}; nothing was changed");
+            return Err(find::missing(history, position, missing).await?);
         }
         letters.push((function, position));
     }

@@ -12,7 +12,7 @@ use super::answer::json;
 use super::error::ApiError;
 use super::events::{limit, query};
 use super::model::{DeploymentView, FunctionView, InvocationView, Listing, TypeView};
-use super::view::{Names, deployment_view, function_view, invocation_view};
+use super::view::{Names, deployment_view, function_view, invocation_view, storage_view};
 use super::{ApiState, effects, find};
 use crate::bus::{FunctionStatus, InvocationQuery, StoredDeployment};
 use crate::deployment::{FunctionId, catalogue};
@@ -48,11 +48,16 @@ pub(super) async fn invocations(State(state): Shared, uri: Uri) -> Result<Respon
 pub(super) async fn invocation(State(state): Shared, Path(id): Path<String>) -> Result<Response, ApiError> {
     let names = Names::of(&state.history.deployments().await?);
     let parsed = find::invocation_id(&id, &names)?;
-    let missing = || ApiError::not_found(format!("there was no invocation {id}"));
-    let invocation = state.history.invocation(&parsed).await?.ok_or_else(missing)?;
+    let Some(invocation) = state.history.invocation(&parsed).await? else {
+        let missing = format!("there was no invocation {id}");
+        return Err(find::missing(&*state.history, parsed.position, missing).await?);
+    };
     let recording = state.history.recording(&parsed).await?;
     let mut view = invocation_view(&invocation, &names);
     match recording.as_deref().map(Recording::decode) {
+        None if invocation.sequence <= state.history.storage().await?.recordings_removed_to => {
+            view.effects_missing = Some("its recording was removed by retention".to_owned());
+        }
         None => view.effects_missing = Some("no recording was kept".to_owned()),
         Some(Err(error)) => view.effects_missing = Some(error.to_string()),
         Some(Ok(recording)) => {
@@ -99,6 +104,13 @@ pub(super) async fn function_views(state: &ApiState) -> Result<Vec<FunctionView>
         .collect();
     views.sort_by(|a, b| (!a.deployed, &a.name).cmp(&(!b.deployed, &b.name)));
     Ok(views)
+}
+
+/// `GET /storage`: the log as bytes, how far it was removed, and what holds the rest.
+pub(super) async fn storage(State(state): Shared) -> Result<Response, ApiError> {
+    let position = state.history.tail().await?;
+    let names = Names::of(&state.history.deployments().await?);
+    Ok(json(StatusCode::OK, &storage_view(&state.history.storage().await?, position, &names)))
 }
 
 fn active_number(deployments: &[StoredDeployment]) -> u64 {

@@ -41,6 +41,7 @@ pub fn api(state: Arc<ApiState>) -> Router {
         .route("/why", get(path::why))
         .route("/releases", get(path::releases))
         .route("/drift", get(path::drift))
+        .route("/storage", get(reads::storage))
         .route("/types", get(reads::types))
         .route("/metrics", get(status::metrics))
         .route_layer(from_fn_with_state(state.clone(), may_read));

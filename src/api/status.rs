@@ -11,7 +11,7 @@ use super::answer::json;
 use super::error::ApiError;
 use super::model::HealthView;
 use super::reads::function_views;
-use crate::telemetry::FunctionGauges;
+use crate::telemetry::{FunctionGauges, StorageGauges};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -57,7 +57,15 @@ pub(super) async fn metrics(State(state): Shared, headers: HeaderMap) -> Result<
             dead_letters_open: function.dead_letters,
         })
         .collect();
+    let storage = state.history.storage().await?;
+    let sizes = StorageGauges {
+        events: storage.event_bytes,
+        recordings: storage.recording_bytes,
+        used: storage.used_bytes,
+        free: storage.free_bytes,
+        write_ahead: storage.write_ahead_bytes,
+    };
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let content_type = if accepts.contains("application/openmetrics-text") { OPEN_METRICS } else { PROMETHEUS };
-    Ok(([(header::CONTENT_TYPE, content_type)], state.metrics.text(&gauges)).into_response())
+    Ok(([(header::CONTENT_TYPE, content_type)], state.metrics.text(&gauges, &sizes)).into_response())
 }

@@ -6,12 +6,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::model::{
-    CauseView, ComponentView, DeadLetterView, DeploymentView, EventRef, EventView, FunctionView, InvocationView,
-    OutcomeView, PinView, TypeView,
+    CauseView, ComponentView, DeadLetterView, DeploymentView, EventRef, EventView, FirstView, FunctionView, HeldByView,
+    HeldView, InvocationView, OutcomeView, PinView, StorageView, TypeView,
 };
-use crate::bus::{Cause, DeadLetter, FunctionStatus, Invocation, StoredDeployment, StoredVerdict};
+use crate::bus::{
+    Cause, DeadLetter, FunctionStatus, HeldBack, HeldBy, Invocation, Storage, StoredDeployment, StoredVerdict,
+};
 use crate::deployment::{Component, Deployment, EventType, Function, FunctionId, Order, Pin, Trigger};
-use crate::event::{Accepted, Event, to_json};
+use crate::event::{Accepted, Event, Position, to_json};
 use crate::outcome::Failure;
 
 /// Names of functions, of all deployments there ever were: an id keeps the last name that it had.
@@ -202,6 +204,36 @@ pub(super) fn function_view(
         delivered: status.map_or(0, |status| status.delivered),
         failed_attempts: status.map_or(0, |status| status.failed_attempts),
         dead_letters: status.map_or(0, |status| status.dead_letters_open),
+    }
+}
+
+pub(super) fn storage_view(storage: &Storage, position: Position, names: &Names) -> StorageView {
+    let held = |held: &HeldBack| HeldView {
+        by: match held.by {
+            HeldBy::Lag(function) => HeldByView::Lag { function: names.name(function) },
+            HeldBy::Retry(function) => HeldByView::Retry { function: names.name(function) },
+            HeldBy::DeadLetter(function) => HeldByView::DeadLetter { function: names.name(function) },
+            HeldBy::Dedupe { until } => HeldByView::Dedupe { until },
+            HeldBy::NoRule => HeldByView::NoRule,
+        },
+        position: held.position,
+        since: held.since,
+        events: held.events,
+    };
+    StorageView {
+        position,
+        events_bytes: storage.event_bytes,
+        recordings_bytes: storage.recording_bytes,
+        dead_letters_bytes: storage.letter_bytes,
+        used_bytes: storage.used_bytes,
+        free_bytes: storage.free_bytes,
+        write_ahead_bytes: storage.write_ahead_bytes,
+        max_bytes: storage.disk_bytes_max,
+        full: storage.is_at_max(),
+        removed_to: storage.removed_to,
+        events_held: storage.events_held,
+        first: storage.first.map(|(position, acceptedat)| FirstView { position, acceptedat }),
+        held: storage.held.iter().map(held).collect(),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::bus::embedded::{Embedded, OpenError, Settings};
 use crate::bus::{Bus, BusError, Cause};
 use crate::clock::Clock;
 use crate::components::{ComponentError, Components};
-use crate::deployment::{BlobSettings, Manifest, PROJECT_FILE, Sources};
+use crate::deployment::{BlobSettings, BusSettings, Manifest, PROJECT_FILE, Sources};
 use crate::dispatch::Path;
 use crate::host::World;
 use crate::invoke::{Engine, EngineError, EngineSettings};
@@ -185,7 +185,12 @@ impl Parts {
     async fn open(project: &Project, clock: Clock, metrics: Metrics) -> Result<Self, AppError> {
         let state = project.state_folder();
         let blobs = open_blobs(project).await?;
-        let settings = Settings { metrics: metrics.clone(), ..Settings::default() };
+        let disk_bytes_max = match project.manifest.bus {
+            BusSettings::Embedded { disk_bytes_max } => disk_bytes_max,
+            BusSettings::Nats { .. } => None,
+        };
+        let retention = project.manifest.retention.clone();
+        let settings = Settings { metrics: metrics.clone(), retention, disk_bytes_max, ..Settings::default() };
         let bus = Arc::new(Embedded::open(&state, blobs.clone(), clock.clone(), settings)?);
         let engine = Engine::new(engine_settings(&state, project.manifest.limits.invocations_max))?;
         let components = Components::new(Arc::new(engine), blobs.clone());

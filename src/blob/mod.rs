@@ -11,6 +11,7 @@ mod s3;
 
 use std::error::Error;
 use std::io;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -28,6 +29,12 @@ pub trait Blobs: Send + Sync {
     fn get(&self, digest: Digest) -> Result<Bytes, BlobError>;
 
     fn has(&self, digest: Digest) -> Result<bool, BlobError>;
+
+    /// The blobs that were last put before a time, where nobody else keeps blobs: of a store that others may use too, none.
+    fn put_before(&self, time: SystemTime) -> Result<Vec<Digest>, BlobError>;
+
+    /// Removes a blob that `put_before` told of, unless it was put again. Whether it did.
+    fn remove(&self, digest: Digest, put_before: SystemTime) -> Result<bool, BlobError>;
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +43,12 @@ pub enum BlobError {
     Missing { digest: Digest, place: String },
     #[error("blob {digest} in {place} has other bytes than its digest says; restore it from a backup or deploy again")]
     Corrupt { digest: Digest, place: String },
+    #[error("cannot list {place}")]
+    List {
+        place: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot {what} blob {digest} in {place}")]
     Disk {
         what: &'static str,
@@ -58,7 +71,7 @@ impl BlobError {
     /// Whether there was no room for it.
     pub fn is_full(&self) -> bool {
         match self {
-            BlobError::Disk { source, .. } => {
+            BlobError::Disk { source, .. } | BlobError::List { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
             BlobError::Missing { .. } | BlobError::Corrupt { .. } | BlobError::Remote { .. } => false,
@@ -69,7 +82,9 @@ impl BlobError {
     pub fn may_pass(&self) -> bool {
         match self {
             BlobError::Remote { .. } => true,
-            BlobError::Missing { .. } | BlobError::Corrupt { .. } | BlobError::Disk { .. } => false,
+            BlobError::Missing { .. } | BlobError::Corrupt { .. } | BlobError::Disk { .. } | BlobError::List { .. } => {
+                false
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{BusError, Cause, RecordingBytes, Statistics, StatisticsQuery};
+use super::{BusError, Cause, RecordingBytes, Statistics, StatisticsQuery, Storage};
 use crate::clock::Timestamp;
 use crate::deployment::{Deployment, Digest, FunctionId};
 use crate::event::{Accepted, Event, Position};
@@ -26,7 +26,7 @@ pub trait History: Send + Sync {
     /// The event at a position, whole.
     async fn event_at(&self, position: Position) -> Result<Option<Accepted>, BusError>;
 
-    /// Whether an event with this id and source is in the log.
+    /// Whether an event with this id and source is in the log, or was and is remembered.
     async fn has(&self, id: &str, source: &str) -> Result<bool, BusError>;
 
     /// Events whose id, or a text that the event is known by (commit, digest, delivery id), starts with `text`; at
@@ -60,6 +60,7 @@ pub trait History: Send + Sync {
     /// before this was asked, and none counts twice.
     async fn statistics(&self, query: StatisticsQuery) -> Result<Statistics, BusError>;
 
+    /// Newest first. Resolved ones are listed until their rule of retention says otherwise.
     async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError>;
 
     /// Open dead letters that follow `after`, of one function or of all: function by function, each in log order; at most
@@ -85,6 +86,9 @@ pub trait History: Send + Sync {
     async fn judged(&self, function: FunctionId) -> Result<Vec<JudgedRange>, BusError>;
 
     async fn functions(&self) -> Result<Vec<FunctionStatus>, BusError>;
+
+    /// How large the log is, how much of it was removed, and what holds the rest.
+    async fn storage(&self) -> Result<Storage, BusError>;
 }
 
 #[derive(Debug, Clone, Default)]

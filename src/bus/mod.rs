@@ -12,6 +12,7 @@ pub(crate) mod faulty;
 mod history;
 mod settlement;
 mod statistics;
+mod storage;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub use history::{
 };
 pub use settlement::{KeyRead, KeyWrite, ReadScope, Revision, Settled, Settlement, Versioned};
 pub use statistics::{Bucket, Statistics, StatisticsQuery};
+pub use storage::{HELD_COUNTED_MAX, HeldBack, HeldBy, Storage};
 
 use crate::clock::Timestamp;
 use crate::deployment::{DeployedFunction, Deployment, FunctionId};
@@ -164,6 +166,10 @@ impl std::fmt::Debug for Delivery {
 pub enum BusError {
     #[error("the disk is full; nothing was accepted")]
     Full,
+    #[error(
+        "the log has as many bytes as bus.disk_max lets it have; nothing was accepted; `tidegate functions` tells what holds them"
+    )]
+    AtMax,
     #[error("the bus is closed")]
     Closed,
     #[error("the log failed ({reason}); what was accepted is on disk and is taken up at the next start")]

@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 
 use super::client::{Client, ReadArgs};
-use super::terminal::Terminal;
+use super::terminal::{Format, Terminal};
 use super::{CliError, Status, render};
-use crate::api::model::{FunctionView, Listing};
+use crate::api::model::{FunctionView, Listing, StorageView};
 
 /// List functions with where each one stands, or show one whole.
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub struct FunctionsArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum FunctionsCommand {
-    /// List functions: component, lag, what is pending, delivered, failed and dead-lettered
+    /// List functions: component, lag, what is pending, delivered, failed and dead-lettered; under them, how large the log is
     List(ListArgs),
     /// Show one function: filter, grants, limits, component, progress
     Show(ShowArgs),
@@ -61,6 +61,17 @@ pub async fn functions(args: &FunctionsArgs, terminal: &Terminal) -> Result<Stat
 async fn list(read: &ReadArgs, terminal: &Terminal) -> Result<Status, CliError> {
     let client = Client::to_read(read)?;
     let listing: Listing<FunctionView> = client.get(&["functions"], &[]).await?;
-    terminal.list(&listing.items, render::functions)?;
+    match terminal.format {
+        Format::Json => terminal.list(&listing.items, render::functions)?,
+        Format::Text => {
+            let storage: StorageView = client.get(&["storage"], &[]).await?;
+            let look = &terminal.look;
+            terminal.print(&format!(
+                "{}\n{}",
+                render::functions(&listing.items, look),
+                render::storage(&storage, look)
+            ))?;
+        }
+    }
     Ok(Status::Done)
 }

@@ -74,6 +74,11 @@ pub struct ScheduleTrigger {
     pub data: Option<String>,
 }
 
+impl ScheduleTrigger {
+    /// How many of the last events of its type are looked through for its last tick. The log keeps so many.
+    pub const LOOKED_BACK_MAX: usize = 200;
+}
+
 /// What happens to instants that passed while nothing ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -93,6 +98,15 @@ pub struct BucketTrigger {
     /// What new objects are read as; none: they are told of, and not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<ReportFormat>,
+}
+
+impl BucketTrigger {
+    /// How the names of these triggers begin, which their events have as their origin.
+    pub const NAME_PREFIX: &str = "bucket/";
+
+    pub fn name(&self) -> String {
+        format!("{}{}/{}", Self::NAME_PREFIX, self.store.bucket, self.store.prefix)
+    }
 }
 
 /// A bucket, or what begins with a prefix in it.

@@ -44,6 +44,11 @@ struct OutcomeLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabel {
+    part: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StartLabel {
     start: Start,
 }
@@ -87,6 +92,17 @@ pub struct FunctionGauges {
     pub lag: u64,
     pub pending: u64,
     pub dead_letters_open: u64,
+}
+
+/// The log as bytes, read when metrics are asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StorageGauges {
+    pub events: u64,
+    pub recordings: u64,
+    /// Of the log's file, without what is free in it.
+    pub used: u64,
+    pub free: u64,
+    pub write_ahead: u64,
 }
 
 /// 0.1 ms to about 90 s.
@@ -245,10 +261,10 @@ impl Metrics {
     }
 
     /// All metrics as OpenMetrics text, which Prometheus' own text format can be read from too.
-    pub fn text(&self, functions: &[FunctionGauges]) -> String {
+    pub fn text(&self, functions: &[FunctionGauges], storage: &StorageGauges) -> String {
         let mut text = String::new();
         let write = encode_registry(&mut text, &self.0.registry)
-            .and_then(|()| encode_registry(&mut text, &gauges(functions)))
+            .and_then(|()| encode_registry(&mut text, &gauges(functions, storage)))
             .and_then(|()| encode_eof(&mut text));
         write.expect("writing to a string cannot fail");
         text
@@ -286,7 +302,7 @@ impl Counters {
     }
 }
 
-fn gauges(functions: &[FunctionGauges]) -> Registry {
+fn gauges(functions: &[FunctionGauges], storage: &StorageGauges) -> Registry {
     let (lag, pending, dead_letters) = (Family::default(), Family::default(), Family::default());
     for function in functions {
         let set = |family: &Family<FunctionLabel, Gauge>, value: u64| {
@@ -301,6 +317,14 @@ fn gauges(functions: &[FunctionGauges]) -> Registry {
     registry.register("function_lag_events", "Events of its types past the function's cursor", lag);
     registry.register("function_pending_events", "Events at or below the cursor that are not settled", pending);
     registry.register("function_dead_letters_open", "Dead letters neither redriven nor dropped", dead_letters);
+    let bytes = Family::<PartLabel, Gauge>::default();
+    let StorageGauges { events, recordings, used, free, write_ahead } = *storage;
+    for (part, value) in
+        [("events", events), ("recordings", recordings), ("used", used), ("free", free), ("write-ahead", write_ahead)]
+    {
+        bytes.get_or_create(&PartLabel { part }).set(i64::try_from(value).unwrap_or(i64::MAX));
+    }
+    registry.register_with_unit("log_size", "Size of the log, by part", Unit::Bytes, bytes);
     registry
 }
 

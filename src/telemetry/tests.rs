@@ -94,7 +94,8 @@ fn every_count_stands_in_the_text_under_its_name_and_labels() {
     metrics.filter_failed("gate", 7, "when", "no such key");
     let running = metrics.running("gate");
     let gauges = FunctionGauges { function: "gate".to_owned(), lag: 3, pending: 2, dead_letters_open: 1 };
-    let text = metrics.text(&[gauges]);
+    let sizes = StorageGauges { events: 5, write_ahead: 6, ..StorageGauges::default() };
+    let text = metrics.text(&[gauges], &sizes);
     for line in [
         "tidegate_events_accepted_total{door=\"/hooks/github\"} 2",
         "tidegate_events_deduplicated_total{door=\"/hooks/github\"} 1",
@@ -105,6 +106,8 @@ fn every_count_stands_in_the_text_under_its_name_and_labels() {
         "tidegate_filter_failures_total{function=\"gate\"} 1",
         "tidegate_invocations_running{function=\"gate\"} 1",
         "tidegate_function_lag_events{function=\"gate\"} 3",
+        "tidegate_log_size_bytes{part=\"events\"} 5",
+        "tidegate_log_size_bytes{part=\"write-ahead\"} 6",
         "tidegate_hop_duration_seconds_count{function=\"gate\"} 1",
         "tidegate_settle_duration_seconds_count 3",
         "# EOF",
@@ -112,7 +115,7 @@ fn every_count_stands_in_the_text_under_its_name_and_labels() {
         check_line(&text, line);
     }
     drop(running);
-    check_line(&metrics.text(&[]), "tidegate_invocations_running{function=\"gate\"} 0");
+    check_line(&metrics.text(&[], &StorageGauges::default()), "tidegate_invocations_running{function=\"gate\"} 0");
 }
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";

@@ -82,7 +82,7 @@ impl Intake {
                 Err(PublishError::Bus(source @ (BusError::Closed | BusError::Failed { .. }))) => {
                     return Err(TriggerError::Bus { trigger: name.to_owned(), source });
                 }
-                Err(PublishError::Bus(error @ (BusError::Full | BusError::Store { .. }))) => {
+                Err(PublishError::Bus(error @ (BusError::Full | BusError::AtMax | BusError::Store { .. }))) => {
                     self.metrics.fault(&error);
                     backoff(failures)
                 }

@@ -24,6 +24,7 @@ mod promises;
 mod refusals;
 mod registry;
 mod releases;
+mod retention;
 mod stage;
 mod statistics;
 mod stores;

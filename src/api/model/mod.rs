@@ -8,6 +8,7 @@ mod event;
 mod filter;
 mod invocation;
 mod path;
+mod storage;
 mod verdict;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub use invocation::{DeadLetterView, EffectView, InvocationView, LettersRequest,
 pub use path::{
     DriftView, LiftRequest, RedeployRequest, ReleaseView, Standing, StandingView, WhyCause, WhyState, WhyStep, WhyView,
 };
+pub use storage::{FirstView, HeldByView, HeldView, StorageView};
 pub use verdict::{ExplanationView, FunctionExplanation, VerdictView};
 
 use crate::event::Position;

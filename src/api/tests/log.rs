@@ -23,6 +23,7 @@ pub struct Log {
     pub letters: Vec<DeadLetter>,
     pub deployments: Vec<StoredDeployment>,
     pub judged: HashMap<FunctionId, Vec<JudgedRange>>,
+    pub storage: Storage,
 }
 
 /// The id of the nth function of a test.
@@ -136,6 +137,15 @@ impl Log {
         self
     }
 
+    /// What came before its fourth event is removed, whatever of it is left.
+    pub fn removed(mut self) -> Self {
+        self.events.drain(..3);
+        self.letters.clear();
+        self.attempts.clear();
+        self.storage = Storage { removed_to: 3, first: Some((4, at(4))), ..Storage::default() };
+        self
+    }
+
     pub fn pending(mut self, position: Position, function: u128, state: PendingState) -> Self {
         self.pending.push((position, id(function), state));
         self
@@ -145,7 +155,7 @@ impl Log {
 #[async_trait]
 impl History for Log {
     async fn tail(&self) -> Result<Position, BusError> {
-        Ok(self.events.len() as Position)
+        Ok(self.events.last().map_or(0, |last| last.position))
     }
 
     async fn event_at(&self, position: Position) -> Result<Option<Accepted>, BusError> {
@@ -261,5 +271,9 @@ impl History for Log {
 
     async fn functions(&self) -> Result<Vec<FunctionStatus>, BusError> {
         Ok(Vec::new())
+    }
+
+    async fn storage(&self) -> Result<Storage, BusError> {
+        Ok(self.storage.clone())
     }
 }

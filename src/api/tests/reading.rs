@@ -56,6 +56,27 @@ fn what_means_several_events_or_none_is_told_with_those_it_may_mean() {
 }
 
 #[test]
+fn what_retention_removed_is_told_from_what_never_was() {
+    let check = |path: &str, expected: &str| {
+        let answer = run(ask(&reading(log().removed()), "GET", path, "", b""));
+        assert_eq!(answer.code(), "not-found", "{path}: {}", answer.json());
+        assert_eq!(answer.json()["error"]["message"], expected, "{path}");
+    };
+    let removed = |position: u64| format!("#{position} was removed by retention; the log starts at #4");
+    for path in ["/events/@2", "/events/@2/trace", "/events/%232/explain", "/invocations/2.gate.0.1", "/dlq/2.gate"] {
+        check(path, &removed(2));
+    }
+    check("/events/@9", "no event at position 9; the last one is 5");
+    check("/dlq/5.gate", "there is no dead letter 5.gate; `tidegate dlq list` lists them");
+    let unknown =
+        "no event is known by \"11111111-c\"; the log starts at #4, and what came before was removed by retention";
+    check("/events/11111111-c", unknown);
+    // The cause of its chain is gone: it stands first.
+    let answer = run(ask(&reading(log().removed()), "GET", "/events/e-4/trace", "", b""));
+    assert_eq!(answer.json()["roots"][0]["position"], 4, "{}", answer.json());
+}
+
+#[test]
 fn listings_are_in_log_order_and_name_the_position_that_they_are_true_at() {
     check("/events?limit=2", "/items/0/position", 4.into());
     check("/events?after=1&limit=2", "/items/0/position", 2.into());

@@ -108,7 +108,7 @@ impl Bench {
     }
 }
 
-fn clock(micros: &Arc<AtomicI64>) -> Clock {
+pub(super) fn clock(micros: &Arc<AtomicI64>) -> Clock {
     let micros = micros.clone();
     Clock::given(move || Timestamp::from_micros(micros.load(Ordering::SeqCst)))
 }

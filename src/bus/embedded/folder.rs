@@ -23,6 +23,10 @@ pub enum OpenError {
         "the log in {folder} has format {found}, and this tidegate knows formats up to {known}; use the newer tidegate that wrote it"
     )]
     Newer { folder: PathBuf, found: i64, known: i64 },
+    #[error(
+        "the log in {folder} has format {found}, and this tidegate reads format {known}; start it once with `tidegate up`"
+    )]
+    Older { folder: PathBuf, found: i64, known: i64 },
     #[error("cannot {what} {path}")]
     Io {
         what: &'static str,
@@ -50,6 +54,11 @@ impl Folder {
 
     pub fn database(&self) -> PathBuf {
         self.0.join("log.db")
+    }
+
+    /// The size of the write-ahead log; 0 where there is none.
+    pub fn write_ahead_bytes(&self) -> u64 {
+        fs::metadata(self.0.join("log.db-wal")).map_or(0, |metadata| metadata.len())
     }
 
     pub fn starts(&self) -> PathBuf {
@@ -123,13 +132,18 @@ impl Folder {
             return Err(OpenError::Missing { folder: self.0.clone() });
         }
         let db = self.open_reader().map_err(self.store("open"))?;
-        self.refuse_newer(&db)
+        // Whoever only reads brings nothing up to date.
+        match (self.refuse_newer(&db)?, schema::version()) {
+            (found, known) if found < known => Err(OpenError::Older { folder: self.0.clone(), found, known }),
+            _ => Ok(()),
+        }
     }
 
-    fn refuse_newer(&self, db: &Connection) -> Result<(), OpenError> {
+    /// The format of the file.
+    fn refuse_newer(&self, db: &Connection) -> Result<i64, OpenError> {
         let found = schema::found(db).map_err(self.store("read the format of"))?;
         let known = schema::version();
-        if found > known { Err(OpenError::Newer { folder: self.0.clone(), found, known }) } else { Ok(()) }
+        if found > known { Err(OpenError::Newer { folder: self.0.clone(), found, known }) } else { Ok(found) }
     }
 
     /// Sets the reserve aside, if it is not; fails while there is no room for it.

@@ -17,7 +17,7 @@ use crate::blob::Blobs;
 use crate::bus::{
     BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation,
     InvocationId, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordingBytes, Statistics,
-    StatisticsQuery, StoredDeployment, StoredVerdict, Superseded,
+    StatisticsQuery, Storage, StoredDeployment, StoredVerdict, Superseded,
 };
 use crate::clock::Timestamp;
 use crate::deployment::{Digest, FunctionId};
@@ -105,7 +105,11 @@ impl<T: Reads> History for T {
     async fn has(&self, id: &str, source: &str) -> Result<bool, BusError> {
         let (id, source) = (id.to_owned(), source.to_owned());
         let known = move |db: &Connection| {
-            db.prepare_cached("SELECT 1 FROM events WHERE id = ? AND source = ?")?.exists([id, source])
+            db.prepare_cached(
+                "SELECT 1 FROM events WHERE id = ?1 AND source = ?2
+                 UNION ALL SELECT 1 FROM remembered WHERE id = ?1 AND source = ?2",
+            )?
+            .exists([id, source])
         };
         self.source().read("look for an event", known).await
     }
@@ -244,8 +248,11 @@ impl<T: Reads> History for T {
     async fn dead_letters(&self, function: Option<FunctionId>, max: usize) -> Result<Vec<DeadLetter>, BusError> {
         self.source()
             .read("read dead letters", move |db| match function {
-                Some(function) => dead_letters(db, "d.function = ?2", params![sql(max as u64), function.as_bytes()]),
-                None => dead_letters(db, "true", [sql(max as u64)]),
+                Some(function) => {
+                    let which = "d.expired = 0 AND d.function = ?2";
+                    dead_letters(db, which, params![sql(max as u64), function.as_bytes()])
+                }
+                None => dead_letters(db, "d.expired = 0", [sql(max as u64)]),
             })
             .await
     }
@@ -315,6 +322,11 @@ impl<T: Reads> History for T {
                     .collect()
             })
             .await
+    }
+
+    async fn storage(&self) -> Result<Storage, BusError> {
+        let source = self.source().clone();
+        super::blocking(move || super::retention::storage(source.log(), source.shared())).await?
     }
 
     async fn functions(&self) -> Result<Vec<FunctionStatus>, BusError> {

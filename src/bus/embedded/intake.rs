@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::log::blob_failed;
 use super::rows::{self, Stored, sql};
 use super::shared::Shared;
+use super::sizes;
 use super::writer::{Fault, Group, Write};
 use crate::blob::Blobs;
 use crate::bus::{BusError, Incoming, PublishError, Receipt};
@@ -101,6 +102,12 @@ struct Known {
 }
 
 impl Group<'_> {
+    /// Whether the log has as many bytes as it may have.
+    fn is_at_disk_max(&self) -> rusqlite::Result<bool> {
+        let Some(max) = self.shared.disk_bytes_max else { return Ok(false) };
+        Ok(rows::used_bytes(self.db)?.0 >= max)
+    }
+
     fn known(&self, id: &str, source: &str) -> rusqlite::Result<Option<Known>> {
         let read = |row: &Row<'_>| {
             Ok(Known {
@@ -156,6 +163,8 @@ impl Group<'_> {
             (prepared, origin, hops, self.now),
         )?;
         let position = u64::try_from(self.db.last_insert_rowid()).unwrap_or_default();
+        let Event { id, source, ty, .. } = &prepared.event;
+        self.sizes.events += sizes::of_event(&prepared.body, [id, source, ty, prepared.correlation()]);
         self.appended(position, prepared.event.clone(), origin.clone(), hops, &prepared.aliases)?;
         Ok(Some(position))
     }
@@ -311,6 +320,7 @@ impl Write for Publish {
 
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
         self.result = match self.check(group)? {
+            Ok(known) if known.iter().any(Option::is_none) && group.is_at_disk_max()? => Err(BusError::AtMax.into()),
             Ok(known) => Ok(self.write(group, known)?),
             Err(refused) => Err(refused),
         };
@@ -368,6 +378,7 @@ impl Write for Promote {
                 .execute(params![group.now.as_micros(), rowid])?;
             let position = u64::try_from(group.db.last_insert_rowid()).unwrap_or_default();
             group.db.prepare_cached("DELETE FROM delayed WHERE rowid = ?")?.execute([rowid])?;
+            group.sizes.events += rows::event_bytes(group.db, position)?;
             let Accepted { event, origin, hops, .. } = stored.accepted;
             let aliases = event::aliases(&event);
             group.appended(position, event, origin, hops, &aliases)?;

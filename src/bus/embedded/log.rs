@@ -75,6 +75,19 @@ impl Log {
         lock(&self.recent).push(event.clone());
     }
 
+    /// Lets go of events that are in the log no more.
+    pub fn forget(&self, positions: &[Position]) {
+        let mut recent = lock(&self.recent);
+        for position in positions {
+            recent.remove(*position);
+        }
+    }
+
+    /// The size of the write-ahead log.
+    pub fn write_ahead_bytes(&self) -> u64 {
+        self.folder.write_ahead_bytes()
+    }
+
     /// A deployment by its number.
     pub fn deployment(&self, number: u64) -> Result<Option<Arc<Deployment>>, BusError> {
         if let Some(deployment) = lock(&self.deployments).get(&number) {
@@ -133,9 +146,14 @@ impl Recent {
         self.by_position.insert(event.position, event);
         while self.bytes > RECENT_BYTES_MAX {
             let Some(oldest) = self.order.pop_front() else { return };
-            if let Some(event) = self.by_position.remove(&oldest) {
-                self.bytes -= weight(&event);
-            }
+            self.remove(oldest);
+        }
+    }
+
+    /// Its place in `order` goes with its turn.
+    fn remove(&mut self, position: Position) {
+        if let Some(event) = self.by_position.remove(&position) {
+            self.bytes -= weight(&event);
         }
     }
 }

@@ -24,16 +24,19 @@ mod operate;
 mod queue;
 mod reader;
 mod recover;
+mod retention;
 mod rows;
 mod schema;
 mod settle;
 mod shared;
 mod signal;
+mod sizes;
 mod starts;
 mod statistics;
 mod status;
 mod subscription;
 mod superseded;
+mod sweep;
 #[cfg(test)]
 pub(super) mod tests;
 mod throttle;
@@ -72,7 +75,7 @@ use super::{
 };
 use crate::blob::Blobs;
 use crate::clock::Clock;
-use crate::deployment::{Deployment, FunctionId};
+use crate::deployment::{Deployment, FunctionId, Retention};
 use crate::event::Position;
 use crate::telemetry::Metrics;
 
@@ -85,11 +88,20 @@ pub struct Settings {
     pub metrics: Metrics,
     /// The longest sleep of the reader: a clock that is set, or moved by a test, is noticed within it.
     pub poll: Duration,
+    /// What is removed from the log, and when.
+    pub retention: Retention,
+    /// At so many bytes of the log nothing new is accepted.
+    pub disk_bytes_max: Option<u64>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { metrics: Metrics::new(), poll: Duration::from_secs(1) }
+        Settings {
+            metrics: Metrics::new(),
+            poll: Duration::from_secs(1),
+            retention: Retention::default(),
+            disk_bytes_max: None,
+        }
     }
 }
 
@@ -122,20 +134,31 @@ impl Embedded {
             tracing::warn!("there is no room for the reserve; the disk is nearly full");
         }
         let due = intake::next_due(&db).map_err(folder.store("read"))?;
-        let shared = Arc::new(Shared::new(clock, Log::new(folder.clone(), blobs), starts, settings.metrics));
+        let poll = settings.poll;
+        let shared = Arc::new(Shared::new(clock, Log::new(folder.clone(), blobs), starts, settings));
         if let Some(due) = due {
             shared.expect_due(due);
         }
         let writer = Writer::new(db, folder.clone(), shared.clone()).map_err(folder.store("read"))?;
-        let reader = Reader::open(shared.clone(), settings.poll)
+        let reader = Reader::open(shared.clone(), poll)
             .map_err(|error| folder.store("read")(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
-        let others = vec![
+        let mut others = vec![
+            watched("bus-sweep", &shared, {
+                let shared = shared.clone();
+                move || sweep::run(&shared)
+            }),
             watched("bus-reader", &shared, move || reader.run()),
             watched("bus-checkpoint", &shared, {
                 let (shared, folder) = (shared.clone(), folder.clone());
                 move || run_checkpoints(&shared, &folder)
             }),
         ];
+        if shared.retention.removes() {
+            others.push(watched("bus-retention", &shared, {
+                let shared = shared.clone();
+                move || retention::run(&shared, poll)
+            }));
+        }
         let writer = watched("bus-writer", &shared, move || writer.run());
         Ok(Embedded(Arc::new(Inner {
             source: Arc::new(Source::Live(shared.clone())),
@@ -195,6 +218,7 @@ impl Inner {
         shared.stop_deliveries();
         shared.reader.wake(|signals| signals.stop = true);
         shared.checkpoints.stop();
+        shared.housekeeping.stop();
         shared.inbox.close();
         if let Some(writer) = lock(&self.writer).take() {
             // A thread that panicked has said so.

@@ -149,6 +149,25 @@ impl Group<'_> {
             .query_row(params![function.as_bytes(), sql(position)], |row| row.get(0))
             .optional()
     }
+
+    /// Takes a dead letter out of those that are open: its `state` says how.
+    fn resolve_letter(
+        &mut self,
+        function: FunctionId,
+        position: Position,
+        state: i64,
+        by: Option<&str>,
+    ) -> rusqlite::Result<()> {
+        let bytes = rows::event_bytes(self.db, position)?;
+        self.sizes.letters += bytes;
+        self.db
+            .prepare_cached(
+                "UPDATE dead_letters SET state = ?, changed_at = ?, dropped_by = ?, event_bytes = ?
+                 WHERE function = ? AND position = ?",
+            )?
+            .execute(params![state, self.now.as_micros(), by, bytes, function.as_bytes(), sql(position)])?;
+        Ok(())
+    }
 }
 
 /// Puts dead letters back, one round higher.
@@ -171,12 +190,7 @@ impl Write for Redrive {
         self.put_back.clear();
         for PutBack { function, position, due } in &self.letters {
             let Some(round) = group.open_letter(*function, *position)? else { continue };
-            group
-                .db
-                .prepare_cached(
-                    "UPDATE dead_letters SET state = 1, changed_at = ? WHERE function = ? AND position = ?",
-                )?
-                .execute(params![group.now.as_micros(), function.as_bytes(), sql(*position)])?;
+            group.resolve_letter(*function, *position, 1, None)?;
             let item = Item { round: round + 1, ..Item::first(*position) };
             rows::write_pending(group.db, *function, &item, *due)?;
             self.put_back.push((*function, *position));
@@ -217,14 +231,11 @@ impl Write for DropLetters {
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
         self.dropped = 0;
         for (function, position) in &self.letters {
-            let changed = group
-                .db
-                .prepare_cached(
-                    "UPDATE dead_letters SET state = 2, changed_at = ?, dropped_by = ?
-                     WHERE function = ? AND position = ? AND state = 0",
-                )?
-                .execute(params![group.now.as_micros(), self.by, function.as_bytes(), sql(*position)])?;
-            self.dropped += changed as u64;
+            let is_open = group.open_letter(*function, *position)?.is_some();
+            if is_open {
+                group.resolve_letter(*function, *position, 2, Some(&self.by))?;
+                self.dropped += 1;
+            }
         }
         Ok(())
     }

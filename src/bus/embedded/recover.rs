@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::item::Item;
 use super::rows::{self, sql};
+use super::sizes::{self, Sizes};
 use super::starts::Started;
 use super::statistics::RollUp;
 use super::superseded;
@@ -63,6 +64,8 @@ fn count(db: &Connection, start: &Started, deployment: Option<&Deployment>, now:
     let component = deployment
         .and_then(|deployment| deployment.function_by_id(start.function))
         .map_or(Digest::from_bytes([0; 32]), |function| function.component.digest);
+    let failure_text = rows::to_json(&failure)?;
+    Sizes { events: sizes::of_attempt(Some(&failure_text)), ..Sizes::default() }.write(db)?;
     db.execute(
         "INSERT INTO invocations (function, position, round, attempt, verdict, retry_at, failure, settled_at,
          duration_micros, deployment, component, emitted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0)",
@@ -73,7 +76,7 @@ fn count(db: &Connection, start: &Started, deployment: Option<&Deployment>, now:
             start.attempt,
             if is_dead { 2 } else { 1 },
             (!is_dead).then_some(now.as_micros()),
-            rows::to_json(&failure)?,
+            failure_text,
             now.as_micros(),
             sql(deployment.map_or(0, |deployment| deployment.number)),
             component.as_bytes(),

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::item::Item;
+use super::sizes::{self, Sizes};
 use crate::clock::Timestamp;
 use crate::deployment::{Deployment, Digest, FunctionId};
 use crate::event::{Accepted, Event, Origin, OriginKind, Position};
@@ -19,6 +20,9 @@ pub(super) const ACCEPTED: &str =
 
 /// The columns that `pending` reads, in its order.
 pub(super) const PENDING: &str = "position, round, attempt, due, lost, first_attempt_at";
+
+/// As the file was made.
+pub(super) const PAGE_BYTES: u64 = 4096;
 
 /// SQLite's integers have a sign; positions and counts do not reach its range.
 pub(super) fn sql(number: u64) -> i64 {
@@ -74,6 +78,27 @@ pub(super) fn event_at(db: &Connection, position: Position) -> rusqlite::Result<
     db.prepare_cached(&format!("SELECT {ACCEPTED} FROM events WHERE position = ?"))?
         .query_row([sql(position)], accepted)
         .optional()
+}
+
+/// What an event counts, as `sizes` does; 0 for one that is not there.
+pub(super) fn event_bytes(db: &Connection, position: Position) -> rusqlite::Result<i64> {
+    let bytes = db
+        .prepare_cached(&format!("SELECT {} FROM events WHERE position = ?", sizes::EVENT))?
+        .query_row([sql(position)], |row| row.get(0))
+        .optional()?;
+    Ok(bytes.unwrap_or(0))
+}
+
+/// Bytes of the file that hold something, and those that are free to be filled.
+pub(super) fn used_bytes(db: &Connection) -> rusqlite::Result<(u64, u64)> {
+    let (all, free) = pages(db)?;
+    Ok((PAGE_BYTES * (all - free), PAGE_BYTES * free))
+}
+
+/// Pages of the file, and those of them that hold nothing.
+pub(super) fn pages(db: &Connection) -> rusqlite::Result<(u64, u64)> {
+    let ask = |text: &str| db.prepare_cached(text)?.query_row([], |row| unsigned(row, 0));
+    Ok((ask("PRAGMA page_count")?, ask("PRAGMA freelist_count")?))
 }
 
 pub(super) fn tail(db: &Connection) -> rusqlite::Result<Position> {
@@ -210,6 +235,14 @@ pub(super) fn write_dead_letter(
     round: u32,
     sequence: i64,
 ) -> rusqlite::Result<()> {
+    let resolved: Option<i64> = db
+        .prepare_cached(
+            "SELECT event_bytes FROM dead_letters
+             WHERE function = ? AND position = ? AND state <> 0 AND expired = 0",
+        )?
+        .query_row(params![function.as_bytes(), sql(position)], |row| row.get(0))
+        .optional()?;
+    Sizes { letters: -resolved.unwrap_or(0), ..Sizes::default() }.write(db)?;
     db.prepare_cached(
         "INSERT OR REPLACE INTO dead_letters (function, position, sequence, round, state, changed_at, dropped_by)
          VALUES (?, ?, ?, ?, 0, NULL, NULL)",

@@ -15,6 +15,10 @@ const MIGRATIONS: &[Migration] = &[
         super::statistics::roll_up_all(db)
     },
     |db| db.execute_batch(include_str!("schema/3.sql")),
+    |db| {
+        db.execute_batch(include_str!("schema/4.sql"))?;
+        super::sizes::begin(db)
+    },
 ];
 
 /// The format version that this program writes.

@@ -11,6 +11,7 @@ use super::item::Item;
 use super::log::blob_failed;
 use super::rows::{self, sql};
 use super::shared::Shared;
+use super::sizes;
 use super::subscription::Guard;
 use super::superseded;
 use super::writer::{Fault, Group, Write};
@@ -126,7 +127,7 @@ impl Settle {
         Ok(())
     }
 
-    fn write_invocation(&self, group: &Group<'_>) -> rusqlite::Result<i64> {
+    fn write_invocation(&self, group: &mut Group<'_>) -> rusqlite::Result<i64> {
         let (delivery, settlement) = (&self.delivery, &self.settlement);
         let (verdict, retry_at) = match settlement.decision {
             Decision::Ack => (0, None),
@@ -155,6 +156,7 @@ impl Settle {
                 sql(self.emitted.len() as u64),
             ])?;
         let sequence = group.db.last_insert_rowid();
+        group.sizes.events += sizes::of_attempt(failure.as_deref());
         let (bytes, digest) = match &self.recording {
             Recording::Inline(bytes) => (Some(&bytes[..]), None),
             Recording::Blob(digest) => (None, Some(digest.as_bytes())),
@@ -163,6 +165,7 @@ impl Settle {
             .db
             .prepare_cached("INSERT INTO recordings (sequence, bytes, digest) VALUES (?, ?, ?)")?
             .execute(params![sequence, bytes, digest])?;
+        group.sizes.recordings += sizes::of_recording(bytes);
         Ok(sequence)
     }
 

@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::Settings;
 use super::backlog::Backlogs;
 use super::function_queue::FunctionQueue;
 use super::log::{Log, lock, weight};
-use super::signal::{Checkpoints, ReaderSignal};
+use super::signal::{Checkpoints, Housekeeping, ReaderSignal};
 use super::starts::Starts;
 use super::writer::Inbox;
 use crate::clock::{Clock, Timestamp};
-use crate::deployment::{Deployment, FunctionId};
+use crate::deployment::{Deployment, FunctionId, Retention};
 use crate::event::{Accepted, Position};
 use crate::telemetry::Metrics;
 
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub inbox: Inbox,
     pub starts: Starts,
     pub checkpoints: Checkpoints,
+    pub housekeeping: Housekeeping,
     pub reader: ReaderSignal,
     pub active: watch::Sender<Option<Arc<Deployment>>>,
     pub commits: watch::Sender<u64>,
@@ -36,6 +38,10 @@ pub(super) struct Shared {
     /// How the log failed, if it did: then nothing more is written or delivered.
     pub failed: watch::Sender<Option<String>>,
     pub metrics: Metrics,
+    /// What is removed from the log, and when.
+    pub retention: Retention,
+    /// At so many bytes of the log nothing new is accepted.
+    pub disk_bytes_max: Option<u64>,
     /// The last position that is durable.
     pub tail: AtomicU64,
     /// How far the log was read and offered to functions that do not lag.
@@ -52,19 +58,23 @@ struct Handover {
 }
 
 impl Shared {
-    pub fn new(clock: Clock, log: Log, starts: Starts, metrics: Metrics) -> Self {
+    pub fn new(clock: Clock, log: Log, starts: Starts, settings: Settings) -> Self {
+        let Settings { metrics, poll: _, retention, disk_bytes_max } = settings;
         Shared {
             clock,
             log,
             inbox: Inbox::default(),
             starts,
             checkpoints: Checkpoints::default(),
+            housekeeping: Housekeeping::default(),
             reader: ReaderSignal::default(),
             active: watch::Sender::new(None),
             commits: watch::Sender::new(0),
             closing: CancellationToken::new(),
             failed: watch::Sender::new(None),
             metrics,
+            retention,
+            disk_bytes_max,
             tail: AtomicU64::new(0),
             read: AtomicU64::new(0),
             queues: RwLock::default(),

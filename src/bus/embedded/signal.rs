@@ -125,3 +125,24 @@ impl Checkpoints {
         self.overdue.swap(false, Ordering::Relaxed)
     }
 }
+
+/// Lets whoever keeps house sleep, and ends it.
+#[derive(Default)]
+pub(super) struct Housekeeping {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Housekeeping {
+    pub fn stop(&self) {
+        *lock(&self.stopped) = true;
+        self.changed.notify_all();
+    }
+
+    /// Sleeps; false: stop.
+    pub fn wait(&self, pause: Duration) -> bool {
+        let stopped = lock(&self.stopped);
+        let waited = self.changed.wait_timeout_while(stopped, pause, |stopped| !*stopped);
+        !*waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}

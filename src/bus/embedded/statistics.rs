@@ -22,9 +22,9 @@ pub(super) const STRETCH: u64 = 1024;
 /// Rows that are kept in memory while an older file's attempts are rolled up.
 const ROWS_KEPT_MAX: usize = 10_000;
 
-/// What a group adds: each row is written once for a group, not for each settlement.
+/// What a group adds or takes away: each row is written once for a group, not for each settlement.
 #[derive(Default)]
-pub(super) struct RollUp(HashMap<Key, u64>);
+pub(super) struct RollUp(HashMap<Key, i64>);
 
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
@@ -47,9 +47,32 @@ impl RollUp {
         failure: Option<FailureKind>,
         duration: Duration,
     ) {
+        *self.entry(function, component, position, failure, duration) += 1;
+    }
+
+    /// Takes away a final settlement that was counted, whose row is removed.
+    pub fn uncount(
+        &mut self,
+        function: FunctionId,
+        component: Digest,
+        position: Position,
+        failure: Option<FailureKind>,
+        duration: Duration,
+    ) {
+        *self.entry(function, component, position, failure, duration) -= 1;
+    }
+
+    fn entry(
+        &mut self,
+        function: FunctionId,
+        component: Digest,
+        position: Position,
+        failure: Option<FailureKind>,
+        duration: Duration,
+    ) -> &mut i64 {
         let first = position - position % STRETCH;
         let key = Key { function, component, first, failure, up_to_micros: Bucket::bound(duration) };
-        *self.0.entry(key).or_default() += 1;
+        self.0.entry(key).or_default()
     }
 
     pub fn write(&mut self, db: &Connection) -> rusqlite::Result<()> {
@@ -64,8 +87,18 @@ impl RollUp {
                 sql(key.first),
                 key.failure.map_or(DELIVERED, FailureKind::as_str),
                 sql(key.up_to_micros),
-                sql(count),
+                count,
             ])?;
+            if count < 0 {
+                db.prepare_cached(
+                    "DELETE FROM statistics WHERE function = ? AND component = ? AND first_position = ? AND count <= 0",
+                )?
+                .execute(params![
+                    key.function.as_bytes(),
+                    key.component.as_bytes(),
+                    sql(key.first)
+                ])?;
+            }
         }
         Ok(())
     }
@@ -75,9 +108,9 @@ impl RollUp {
 const DELIVERED: &str = "delivered";
 
 /// The outcome of a final attempt, as `RollUp::write` writes it.
-const OUTCOME: &str = "coalesce(failure ->> 'kind', 'delivered')";
+pub(super) const OUTCOME: &str = "coalesce(failure ->> 'kind', 'delivered')";
 
-fn outcome(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<FailureKind>> {
+pub(super) fn outcome(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<FailureKind>> {
     match row.get_ref(index)?.as_str()? {
         DELIVERED => Ok(None),
         text => match FailureKind::deserialize(StrDeserializer::<Error>::new(text)) {

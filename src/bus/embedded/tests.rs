@@ -5,6 +5,7 @@ mod fault;
 mod folder;
 mod model;
 mod reading;
+mod retention;
 mod statistics;
 mod unread;
 
@@ -17,17 +18,22 @@ use super::*;
 use crate::blob::FolderBlobs;
 use crate::bus::History;
 use crate::bus::conformance::{Storage, conformance};
+use crate::telemetry::StorageGauges;
 
-/// A project's folder.
-pub(crate) struct OnDisk(TempDir);
+/// A project's folder, and what is kept of its log.
+pub(crate) struct OnDisk {
+    folder: TempDir,
+    retention: Retention,
+    disk_bytes_max: Option<u64>,
+}
 
 pub(crate) fn on_disk() -> OnDisk {
-    OnDisk(tempfile::tempdir().unwrap())
+    OnDisk { folder: tempfile::tempdir().unwrap(), retention: Retention::default(), disk_bytes_max: None }
 }
 
 impl OnDisk {
     fn path(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
     }
 
     fn blobs(&self) -> Arc<dyn Blobs> {
@@ -39,7 +45,9 @@ impl OnDisk {
     }
 
     fn try_open_counting(&self, clock: Clock, metrics: Metrics) -> Result<Embedded, OpenError> {
-        let settings = Settings { metrics, poll: Duration::from_millis(2) };
+        let OnDisk { ref retention, disk_bytes_max, .. } = *self;
+        let poll = Duration::from_millis(2);
+        let settings = Settings { metrics, poll, retention: retention.clone(), disk_bytes_max };
         Embedded::open(self.path(), self.blobs(), clock, settings)
     }
 }

@@ -15,6 +15,7 @@ use super::folder::{Folder, checkpoint};
 use super::log::lock;
 use super::rows::sql;
 use super::shared::Shared;
+use super::sizes::Sizes;
 use super::statistics::RollUp;
 use crate::bus::BusError;
 use crate::clock::Timestamp;
@@ -80,6 +81,7 @@ pub(super) struct Group<'a> {
     pub due: Option<Timestamp>,
     pub tallies: HashMap<FunctionId, Tally>,
     pub statistics: RollUp,
+    pub sizes: Sizes,
 }
 
 /// What the writer knows without reading.
@@ -131,7 +133,8 @@ impl Group<'_> {
                 )?
                 .execute(params![sql(cursor), sql(tally.delivered), sql(tally.failed), function.as_bytes()])?;
         }
-        self.statistics.write(self.db)
+        self.statistics.write(self.db)?;
+        self.sizes.write(self.db)
     }
 
     fn trim(&mut self) {
@@ -296,6 +299,7 @@ impl Writer {
             due: None,
             tallies: HashMap::new(),
             statistics: RollUp::default(),
+            sizes: Sizes::default(),
         };
         let done = requests
             .iter_mut()

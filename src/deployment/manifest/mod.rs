@@ -6,6 +6,7 @@ mod function;
 mod json;
 mod read;
 mod reconcile;
+mod retention;
 mod settings;
 mod shipped;
 mod trigger;
@@ -20,8 +21,8 @@ use toml::de::DeTable;
 
 use self::read::{Report, Table};
 use super::{
-    Component, Connection, Digest, Function, FunctionName, ObjectStore, Problem, Proof, Registry, Secret, Severity,
-    Trigger, Unverified,
+    Component, Connection, Digest, Function, FunctionName, ObjectStore, Problem, Proof, Registry, Retention, Secret,
+    Severity, Trigger, Unverified,
 };
 
 /// A project file that was read whole.
@@ -33,6 +34,7 @@ pub struct Manifest {
     pub bus: BusSettings,
     pub blob: BlobSettings,
     pub limits: ProjectLimits,
+    pub retention: Retention,
     pub connections: BTreeMap<String, Connection>,
     /// By host.
     pub registries: BTreeMap<String, Registry>,
@@ -73,8 +75,16 @@ pub enum Scope {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum BusSettings {
-    Embedded,
-    Nats { url: Secret, stream: Option<String>, replicas: u32, credentials: Option<Secret> },
+    /// In the project's folder. `disk_bytes_max`: at so many bytes of the log nothing new is accepted.
+    Embedded {
+        disk_bytes_max: Option<u64>,
+    },
+    Nats {
+        url: Secret,
+        stream: Option<String>,
+        replicas: u32,
+        credentials: Option<Secret>,
+    },
 }
 
 /// Where components and large data are kept.
@@ -147,7 +157,7 @@ impl Manifest {
             }
         }
         match &self.bus {
-            BusSettings::Embedded => {}
+            BusSettings::Embedded { .. } => {}
             BusSettings::Nats { url, credentials, .. } => secrets.extend(std::iter::once(url).chain(credentials)),
         }
         match &self.blob {
@@ -162,9 +172,10 @@ fn read_manifest(table: &mut Table<'_>, text: &str) -> Option<Manifest> {
     let project = table.need("name", |item| item.checked(name));
     let environments = settings::environments(table);
     let listen = settings::listen(table);
-    let bus = settings::bus(table);
+    let (bus, dedupe) = settings::bus(table);
     let blob = settings::blob(table);
     let limits = settings::limits(table);
+    let retention = retention::retention(table, dedupe);
     let unverified = settings::unverified(table);
     let connections = settings::connections(table);
     let registries = settings::registries(table);
@@ -180,6 +191,7 @@ fn read_manifest(table: &mut Table<'_>, text: &str) -> Option<Manifest> {
         bus: bus?,
         blob: blob?,
         limits,
+        retention,
         unverified,
         connections: connections.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect(),
         registries,

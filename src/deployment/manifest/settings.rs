@@ -9,6 +9,14 @@ use super::{BlobSettings, BusSettings, Listen, ProjectLimits, Scope, Token, name
 use crate::deployment::catalogue::type_pattern;
 use crate::deployment::{Connection, ObjectStore, Registry, Secret, Unverified};
 
+/// Less leaves no room for the log's own tables beside the events.
+const DISK_BYTES_MIN: u64 = 16 << 20;
+/// Of any size that the file gives.
+pub(super) const SIZE_BYTES_MAX: u64 = 1024 << 40;
+/// Bounds of how long anything is kept.
+pub(super) const KEPT_MIN: Duration = Duration::from_secs(1);
+pub(super) const KEPT_MAX: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
+
 const HOOKS_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7118);
 /// The region that S3 servers other than AWS take for granted.
 const REGION_DEFAULT: &str = "us-east-1";
@@ -102,23 +110,37 @@ fn host_name(text: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn bus(table: &mut Table<'_>) -> Option<BusSettings> {
-    let Some(item) = table.take("bus") else { return Some(BusSettings::Embedded) };
-    item.table(|table| {
+/// `[bus]`: where the log is, and how long an event that comes again is known, if the file says it.
+pub(super) fn bus(table: &mut Table<'_>) -> (Option<BusSettings>, Option<Duration>) {
+    let Some(item) = table.take("bus") else { return (Some(BusSettings::Embedded { disk_bytes_max: None }), None) };
+    let read = |table: &mut Table<'_>| {
         let kind = table.take("kind");
-        let nats = kind.as_ref().map_or(Some(false), |item| item.choice(&[("embedded", false), ("nats", true)]))?;
-        if !nats {
-            return Some(BusSettings::Embedded);
+        let nats = kind.as_ref().map_or(Some(false), |item| item.choice(&[("embedded", false), ("nats", true)]));
+        match (nats, kind) {
+            (None, _) => (None, None),
+            (Some(false), _) => embedded_bus(table),
+            (Some(true), kind) => (nats_bus(table, kind), None),
         }
-        if let Some(item) = kind {
-            item.error("this version runs the embedded bus only; write kind = \"embedded\"");
-        }
-        let url = table.need("url", |item| server(&item));
-        let stream = table.maybe("stream", |item| item.filled()).map(str::to_owned);
-        let replicas = table.maybe("replicas", |item| item.integer_u32(1..=5)).unwrap_or(1);
-        let credentials = table.maybe("credentials", |item| item.secret());
-        Some(BusSettings::Nats { url: url?, stream, replicas, credentials })
-    })?
+    };
+    item.table(read).unwrap_or_default()
+}
+
+fn embedded_bus(table: &mut Table<'_>) -> (Option<BusSettings>, Option<Duration>) {
+    let disk_bytes_max =
+        table.maybe("disk_max", |item| bytes(&item, DISK_BYTES_MIN, SIZE_BYTES_MAX, "16MiB to 1024TiB"));
+    let dedupe = table.maybe("dedupe", |item| period(&item, KEPT_MIN, KEPT_MAX));
+    (Some(BusSettings::Embedded { disk_bytes_max }), dedupe)
+}
+
+fn nats_bus(table: &mut Table<'_>, kind: Option<Item<'_>>) -> Option<BusSettings> {
+    if let Some(item) = kind {
+        item.error("this version runs the embedded bus only; write kind = \"embedded\"");
+    }
+    let url = table.need("url", |item| server(&item));
+    let stream = table.maybe("stream", |item| item.filled()).map(str::to_owned);
+    let replicas = table.maybe("replicas", |item| item.integer_u32(1..=5)).unwrap_or(1);
+    let credentials = table.maybe("credentials", |item| item.secret());
+    Some(BusSettings::Nats { url: url?, stream, replicas, credentials })
 }
 
 pub(super) fn blob(table: &mut Table<'_>) -> Option<BlobSettings> {

@@ -107,7 +107,7 @@ struct Bucket {
 
 impl Bucket {
     fn connect(trigger: BucketTrigger, intake: Intake, history: Arc<dyn History>) -> Result<Self, TriggerError> {
-        let name = format!("bucket/{}/{}", trigger.store.bucket, trigger.store.prefix);
+        let name = trigger.name();
         let client = client(&trigger.store, intake.env.as_ref())
             .map_err(|source| TriggerError::Secret { trigger: name.clone(), source })?;
         let notices = intake.notices.listen();
@@ -276,7 +276,7 @@ impl Bucket {
             source @ (BusError::Closed | BusError::Failed { .. }) => {
                 Ended::Fatal(TriggerError::Bus { trigger: self.name.clone(), source })
             }
-            error @ (BusError::Full | BusError::Store { .. }) => {
+            error @ (BusError::Full | BusError::AtMax | BusError::Store { .. }) => {
                 self.intake.metrics.fault(&error);
                 Ended::Failed(error.to_string())
             }

@@ -19,8 +19,6 @@ use crate::filter::TypePattern;
 
 /// The clock is looked at this often at least, since it can be set and a machine can sleep.
 const LOOK_AFTER_MAX: Duration = Duration::from_secs(20);
-/// How many events of the type are looked through for the last tick.
-const LOOK_BACK_MAX: usize = 200;
 
 /// Publishes the ticks of `trigger` until it is told to stop.
 pub async fn run(trigger: ScheduleTrigger, intake: Intake, history: Arc<dyn History>) -> Result<(), TriggerError> {
@@ -32,7 +30,7 @@ pub async fn run(trigger: ScheduleTrigger, intake: Intake, history: Arc<dyn Hist
             Err(source @ (BusError::Closed | BusError::Failed { .. })) => {
                 return Err(TriggerError::Bus { trigger: name, source });
             }
-            Err(error @ (BusError::Full | BusError::Store { .. })) => intake.metrics.fault(&error),
+            Err(error @ (BusError::Full | BusError::AtMax | BusError::Store { .. })) => intake.metrics.fault(&error),
         }
         if intake.stopped_within(backoff(failures)).await {
             return Ok(());
@@ -85,7 +83,7 @@ async fn last_tick(trigger: &ScheduleTrigger, history: &dyn History) -> Result<O
     let query = EventQuery {
         ty: TypePattern::from_str(&trigger.ty).ok(),
         newest_first: true,
-        max: LOOK_BACK_MAX,
+        max: ScheduleTrigger::LOOKED_BACK_MAX,
         ..EventQuery::default()
     };
     let planned_of = |event: &Event| {

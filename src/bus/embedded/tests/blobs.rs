@@ -1,6 +1,7 @@
 //! A store of blobs elsewhere: it keeps what is large, and may be away for a while.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -70,6 +71,14 @@ impl Blobs for Away {
 
     fn has(&self, digest: Digest) -> Result<bool, BlobError> {
         self.there(digest)?.has(digest)
+    }
+
+    fn put_before(&self, time: SystemTime) -> Result<Vec<Digest>, BlobError> {
+        self.blobs.put_before(time)
+    }
+
+    fn remove(&self, digest: Digest, put_before: SystemTime) -> Result<bool, BlobError> {
+        self.there(digest)?.remove(digest, put_before)
     }
 }
 

@@ -153,7 +153,11 @@ async fn a_log_that_cannot_be_read_fails_the_bus_and_whoever_waits_for_an_activa
     let told = refused.to_string();
     assert!(told.contains("the log failed (it cannot be read: "), "{told}");
     assert!(bus.failed().await.contains("cannot be read"));
-    assert!(metrics.text(&[]).contains("tidegate_faults_total 30\n"), "{}", metrics.text(&[]));
+    assert!(
+        metrics.text(&[], &StorageGauges::default()).contains("tidegate_faults_total 30\n"),
+        "{}",
+        metrics.text(&[], &StorageGauges::default())
+    );
     let refused = bus.publish(vec![incoming(event("1", "t"))]).await;
     assert!(matches!(refused, Err(PublishError::Bus(BusError::Closed))), "{refused:?}");
 }

@@ -31,7 +31,7 @@ async fn a_filter_that_fails_is_counted_once_whether_the_function_follows_or_cat
     bus.activate(deployment(vec![handler.clone()]), 0, Cause::ProjectFile).await.unwrap();
     let mut subscription = bus.subscribe(handler.id);
     let failures = || {
-        let text = metrics.text(&[]);
+        let text = metrics.text(&[], &StorageGauges::default());
         let line = text.lines().find(|line| line.starts_with("tidegate_filter_failures_total{"));
         line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     };

@@ -82,7 +82,7 @@ impl Shop {
     }
 
     fn unreadable(&self, function: &Function) -> u64 {
-        let text = self.metrics.text(&[]);
+        let text = self.metrics.text(&[], &StorageGauges::default());
         let name = format!("tidegate_events_unreadable_total{{function=\"{}\"}} ", function.name);
         text.lines().find_map(|line| line.strip_prefix(name.as_str())).map_or(0, |count| count.parse().unwrap())
     }

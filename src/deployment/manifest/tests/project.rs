@@ -1,16 +1,59 @@
 //! What a project says of itself: its doors, its bus, its limits, its connections.
 
+use std::time::Duration;
+
 use expect_test::expect;
 
 use super::*;
+use crate::deployment::{Retention, Rule};
 
 #[test]
 fn a_project_of_one_name_has_defaults_that_face_no_network() {
     let manifest = sound("name = \"shop\"");
     assert_eq!(manifest.listen.hooks.to_string(), "127.0.0.1:7118");
     assert_eq!(manifest.listen.api.to_string(), "127.0.0.1:7117");
-    assert_eq!(manifest.bus, BusSettings::Embedded);
+    assert_eq!(manifest.bus, BusSettings::Embedded { disk_bytes_max: None });
     assert_eq!(manifest.limits, ProjectLimits::default());
+    assert_eq!(manifest.retention, Retention::default());
+    assert!(!manifest.retention.removes());
+}
+
+#[test]
+fn retention_is_read_by_kind_and_keeps_what_deduplication_needs() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let manifest = sound(
+        "name = \"shop\"\n[bus]\ndedupe = \"2d\"\ndisk_max = \"20GiB\"\n[retention]\nfunctions = \"1d\"\n\
+         events = { age = \"2d\", size = \"10GiB\" }\nrecordings = { age = \"12h\" }\ndead_letters = { size = \"1MiB\" }\n",
+    );
+    assert_eq!(manifest.bus, BusSettings::Embedded { disk_bytes_max: Some(20 << 30) });
+    let rule = |age, bytes_max| Rule { age, bytes_max };
+    let expected = Retention {
+        events: rule(Some(2 * DAY), Some(10 << 30)),
+        recordings: rule(Some(DAY / 2), None),
+        dead_letters: rule(None, Some(1 << 20)),
+        functions: DAY,
+        dedupe: 2 * DAY,
+    };
+    assert_eq!(manifest.retention, expected);
+    check_project(
+        "[retention]\nevents = { age = \"5d\" }\n",
+        expect![[r#"
+            tidegate.toml:3: error: retention.events.age: 5d is less than bus.dedupe (7d), and an event that is removed is not known when it comes again; write 7d or more, or lower bus.dedupe
+        "#]],
+    );
+    check_project(
+        "[bus]\ndedupe = \"500ms\"\ndisk_max = \"1MiB\"\n[retention]\nevents = {}\nrecordings = { size = \"1KiB\", ages = 1 }\n\
+         dead_letters = \"30d\"\nfunctions = \"40000d\"\n",
+        expect![[r#"
+            tidegate.toml:3: error: bus.dedupe: is out of range; write 1s to 36500d
+            tidegate.toml:4: error: bus.disk_max: is out of range; write 16MiB to 1024TiB
+            tidegate.toml:6: error: retention.events: removes nothing; write `age`, `size` or both, or leave it out
+            tidegate.toml:7: error: retention.recordings.ages: unknown key `ages`; did you mean `age`?
+            tidegate.toml:7: error: retention.recordings.size: is out of range; write 1MiB to 1024TiB
+            tidegate.toml:8: error: retention.dead_letters: is text; write a table, like { key = "value" }
+            tidegate.toml:9: error: retention.functions: is out of range; write 1s to 36500d
+        "#]],
+    );
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub struct EventsArgs {
     /// Only events accepted since then: 90s, 15m, 2h, 7d, or a time like 2026-11-23T04:45:00Z
     #[arg(long, value_name = "TIME")]
     pub since: Option<Since>,
-    /// At most so many, the newest
+    /// At most so many, the newest: 1 to 1000
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
     /// Go on with each new event until interrupted; needs a running project

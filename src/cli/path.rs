@@ -24,7 +24,7 @@ Examples:
   tidegate why sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
   tidegate why shop-3f2a9c1b7d40 --in staging -o json")]
 pub struct WhyArgs {
-    /// A commit or a digest, or the start of one (7 characters or more), or a release
+    /// A commit or a digest, or its start (7 characters or more), a release, or #POSITION of an event that tells of one
     #[arg(value_name = "COMMIT|DIGEST|RELEASE")]
     pub of: String,
     /// The environment [default: the project's last one]
@@ -36,7 +36,21 @@ pub struct WhyArgs {
 
 /// List releases, newest last, with where each one stands in every environment.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  tidegate releases")]
+#[command(after_help = "\
+Standings:
+  blocked    its gate lacks something, or found what may not be
+  passed     its gate let it through
+  refused    it was not deployed there; a rule says why
+  deploying  it is being deployed
+  running    it runs, and nobody has judged yet what it does
+  verified   it does what it should, and did not fail there since
+  unproven   it runs, and was used too little to be judged
+  failed     it did not do what it should
+  drifted    it should run, and something else does
+  replaced   it ran, and another release of its service does now
+
+Example:
+  tidegate releases")]
 pub struct ReleasesArgs {
     #[command(flatten)]
     pub read: ReadArgs,
@@ -128,7 +142,9 @@ pub async fn lift(args: &LiftArgs, terminal: &Terminal) -> Result<Status, CliErr
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
-    terminal.list(&receipts.receipts, render::receipts)?;
+    terminal.list(&receipts.receipts, |receipts, look| {
+        render::receipts(receipts, look) + &format!("see: tidegate why {}\n", render::shell_word(&args.digest))
+    })?;
     Ok(Status::Done)
 }
 

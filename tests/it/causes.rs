@@ -529,7 +529,7 @@ fn deployments(causes: &mut Causes<'_>) {
     invert(stage, &layer(stage, &built));
     follow(stage, &cause);
     stage.runs(&built, STAGING);
-    stage.stands(&built.release, STAGING, "released", None);
+    stage.is_released(&built.release, STAGING);
 
     // A component that wants what the function was not granted.
     let own = Repository { host: &stage.world().registry_host, name: "acme/storefront", authorization: None };
@@ -654,11 +654,20 @@ fn named_otherwise(stage: &Stage<'_>, good: &Built, bad: &Built) {
         assert!(!said.status.success(), "{arguments:?}: {}", text(&said));
         assert!(parts.iter().all(|part| text(&said).contains(part)), "{arguments:?}: {}", text(&said));
     };
+    for of in [good.commit[..12].to_ascii_uppercase(), digits(&good.digest, 12).to_ascii_uppercase()] {
+        let known = stage.server.json(&["why", &of]).remove(0);
+        assert!([&good.commit, &good.digest].iter().any(|name| known["of"] == name.as_str()), "{of}: {known}");
+    }
     let (short, component) = (digits(&good.digest, 5), layer(stage, good));
     refused(&["why", &short], &["is too short", &good.digest]);
     for of in [component.as_str(), &component["sha256:".len()..], &component[..20]] {
         refused(&["why", of], &["is a component", &format!("`tidegate why {}`", good.release)]);
     }
+
+    deployments_are_named(stage, good, &refused);
+    senders_tell_of(stage, good);
+    refused(&["why", ""], &["name a commit, a digest or a release"]);
+    refused(&["why", "#99999"], &["no event at position 99999; the last one is"]);
 
     let redeploy = format!("`tidegate redeploy {} --in production`", good.release);
     refused(&["redeploy", &good.commit[..12], "--in", PRODUCTION], &["is a commit", &redeploy]);
@@ -670,6 +679,44 @@ fn named_otherwise(stage: &Stage<'_>, good: &Built, bad: &Built) {
         refused(&["lift", &of, "--reason", "drill"], &["the whole digest", &bad.digest]);
     }
     refused(&["lift", &good.digest, "--reason", "drill"], &["is in no quarantine; these are", &bad.digest]);
+}
+
+/// A digest that `deployments` shows is that of all functions together: it says what it is, and where that leads.
+#[track_caller]
+fn deployments_are_named(stage: &Stage<'_>, good: &Built, refused: &dyn Fn(&[&str], &[&str])) {
+    let deployments = stage.server.json(&["deployments"]);
+    let of = |index: usize| deployments[index]["digest"].as_str().expect("a deployment has a digest");
+    // It may have been deployed again since, and is the same then.
+    let unbrought = ["is deployment ", "not active any more", "no release brought it", "shows it whole"];
+    refused(&["why", of(0)], &unbrought);
+    refused(&["why", &of(0)["sha256:".len()..][..12]], &unbrought);
+    refused(&["why", "#1"], &["is deployment 1, ", "not active any more", "`tidegate deployments 1` shows it whole"]);
+    let brought = |deployment: &&Value| {
+        let digest = deployment["digest"].as_str().expect("a deployment has a digest");
+        let said = text(&stage.server.tidegate(&["why", digest]));
+        said.contains(&format!("it came with {}: `tidegate why {}`", good.release, good.release))
+    };
+    assert!(deployments.iter().any(|deployment| brought(&deployment)), "{deployments:#?}");
+}
+
+/// The event of whoever told of a commit or an artifact leads to it, in whatever form it is told.
+#[track_caller]
+fn senders_tell_of(stage: &Stage<'_>, good: &Built) {
+    for (ty, origin) in [
+        ("com.trivy.report", "/hooks/scans"),
+        ("com.trivy.report", "bucket/reports/scans/"),
+        ("com.sarif.report", "/hooks/scans"),
+        ("dev.cdevents.artifact.published.*", "/hooks/registry"),
+    ] {
+        let events = stage.server.json(&["events", "--type", ty, "--limit", "1000"]);
+        let own = events.iter().find(|event| {
+            let told = event["event"].to_string();
+            event["origin"]["name"] == origin && (told.contains(&good.commit) || told.contains(&good.digest[7..]))
+        });
+        let own = own.unwrap_or_else(|| panic!("no {ty} from {origin} of {good:?}: {events:#?}"));
+        let of = stage.server.json(&["why", &format!("#{}", own["position"])]).remove(0)["of"].take();
+        assert!(of == good.commit.as_str() || of == good.digest.as_str(), "{ty} from {origin}: {of}");
+    }
 }
 
 /// What `releases` says of one.
@@ -702,7 +749,8 @@ fn lifted(causes: &mut Causes<'_>, bad: &Built) {
     assert!(!empty.status.success() && text(&empty).contains("says why"), "{}", text(&empty));
     let cause = stage.why(&bad.release, PRODUCTION)["cause"].take();
     let lift = commands(&cause["clear"]).remove(0).replace("TEXT", "the-orders-were-wrong");
-    stage.server.output(&lift.split(' ').skip(1).collect::<Vec<_>>());
+    let said = stage.server.output(&lift.split(' ').skip(1).collect::<Vec<_>>());
+    assert!(said.contains(&format!("see: tidegate why {}\n", bad.digest)), "{said}");
     assert_eq!(stage.said("digest.cleared", &bad.digest).text("reason"), Some("the-orders-were-wrong"));
     let failed = stands(&bad.digest, "failed", "failed-verification", "release.failed").in_production().by("verify");
     let failed =
@@ -710,7 +758,13 @@ fn lifted(causes: &mut Causes<'_>, bad: &Built) {
     causes.passes(&failed);
     let cause = stage.why(&bad.release, PRODUCTION)["cause"].take();
     follow(stage, &cause);
-    stage.stands(&bad.release, PRODUCTION, "released", None);
+    // Nobody orders from it, so that it stays unproven, of which `why` says as much as `releases`.
+    let unproven = stands(&bad.release, "released", "verifying", "verification.due").in_production().by("verify");
+    causes.passes(&unproven.says("0 events ended; at least 20 have to").clear("looked at again by itself"));
+    let unproven = stands(&bad.release, "released", "insufficient", "release.insufficient").in_production();
+    let unproven = unproven.by("verify").says("0 events ended; at least 20 have to").clear("use it in production");
+    causes.passes(&unproven.clear(format!("`tidegate redeploy {} --in production`", bad.release)));
+    assert_eq!(standing(stage, &bad.release, PRODUCTION), "unproven");
     let again = stage.server.tidegate(&["lift", &bad.digest, "--reason", "once more"]);
     assert!(!again.status.success() && text(&again).contains("is in no quarantine"), "{}", text(&again));
 }
@@ -780,7 +834,7 @@ fn taken_away(causes: &mut Causes<'_>) {
     let cause = stage.why(&running.release, STAGING)["cause"].take();
     stage.around.change("tidegate.toml", |_| whole);
     follow(stage, &cause);
-    stage.stands(&running.release, STAGING, "released", None);
+    stage.is_released(&running.release, STAGING);
     stage.stands(&before.release, STAGING, "replaced", Some("replaced"));
     assert_eq!(standing(stage, &running.release, STAGING), "running");
 }

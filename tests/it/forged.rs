@@ -120,7 +120,7 @@ fn nobody_passes_a_gate_but_the_gate() {
     // The scan of the image itself, by the scanner that is known, is what was missing.
     stage.scan_image(&built.artifact, &built.digest, &[], &now());
     stage.runs(&built, STAGING);
-    stage.stands(&built.release, STAGING, "released", None);
+    stage.is_released(&built.release, STAGING);
 }
 
 /// Decisions, in the name of nobody and of a sender that was let in.

@@ -337,6 +337,15 @@ impl Stage<'_> {
         })
     }
 
+    /// Waits until a thing runs where it should, verified or not yet.
+    #[track_caller]
+    pub fn is_released(&self, of: &str, environment: &str) {
+        self.agrees(of, environment, |why| match why["state"] == "released" {
+            true => Ok(()),
+            false => Err("it is not released".to_owned()),
+        });
+    }
+
     /// Waits until what `why` says is as it must be; what is wrong with it otherwise.
     #[track_caller]
     pub fn agrees(&self, of: &str, environment: &str, check: impl Fn(&Value) -> Result<(), String>) -> Value {

@@ -33,7 +33,7 @@ pub struct WhyView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhyState {
-    /// It runs there.
+    /// It runs there; a cause says why it is not verified.
     Released,
     /// It ran there; another release does now.
     Replaced,

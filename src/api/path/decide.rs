@@ -58,7 +58,10 @@ const ASKED_AGAIN: [&str; 3] = ["deployment.requested", "deployment.refused", "r
 pub fn decide(known: &Known<'_>) -> WhyView {
     let about = About::of(&known.words, known.of);
     let case = Case { known, about: &about, environment: known.environment };
-    let (state, cause) = case.standing();
+    let (state, cause) = match case.standing() {
+        (WhyState::Released, None) => (WhyState::Released, case.unproven()),
+        stand => stand,
+    };
     // Where another environment is in the way, its words belong to it.
     let elsewhere = cause.as_ref().map(|cause| cause.because.as_deref().unwrap_or(cause));
     let place = elsewhere.and_then(|cause| cause.environment.as_deref());

@@ -89,6 +89,13 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// What it lacks to be verified where it runs, if it was looked at there.
+    pub fn unproven(self) -> Option<WhyCause> {
+        let deployed = self.last(&DEPLOYED)?;
+        self.last(&VERDICTS).filter(|word| word.position > deployed.position)?;
+        self.unjudged().and_then(|(_, cause)| cause)
+    }
+
     /// What runs and has no verdict yet.
     fn unjudged(self) -> Option<Stand> {
         let deployed = self.last(&DEPLOYED)?;

@@ -6,28 +6,62 @@ use super::word::Word;
 use crate::api::error::ApiError;
 use crate::api::explain::Ground;
 use crate::api::find::{PREFIX_CHARACTERS_MIN, find};
-use crate::bus::{BusError, EventQuery, History};
-use crate::event::Accepted;
+use crate::api::view::cause_view;
+use crate::bus::{BusError, EventQuery, History, StoredDeployment};
+use crate::event::{Accepted, Position};
 
 /// Events that are looked at to find the names that begin as a text does.
 const EVENTS_MAX: usize = 1_000;
 const NAMES_SHOWN_MAX: usize = 5;
 const SHA256: &str = "sha256:";
+/// Of a commit, by either of git's hashes.
+const SHA1_DIGITS: usize = 40;
+const SHA256_DIGITS: usize = 64;
 
 /// The commit, digest or release that begins so, whole.
 pub async fn whole(history: &dyn History, ground: &Ground, text: &str) -> Result<String, ApiError> {
-    let as_digest = format!("{SHA256}{text}");
-    let found = match known_by(history, text).await {
-        Err(ApiError::NotFound { .. }) if could_be_digits(text) => known_by(history, &as_digest).await,
-        found => found,
-    };
+    if text.is_empty() {
+        let message = "name a commit, a digest or a release; `tidegate releases` lists what gates judged";
+        return Err(ApiError::invalid(message));
+    }
+    let mut found = known_by(history, text).await;
+    for spelling in spellings(text) {
+        if !matches!(found, Err(ApiError::NotFound { .. })) {
+            break;
+        }
+        found = known_by(history, &spelling).await;
+    }
     match found {
-        Err(ApiError::NotFound { .. }) => Err(unknown(history, ground, text).await?),
-        found => found,
+        Err(ApiError::NotFound { .. }) if !is_place(text) => Err(unknown(history, ground, text).await?),
+        Err(error) => Err(error),
+        Ok(name) => {
+            let record = if is_place(text) { Some(find(history, text).await?.position) } else { None };
+            let said = deployment(history, ground, &name, record).await?;
+            said.map_or(Ok(name), |said| Err(ApiError::not_found(said)))
+        }
     }
 }
 
-/// Digits of a digest, as other tools show them: without the algorithm.
+/// `#12`, or the last one: an event by where it stands.
+fn is_place(text: &str) -> bool {
+    text == "last" || text.starts_with(['#', '@'])
+}
+
+/// The digits of a commit or a digest as the log has them: in lower case, and of a digest behind its algorithm, which other
+/// tools leave out.
+fn spellings(text: &str) -> Vec<String> {
+    let lower = text.to_ascii_lowercase();
+    let digits = digits(&lower);
+    match could_be_digits(digits) {
+        true => vec![lower.clone(), format!("{SHA256}{digits}")],
+        false => Vec::new(),
+    }
+}
+
+fn digits(text: &str) -> &str {
+    text.strip_prefix(SHA256).unwrap_or(text)
+}
+
 fn could_be_digits(text: &str) -> bool {
     text.len() >= PREFIX_CHARACTERS_MIN && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -48,10 +82,20 @@ async fn known_by(history: &dyn History, text: &str) -> Result<String, ApiError>
     };
     // An event's id, or the start of a name that it is known by.
     let meant = names_like(&event, text).into_iter().next().or_else(|| names(&Word::of(&event)).into_iter().next());
-    meant.ok_or_else(|| {
+    meant.or_else(|| told_of(&event)).ok_or_else(|| {
         let ty = &event.event.ty;
         ApiError::invalid(format!("{text:?} is an event of type {ty}, which tells of no commit and no digest"))
     })
+}
+
+/// The commit or digest that a sender's event tells of, in its data or as its subject.
+fn told_of(event: &Accepted) -> Option<String> {
+    let is_whole = |name: &String| {
+        let is_commit = matches!(name.len(), SHA1_DIGITS | SHA256_DIGITS);
+        could_be_digits(digits(name)) && (is_commit || name.len() == SHA256.len() + SHA256_DIGITS)
+    };
+    let subject = event.event.subject.clone();
+    crate::event::aliases(&event.event).into_iter().chain(subject).find(is_whole)
 }
 
 /// Names that begin by chance as the text does say nothing of it, so none is shown; but of a text that is too short.
@@ -59,7 +103,7 @@ async fn unknown(history: &dyn History, ground: &Ground, text: &str) -> Result<A
     if let Some(message) = component(history, ground, text).await? {
         return Ok(ApiError::not_found(message));
     }
-    let digits = text.strip_prefix(SHA256).unwrap_or(text);
+    let digits = digits(text);
     if digits.len() < PREFIX_CHARACTERS_MIN {
         let mut names = names_in_log(history, text).await?;
         names.extend(names_in_log(history, &format!("{SHA256}{digits}")).await?);
@@ -79,7 +123,8 @@ async fn unknown(history: &dyn History, ground: &Ground, text: &str) -> Result<A
 
 /// What is said where a text is the digest of a component: the bytes that run, while a release is known by its manifest.
 async fn component(history: &dyn History, ground: &Ground, text: &str) -> Result<Option<String>, BusError> {
-    let digits = text.strip_prefix(SHA256).unwrap_or(text);
+    let lower = text.to_ascii_lowercase();
+    let digits = digits(&lower);
     if !could_be_digits(digits) {
         return Ok(None);
     }
@@ -88,14 +133,11 @@ async fn component(history: &dyn History, ground: &Ground, text: &str) -> Result
     let mut like = functions.filter(|function| function.component.digest.to_string().starts_with(&begins));
     let Some(function) = like.next() else { return Ok(None) };
     let digest = function.component.digest.to_string();
-    let ty = crate::deployment::type_pattern("deployment.activated").expect("it is a type of the catalogue");
-    let query = EventQuery { ty: Some(ty), max: EVENTS_MAX, newest_first: true, ..EventQuery::default() };
-    let brought =
-        history.events(query).await?.events.iter().map(Word::of).filter(|word| word.counts).find_map(|word| {
-            let function = word.content.request.as_ref()?.function.clone()?;
-            let runs = |running: &super::word::Running| running.name == function && running.component == digest;
-            word.content.functions.iter().any(runs).then_some(word.content.release).flatten()
-        });
+    let brought = activations(history).await?.into_iter().find_map(|word| {
+        let function = word.content.request.as_ref()?.function.clone()?;
+        let runs = |running: &super::word::Running| running.name == function && running.component == digest;
+        word.content.functions.iter().any(runs).then_some(word.content.release).flatten()
+    });
     let name = &function.name;
     Ok(Some(match brought {
         Some(release) => format!(
@@ -107,6 +149,46 @@ async fn component(history: &dyn History, ground: &Ground, text: &str) -> Result
              `tidegate functions show {name}` says what runs now"
         ),
     }))
+}
+
+/// What is said where a name is the digest of a deployment, which `tidegate deployments` shows: no gate judges all functions
+/// together, but perhaps a release brought it. `record`: the event that is meant, of several that have the same digest.
+async fn deployment(
+    history: &dyn History,
+    ground: &Ground,
+    name: &str,
+    record: Option<Position>,
+) -> Result<Option<String>, BusError> {
+    let of_it = |stored: &&StoredDeployment| stored.deployment.digest.to_string() == name;
+    let same: Vec<&StoredDeployment> = ground.deployments.iter().filter(of_it).collect();
+    let meant = same.iter().find(|stored| record == Some(stored.position)).or(same.last());
+    let Some(stored) = meant else { return Ok(None) };
+    let number = stored.deployment.number;
+    let others: Vec<String> = same
+        .iter()
+        .map(|stored| stored.deployment.number)
+        .filter(|other| *other != number)
+        .map(|other| other.to_string())
+        .collect();
+    let others = if others.is_empty() { String::new() } else { format!(", the same as {}", others.join(" and ")) };
+    let record = activations(history).await?.into_iter().find(|word| word.position == stored.position);
+    let (brought, next) = match record.and_then(|word| word.content.release) {
+        Some(release) => (format!("it came with {release}"), format!("`tidegate why {release}`")),
+        None => {
+            let cause = cause_view(&stored.cause);
+            (format!("no release brought it ({cause})"), format!("`tidegate deployments {number}` shows it whole"))
+        }
+    };
+    let active = ground.active().is_some_and(|active| active.number == number);
+    let state = if active { "active" } else { "not active any more" };
+    Ok(Some(format!("{name} is deployment {number}{others}, {state}: all functions together; {brought}: {next}")))
+}
+
+/// The deployments that the runtime recorded, the newest first.
+async fn activations(history: &dyn History) -> Result<Vec<Word>, BusError> {
+    let ty = crate::deployment::type_pattern("deployment.activated").expect("it is a type of the catalogue");
+    let query = EventQuery { ty: Some(ty), max: EVENTS_MAX, newest_first: true, ..EventQuery::default() };
+    Ok(history.events(query).await?.events.iter().map(Word::of).filter(|word| word.counts).collect())
 }
 
 async fn names_in_log(history: &dyn History, text: &str) -> Result<BTreeSet<String>, BusError> {

@@ -211,6 +211,24 @@ fn what_is_deployed_is_released_until_something_else_is() {
 }
 
 #[test]
+fn what_runs_unproven_says_so_and_what_proves_it() {
+    let seen = json!({ "reason": "0 events ended; at least 20 have to" });
+    let deployed = || packaged().then("gate.passed", release(json!({}))).then("service.deployed", release(json!({})));
+    let looked = || deployed().then("verification.due", release(seen.clone()));
+    let unproven = |told: &Told, rule, clear: &str| {
+        let cause = check(told, WhyState::Released, Some(rule)).cause.unwrap();
+        assert!(cause.reason.contains("0 events ended") && cause.clear.contains(clear), "{cause:?}");
+    };
+    unproven(&looked(), "verifying", "it is looked at again by itself");
+    let insufficient = || looked().then("release.insufficient", release(seen.clone()));
+    unproven(&insufficient(), "insufficient", "`tidegate redeploy shop-1 --in production`");
+    // Deployed again, it is looked at anew; what was verified once stays so.
+    check(&insufficient().then("service.upgraded", release(json!({}))), WhyState::Released, None);
+    let verified = looked().then("release.verified", release(json!({}))).then("service.upgraded", release(json!({})));
+    check(&verified.then("release.insufficient", release(seen)), WhyState::Released, None);
+}
+
+#[test]
 fn what_failed_or_is_in_quarantine_is_held_until_it_is_cleared() {
     let failed = || {
         let deployed = packaged().then("service.deployed", release(json!({})));

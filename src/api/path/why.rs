@@ -48,13 +48,13 @@ pub(in crate::api) async fn why(State(state): State<Arc<ApiState>>, uri: Uri) ->
     let environments = ground.active().map(|active| active.environments.clone()).unwrap_or_default();
     let environment = match asked.r#in {
         Some(environment) if environments.contains(&environment) => environment,
-        Some(environment) => {
+        Some(environment) if !environments.is_empty() => {
             let known = environments.join(", ");
             return Err(ApiError::invalid(format!(
                 "{environment:?} is no environment of the project; it has: {known}"
             )));
         }
-        None => environments
+        Some(_) | None => environments
             .last()
             .cloned()
             .ok_or_else(|| ApiError::invalid("the project has no environments; name them in tidegate.toml"))?,

@@ -48,6 +48,14 @@ impl Ground {
         self.deployments.last().map(|stored| &stored.deployment)
     }
 
+    /// Whether a function's filter leaves a type to others, by the deployment that judged; of one that starts later, or is
+    /// gone, by the last that had it.
+    fn hears_other_types(&self, function: FunctionId, judge: Option<u64>, ty: &str) -> bool {
+        let judge = judge.and_then(|number| self.deployment(number));
+        let mut known = judge.into_iter().chain(self.deployments.iter().rev());
+        known.find_map(|stored| stored.deployment.function_by_id(function)).is_some_and(|one| !one.filter.hears(ty))
+    }
+
     /// The deployment that judged a position for a function; none if it starts after it, or no longer read then.
     fn judge_of(&self, function: FunctionId, position: Position) -> Judge<'_> {
         let ranges = self.judged.get(&function).map(Vec::as_slice).unwrap_or_default();
@@ -191,8 +199,11 @@ fn explanation(event: &Accepted, ground: &Ground, facts: &Facts, chain: &Chain) 
         let attempts = facts.attempts_of(function);
         let language = deployment.and_then(|number| ground.deployment(number));
         let language = language.map(|stored| stored.deployment.filter_language);
+        let is_left =
+            matches!(verdict, VerdictView::Filtered { .. } | VerdictView::BeforeStart | VerdictView::NotDeployed);
         FunctionExplanation {
             emitted: emitted(event, &attempts, &refs),
+            hears_other_types: is_left && ground.hears_other_types(function, deployment, &event.event.ty),
             function: ground.names.name(function),
             function_id: function,
             verdict,

@@ -66,7 +66,7 @@ pub async fn rollback(args: &RollbackArgs, terminal: &Terminal) -> Result<Status
     };
     let deployed: DeployedView =
         client.post(&["deployments", &number.to_string(), "rollback"], &serde_json::json!({})).await?;
-    terminal.show(&deployed, render::deployed)?;
+    terminal.show(&deployed, |deployed, look| render::rolled_back(deployed, number, look))?;
     Ok(Status::Done)
 }
 

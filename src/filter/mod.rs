@@ -121,6 +121,11 @@ impl Filter {
         &self.on
     }
 
+    /// Whether events of a type pass, as far as the type says.
+    pub fn hears(&self, ty: &str) -> bool {
+        self.on.is_empty() || self.on.iter().any(|pattern| pattern.matches(ty))
+    }
+
     /// Attribute name to its text, perhaps with a trailing `*`.
     pub fn attributes(&self) -> &BTreeMap<String, String> {
         &self.attributes
@@ -196,7 +201,7 @@ impl Filter {
     }
 
     fn type_holds(&self, subject: &Subject<'_>) -> bool {
-        self.on.is_empty() || self.on.iter().any(|pattern| pattern.matches(subject.ty()))
+        self.hears(subject.ty())
     }
 
     fn type_clause(&self) -> String {

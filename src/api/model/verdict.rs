@@ -154,6 +154,9 @@ pub struct FunctionExplanation {
     /// have said something else then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter_language: Option<u32>,
+    /// Whether its filter leaves the event's type to others, also where the function started after the event or is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hears_other_types: bool,
     /// In the order in which they ran.
     pub attempts: Vec<InvocationView>,
     /// Events that it emitted for this one.

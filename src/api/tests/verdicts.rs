@@ -1,7 +1,7 @@
 //! Explain and trace, on logs written by hand.
 
 use super::log::{Log, at, caused, event, function, id};
-use crate::api::model::{TraceNode, VerdictView};
+use crate::api::model::{ExplanationView, TraceNode, VerdictView};
 use crate::api::{explain, find, trace};
 use crate::bus::{DeadLetterState, PendingState, StoredVerdict};
 use crate::deployment::Function;
@@ -20,13 +20,19 @@ fn one() -> Log {
     Log::default().with(event).deployed(1, vec![gate()])
 }
 
+/// What is explained of event `e-1`.
+#[track_caller]
+fn explained(log: &Log) -> ExplanationView {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let event = find(log, "e-1").await.unwrap();
+        explain(log, &event).await.unwrap()
+    })
+}
+
 #[track_caller]
 fn check(log: Log, expected: &str, settled: bool) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let explanation = runtime.block_on(async {
-        let event = find(&log, "e-1").await.unwrap();
-        explain(&log, &event).await.unwrap()
-    });
+    let explanation = explained(&log);
     let own = explanation.functions.iter().find(|function| function.function_id == id(1)).unwrap();
     assert_eq!(own.verdict.to_string(), expected);
     assert_eq!(explanation.settled, settled, "{expected}");
@@ -97,11 +103,7 @@ fn a_filter_is_told_by_its_clause_and_the_value_that_it_saw() {
 fn a_filter_that_fails_is_a_verdict_of_its_own() {
     let gate = function(1, "gate", "com.shop.*", Some("data.total > 1"));
     let log = Log::default().with(event("e-1", "com.shop.sold")).deployed(1, vec![gate]);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let explanation = runtime.block_on(async {
-        let event = find(&log, "e-1").await.unwrap();
-        explain(&log, &event).await.unwrap()
-    });
+    let explanation = explained(&log);
     let verdict = &explanation.functions[0].verdict;
     assert!(matches!(verdict, VerdictView::FilterFailed { clause, .. } if clause == "data.total > 1"), "{verdict:?}");
 }
@@ -113,6 +115,21 @@ fn a_function_that_came_later_or_went_earlier_did_not_judge() {
     let log =
         Log::default().with(event("e-0", "com.shop.sold")).deployed(1, vec![gate()]).deployed(2, vec![]).with(first);
     check(log, "not deployed", FINAL);
+}
+
+#[test]
+fn whoever_hears_other_types_is_told_from_those_that_an_event_could_be_for() {
+    let hears_others = |log: Log| explained(&log).functions[0].hears_other_types;
+    for (ty, expected) in [("com.shop.sold", false), ("com.other.sold", true)] {
+        let log = || Log::default().with(event("e-1", ty));
+        assert_eq!(hears_others(log().deployed(1, vec![gate()])), expected, "filtered: {ty}");
+        assert_eq!(hears_others(log().deployed(2, vec![gate()])), expected, "before start: {ty}");
+        let gone = Log::default().with(event("e-0", ty)).deployed(1, vec![gate()]).deployed(2, vec![]);
+        assert_eq!(hears_others(gone.with(event("e-1", ty))), expected, "not deployed: {ty}");
+    }
+    // What it took is its own, whatever it hears since.
+    let taken = Log::default().with(event("e-1", "com.other.sold")).deployed(1, vec![gate()]);
+    assert!(!hears_others(taken.attempted(1, 1, (0, 1), StoredVerdict::Delivered)));
 }
 
 /// A tree as `id(children)`, waiting events with a `~`.

@@ -76,6 +76,15 @@ pub fn deployed(view: &DeployedView, look: &Look) -> String {
     format!("{warnings}{state}\n")
 }
 
+/// What going back to a deployment came to.
+pub fn rolled_back(view: &DeployedView, to: u64, look: &Look) -> String {
+    if !view.changed {
+        return deployed(view, look);
+    }
+    let state = look.good(&format!("deployment {} is active", view.number));
+    format!("{}{state}: what deployment {to} was\n", problem::lines(&view.problems, look))
+}
+
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
@@ -131,5 +140,7 @@ mod tests {
         let view = |changed| DeployedView { number: 3, changed, problems: Vec::new() };
         assert_eq!(deployed(&view(true), &LOOK), "deployment 3 is active\n");
         assert_eq!(deployed(&view(false), &LOOK), "deployment 3 is active already; nothing changed\n");
+        assert_eq!(rolled_back(&view(true), 1, &LOOK), "deployment 3 is active: what deployment 1 was\n");
+        assert_eq!(rolled_back(&view(false), 1, &LOOK), deployed(&view(false), &LOOK));
     }
 }

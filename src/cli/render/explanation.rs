@@ -2,17 +2,15 @@
 
 use super::text::wrap;
 use super::time::absolute;
-use super::{Look, brief, brief_type, clean, event, micros, place, short_digest, verdict};
-use crate::api::model::{EventRef, ExplanationView, FunctionExplanation, InvocationView, VerdictView};
+use super::{Look, brief, brief_type, clean, event, place, short_digest, verdict};
+use crate::api::model::{EventRef, ExplanationView, FunctionExplanation, InvocationView, OutcomeView, VerdictView};
 
-/// How a filter says what it saw where the type was another one.
-const SAW_TYPE: &str = "type = ";
 /// Columns before a line and before what goes on with it.
 const MARGIN: usize = 4;
 
 /// With those that hear other types in one line, where there are several.
 pub fn explanation(view: &ExplanationView, look: &Look) -> String {
-    let (others, told): (Vec<_>, Vec<_>) = view.functions.iter().partition(|function| hears_other_types(function));
+    let (others, told): (Vec<_>, Vec<_>) = view.functions.iter().partition(|function| function.hears_other_types);
     if others.len() < 2 {
         return explanation_whole(view, look);
     }
@@ -25,10 +23,6 @@ pub fn explanation(view: &ExplanationView, look: &Look) -> String {
 /// With the verdict of each function.
 pub fn explanation_whole(view: &ExplanationView, look: &Look) -> String {
     explained(view, &view.functions.iter().collect::<Vec<_>>(), "", look)
-}
-
-fn hears_other_types(function: &FunctionExplanation) -> bool {
-    matches!(&function.verdict, VerdictView::Filtered { value, .. } if value.starts_with(SAW_TYPE))
 }
 
 /// `beside`: what is said of functions that are not told of one by one.
@@ -81,7 +75,7 @@ fn one(function: &FunctionExplanation, width: usize, look: &Look) -> String {
         line(format!("judged by deployment {deployment}{language}"));
     }
     for invocation in &function.attempts {
-        line(attempt(invocation, look));
+        line(attempt(invocation));
     }
     for event in &function.emitted {
         line(format!("emitted {}", reference(event)));
@@ -89,14 +83,22 @@ fn one(function: &FunctionExplanation, width: usize, look: &Look) -> String {
     text
 }
 
-fn attempt(view: &InvocationView, look: &Look) -> String {
+fn attempt(view: &InvocationView) -> String {
     let round = if view.round == 0 { String::new() } else { format!(" of round {}", view.round) };
-    let (_, outcome) = verdict::outcome(&view.outcome, look);
+    let ended = match view.outcome {
+        OutcomeView::Delivered => "delivered",
+        OutcomeView::Retried { .. } => "failed",
+        OutcomeView::DeadLettered => "dead-lettered",
+    };
+    let again = match view.outcome {
+        OutcomeView::Retried { at } => format!(", tried again at {}", absolute(at)),
+        OutcomeView::Delivered | OutcomeView::DeadLettered => String::new(),
+    };
     let failure = view.failure.as_ref().map_or_else(String::new, |failure| format!("; {}", verdict::failure(failure)));
     format!(
-        "attempt {}{round}: {outcome} in {} at {}, {}{failure}",
+        "attempt {}{round}: {ended} after {} at {}{again}, {}{failure}",
         view.attempt,
-        micros(view.duration_micros),
+        verdict::ran(view.duration_micros, view.failure.as_ref()),
         absolute(view.settledat),
         short_digest(&view.component),
     )
@@ -148,7 +150,7 @@ mod tests {
 
             gate   dead-lettered
               judged by deployment 2
-              attempt 1: dead-lettered in 3.4 ms at 1970-01-01 00:00:00Z, sha256:abababababab; rejected: no policy
+              attempt 1: dead-lettered after 3.4 ms at 1970-01-01 00:00:00Z, sha256:abababababab; rejected: no policy
 
             greet  delivered
               judged by deployment 2
@@ -163,14 +165,43 @@ mod tests {
     }
 
     #[test]
+    fn an_attempt_says_how_long_it_ran_and_when_it_was_tried_again() {
+        let view = |failure: &str| -> InvocationView {
+            serde_json::from_value(serde_json::json!({
+                "id": "12.gate.0.1", "position": 12, "function": "gate", "function_id": "01932a00-0000-7000-8000-000000000001",
+                "round": 0, "attempt": 1, "outcome": { "kind": "retried", "at": "1970-01-01T00:00:11Z" },
+                "failure": { "kind": failure, "reason": "it ended" }, "settledat": "1970-01-01T00:00:10Z",
+                "duration_micros": if failure == "host-lost" { 0 } else { 10_000_000 }, "deployment": 2,
+                "component": format!("sha256:{}", "ab".repeat(32)), "emitted": 0,
+            }))
+            .unwrap()
+        };
+        expect![
+            "attempt 1: failed after 10.0 s at 1970-01-01 00:00:10Z, tried again at 1970-01-01 00:00:11Z, \
+             sha256:abababababab; timed-out: it ended"
+        ]
+        .assert_eq(&attempt(&view("timed-out")));
+        expect![
+            "attempt 1: failed after unknown time at 1970-01-01 00:00:10Z, tried again at 1970-01-01 00:00:11Z, \
+             sha256:abababababab; host-lost: it ended"
+        ]
+        .assert_eq(&attempt(&view("host-lost")));
+    }
+
+    #[test]
     fn functions_that_hear_other_types_are_counted() {
         let id = "01932a00-0000-7000-8000-000000000001";
         let function = |name: &str, value: &str| {
             serde_json::json!({
                 "function": name, "function_id": id, "deployment": 1, "attempts": [], "emitted": [],
+                "hears_other_types": value.starts_with("type"),
                 "verdict": { "kind": "filtered", "clause": "type is shop.order.paid.* or shop.order.sent.*", "value": value },
             })
         };
+        let later = serde_json::json!({
+            "function": "late", "function_id": id, "hears_other_types": true, "attempts": [], "emitted": [],
+            "verdict": { "kind": "before-start" },
+        });
         let other = r#"type = "shop.refund""#;
         let json = serde_json::json!({
             "settled": true,
@@ -179,7 +210,7 @@ mod tests {
                 "origin": { "kind": "api", "name": "anyone", "verified": false },
                 "event": { "specversion": "1.0", "id": "a", "source": "/s", "type": "shop.refund" },
             },
-            "functions": [function("gate", other), function("sums", "data.total = 3"), function("greet", other)],
+            "functions": [function("gate", other), function("sums", "data.total = 3"), function("greet", other), later],
         });
         let view: ExplanationView = serde_json::from_value(json).unwrap();
         let look = Look { colour: false, width: 60, now: Timestamp::EPOCH };
@@ -192,13 +223,16 @@ mod tests {
                 saw data.total = 3
               judged by deployment 1
 
-            2 functions hear other types (--all tells which): gate,
-              greet
+            3 functions hear other types (--all tells which): gate,
+              greet, late
 
             settled
         "#]]
         .assert_eq(&explanation(&view, &look));
         let whole = explanation_whole(&view, &look);
-        assert!(["gate ", "sums ", "greet "].iter().all(|name| whole.contains(&format!("\n{name}"))), "{whole}");
+        assert!(
+            ["gate ", "sums ", "greet ", "late "].iter().all(|name| whole.contains(&format!("\n{name}"))),
+            "{whole}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Attempts and dead letters: in tables, and whole.
 
 use super::time::{ago, when};
-use super::{Align, Look, Table, clean, explanation, facts, micros, painted, plain, verdict};
+use super::{Align, Look, Table, clean, explanation, facts, painted, plain, verdict};
 use crate::api::model::{DeadLetterView, InvocationView};
 use crate::bus::DeadLetterState;
 use crate::outcome::Failure;
@@ -29,7 +29,7 @@ pub fn invocations(invocations: &[InvocationView], look: &Look) -> String {
             plain(ago(view.settledat, look.now)),
             plain(&view.function),
             painted(colour, outcome),
-            plain(micros(view.duration_micros)),
+            plain(ran(view)),
             plain(view.emitted),
             plain(view.failure.as_ref().map_or_else(|| "-".to_owned(), verdict::failure)),
         ]);
@@ -48,7 +48,7 @@ pub fn invocation(view: &InvocationView, look: &Look) -> String {
             ("event", Some(format!("#{}", view.position))),
             ("attempt", Some(attempt(view))),
             ("settled", Some(when(view.settledat, look))),
-            ("duration", Some(micros(view.duration_micros))),
+            ("duration", Some(ran(view))),
             ("deployment", Some(view.deployment.to_string())),
             ("component", Some(view.component.to_string())),
             ("emitted", Some(super::count(view.emitted.into(), "event"))),
@@ -65,6 +65,10 @@ pub fn invocation(view: &InvocationView, look: &Look) -> String {
         text += "  none\n";
     }
     text
+}
+
+fn ran(view: &InvocationView) -> String {
+    verdict::ran(view.duration_micros, view.failure.as_ref())
 }
 
 fn attempt(view: &InvocationView) -> String {
@@ -197,6 +201,10 @@ mod tests {
         "#]]
         .assert_eq(&invocations(&[view()], &LOOK));
         assert_eq!(invocations(&[], &LOOK), "no invocations\n");
+        let lost = Failure::new(crate::outcome::FailureKind::HostLost, "the process ended while this ran");
+        let lost = InvocationView { failure: Some(lost), duration_micros: 0, ..view() };
+        assert!(invocations(std::slice::from_ref(&lost), &LOOK).contains("  unknown time  "));
+        assert!(invocation(&lost, &LOOK).contains("duration    unknown time\n"));
     }
 
     #[test]

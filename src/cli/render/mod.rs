@@ -19,7 +19,7 @@ mod trace;
 mod verdict;
 
 pub use bench::bench;
-pub use deployment::{deployed, deployment, deployments};
+pub use deployment::{deployed, deployment, deployments, rolled_back};
 pub use event::{event, event_line, events, receipts};
 pub use explanation::{explanation, explanation_whole};
 pub use filter::{event_type, event_types, filter_report};
@@ -59,8 +59,4 @@ fn short_digest(digest: &crate::deployment::Digest) -> String {
 /// `#12`, or a dash for what has no place in the log yet.
 fn place(position: Option<crate::event::Position>) -> String {
     position.map_or_else(|| "-".to_owned(), |position| format!("#{position}"))
-}
-
-fn micros(micros: u64) -> String {
-    duration(std::time::Duration::from_micros(micros))
 }

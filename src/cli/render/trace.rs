@@ -2,7 +2,7 @@
 
 use super::text::{Colour, shorten};
 use super::time::ago;
-use super::{Look, brief, brief_type, clean, count, micros, place, verdict};
+use super::{Look, brief, brief_type, clean, count, place, verdict};
 use crate::api::model::{TraceNode, TraceRun, TraceView, VerdictView};
 use crate::event::OriginKind;
 
@@ -166,7 +166,7 @@ fn run_line(run: &TraceRun, indent: usize, look: &Look) -> String {
         parts.push((None, format!("{} attempts", run.attempts)));
     }
     if run.attempts > 0 {
-        parts.push((Some(Colour::Faint), micros(run.duration_micros)));
+        parts.push((Some(Colour::Faint), verdict::ran(run.duration_micros, run.failure.as_ref())));
     }
     let used = indent + parts.iter().map(|(_, text)| text.chars().count() + GAP.len()).sum::<usize>();
     let room = look.width.saturating_sub(used).max(REASON_WIDTH_MIN);
@@ -242,6 +242,16 @@ mod tests {
             4 events, 4 deliveries: not settled yet: 2 of 4; 1 event waits for its time
         "#]]
         .assert_eq(&trace(&chain(), &LOOK));
+    }
+
+    #[test]
+    fn how_long_ran_what_was_lost_with_its_process_is_unknown() {
+        let mut chain = chain();
+        let run = &mut chain.roots[0].children[0].functions[1];
+        run.duration_micros = 0;
+        run.failure.as_mut().expect("it failed").kind = crate::outcome::FailureKind::HostLost;
+        let text = trace(&chain, &LOOK);
+        assert!(text.contains("audit  retrying, attempt 2 in 3.0 s  unknown time  host-lost: "), "{text}");
     }
 
     #[test]

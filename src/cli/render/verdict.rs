@@ -1,9 +1,11 @@
 //! Verdicts in words, with times as people read them.
 
-use super::time::ago;
+use std::time::Duration;
+
+use super::time::{ago, duration};
 use super::{Colour, Look, place};
 use crate::api::model::{OutcomeView, VerdictView};
-use crate::outcome::Failure;
+use crate::outcome::{Failure, FailureKind};
 
 /// What a verdict says, short of why: `delivered`, `retrying, attempt 2 in 3 s`.
 pub fn words(verdict: &VerdictView, look: &Look) -> String {
@@ -66,6 +68,14 @@ pub fn outcome(outcome: &OutcomeView, look: &Look) -> (Colour, String) {
         }
         OutcomeView::Retried { .. } => (Colour::Waiting, "failed, tried again".to_owned()),
         OutcomeView::DeadLettered => (Colour::Bad, "dead-lettered".to_owned()),
+    }
+}
+
+/// How long something ran that ended with this failure, if with one. Of what was lost with its process nobody knows.
+pub fn ran(micros: u64, failure: Option<&Failure>) -> String {
+    match failure.is_some_and(|failure| failure.kind == FailureKind::HostLost) {
+        true => "unknown time".to_owned(),
+        false => duration(Duration::from_micros(micros)),
     }
 }
 

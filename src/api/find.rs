@@ -92,17 +92,18 @@ fn one_of(mut meant: Vec<Outline>) -> Meant {
     }
 }
 
-/// Events whose names start as `text` does, for as much of it as any do.
+/// Events whose names start as `text` does, for as much of it as any do. What starts alike by fewer characters than a prefix
+/// has says nothing; what is shorter has to start as all of it.
 async fn nearest(history: &dyn History, text: &str) -> Result<Vec<EventRef>, ApiError> {
-    let characters: Vec<char> = text.chars().collect();
-    let mut length = characters.len().min(64) / 2;
-    while length > 0 {
+    let characters: Vec<char> = text.chars().take(64).collect();
+    let least = characters.len().min(PREFIX_CHARACTERS_MIN);
+    let shorter = |length: &usize| (*length > least).then(|| (length / 2).max(least));
+    for length in std::iter::successors(Some(characters.len()), shorter) {
         let prefix: String = characters[..length].iter().collect();
         let near = history.find(&prefix, NEAREST_SHOWN_MAX).await?;
         if !near.is_empty() {
             return Ok(near.iter().map(|event| event_ref(event)).collect());
         }
-        length /= 2;
     }
     Ok(Vec::new())
 }

@@ -52,6 +52,12 @@ fn what_means_several_events_or_none_is_told_with_those_it_may_mean() {
     check("/events/11111111-c", "/error/code", "not-found".into());
     check("/events/11111111-c", "/error/candidates/0/id", "11111111-b".into());
     check("/events/abcdef", "/error/code", "not-found".into());
+    check("/events/abcdef", "/error/candidates/0/position", 4.into());
+    // What begins alike by chance is not near.
+    for far in ["1-1", "1111-1111"] {
+        let answer = run(ask(&reading(log()), "GET", &format!("/events/{far}"), "", b"")).json();
+        assert_eq!(answer.pointer("/error/candidates"), None, "{far}: {answer}");
+    }
     check("/events/@9", "/error/message", "no event at position 9; the last one is 5".into());
 }
 

@@ -12,6 +12,19 @@ use crate::api::{ApiState, api};
 const EVENTS_MAX: usize = 1_000;
 
 #[test]
+fn a_project_without_environments_says_so() {
+    let log =
+        || Log::default().with(event("abcdef0", "com.shop.sold")).deployed(1, vec![function(1, "gate", "*", None)]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for path in ["/why?of=abcdef0", "/why?of=abcdef0&in=staging"] {
+        let state = ApiState::stopped("shop".to_owned(), Arc::new(log()), no_blobs());
+        let said = runtime.block_on(ask(&api(Arc::new(state)), "GET", path, "", b"")).json();
+        let message = "the project has no environments; name them in tidegate.toml";
+        assert_eq!(said["error"]["message"], message, "{path}: {said}");
+    }
+}
+
+#[test]
 fn no_more_events_are_looked_at_than_the_limit_however_many_names_a_thing_has() {
     let (commit, release) = ("aaaaaaaa", "bbbbbbbb");
     let mut log = Log::default().with(event("first", "com.shop.sold"));

@@ -1,6 +1,7 @@
 //! `tidegate demo`: the story ends well, leads on, and ends the same however often the project is killed on the way.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -44,14 +45,15 @@ impl Told {
 }
 
 /// What the story decides, sorted.
-const DECISIONS: [[&str; 3]; 13] = [
+const DECISIONS: [[&str; 3]; 14] = [
     ["blocked", "production", "image-scan"],
     ["blocked", "production", "missing-evidence"],
     ["blocked", "staging", "image-scan"],
     ["healed", "production", "-"],
+    ["left drifted", "staging", "-"],
+    ["passed", "staging", "-"],
     ["promoted", "production", "-"],
     ["promoted", "production", "-"],
-    ["promoted", "staging", "-"],
     ["promoted", "staging", "-"],
     ["promoted", "staging", "-"],
     ["refused", "-", "no-direct-push"],
@@ -83,6 +85,24 @@ fn the_demo_ends_well_and_the_commands_that_it_prints_work_on_what_it_kept() {
     let refusal = text(&again);
     assert_eq!(again.status.code(), Some(2), "{refusal}");
     assert!(refusal.contains(&format!("{} exists already; name a folder", dir.display())), "{refusal}");
+}
+
+#[test]
+fn a_demo_that_is_interrupted_names_the_folder_that_it_leaves() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let dir = folder.path().join("kept");
+    let (stdout, stderr) = (Stdio::piped(), Stdio::piped());
+    let mut demo = tidegate().arg("demo").arg(&dir).stdout(stdout).stderr(stderr).spawn().expect("tidegate runs");
+    let mut lines = BufReader::new(demo.stdout.take().expect("its output is piped")).lines();
+    let begun = lines.any(|line| line.expect("output is text") == "the project starts");
+    assert!(begun, "the story does not begin");
+    let told = Command::new("kill").args(["-INT", &demo.id().to_string()]).status().expect("kill runs");
+    assert!(told.success());
+    lines.for_each(drop);
+    let ended = demo.wait_with_output().expect("it ends");
+    let said = text(&ended);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("the project is kept in {}", dir.display())), "{said}");
 }
 
 #[test]
@@ -119,5 +139,7 @@ fn the_story_ends_the_same_when_the_project_is_killed_at_random_moments() {
     println!("seed {seed}");
     let told = Told::by(&["--crashes", &CRASHES.to_string(), "--seed", &seed]);
     assert_eq!(told.summary["crashes"], CRASHES);
+    let kills = told.chapters.iter().filter_map(|chapter| chapter["kills"].as_array()).flatten();
+    assert_eq!(kills.count() as u64, CRASHES, "each kill is told by the event before it");
     assert_eq!(told.decisions(), DECISIONS);
 }

@@ -10,8 +10,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::super::CliError;
+use super::follow::Log;
 use super::server::Server;
 use crate::api::model::InvocationView;
+use crate::event::Position;
 use crate::outcome::FailureKind;
 
 /// From one kill to the next at most.
@@ -36,18 +38,19 @@ impl Chaos {
         Chaos { chance, next, left: crashes, struck: 0 }
     }
 
-    /// Kills and starts the project again if its log has reached the moment.
-    pub async fn strike(&mut self, events: usize, server: &Server) -> Result<(), CliError> {
+    /// Kills and starts the project again if its log has reached the moment; answers the last event that was seen before.
+    pub async fn strike(&mut self, events: usize, server: &Server, log: &Log) -> Result<Option<Position>, CliError> {
         if self.left == 0 || events < self.next || is_twice_lost(&server.invocations().await?) {
-            return Ok(());
+            return Ok(None);
         }
         tokio::time::sleep(Duration::from_micros(below(AFTER_MICROS_MAX, &mut self.chance).into())).await;
+        let last = log.position();
         server.crash().await?;
         self.left -= 1;
         self.struck += 1;
         // Moments that went by meanwhile are made up for, one with each event.
         self.next = (self.next + 1 + below(EVENTS_MAX, &mut self.chance) as usize).max(events + 1);
-        Ok(())
+        Ok(Some(last))
     }
 }
 

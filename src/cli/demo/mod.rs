@@ -54,7 +54,11 @@ pub async fn demo(args: &DemoArgs, terminal: &Terminal) -> Result<Status, CliErr
     let started = Instant::now();
     let (world, place) = World::make(args.dir.clone()).await?;
     let folder = place.folder.display().to_string();
-    let told = tell(args, &world, place, terminal, started).await;
+    // Where it is interrupted it is dropped, and the project ends with it.
+    let told = tokio::select! {
+        told = tell(args, &world, place, terminal, started) => told,
+        Ok(()) = tokio::signal::ctrl_c() => Err(failed("it was stopped")(std::io::Error::other("interrupted"))),
+    };
     told.map_err(|error| match error.is_closed_pipe() {
         true => error,
         false => CliError::Failed {
@@ -76,6 +80,7 @@ async fn tell(
     terminal.progress("starting the project");
     let server = Server::start(place).await?;
     terminal.progress_done();
+    tell::preface(terminal)?;
     let mut story = Story::begin(server, log, chaos, world.registry.unheard(), terminal, started);
     let told = play::play(&mut story, world).await;
     story.end_chapter()?;

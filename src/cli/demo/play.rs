@@ -42,17 +42,18 @@ async fn refused(story: &mut Story<'_>, world: &World) -> Result<(), Halt> {
     let direct = commit("direct");
     let push = || sender::push(&direct, "2026-11-23T08:55:00Z");
     story.chapter("a push that nobody signed is turned away").await?;
-    story.send(push(), 401).await?;
+    story.send("the push", push(), 401).await?;
 
     story.chapter("a signed push straight to main breaks the branch's protection: refused").await?;
-    story.send(push().signed(&world.secrets.github), 202).await?;
+    story.send("the push", push().signed(&world.secrets.github), 202).await?;
     story.until("the push is refused", event("tidegate-change.refused").with("commit", &direct)).await?;
     posted(story, world, &direct, "failure")?;
 
     story.chapter("a change that nobody reviewed may not be merged").await?;
     let change = Change { approved_by: None, checks: Vec::new(), ..change(1) };
     world.githost.put(change.clone());
-    story.send(sender::opened(&change, "2026-11-23T08:57:00Z").signed(&world.secrets.github), 202).await?;
+    let opened = sender::opened(&change, "2026-11-23T08:57:00Z");
+    story.send("the proposal", opened.signed(&world.secrets.github), 202).await?;
     story.until("the proposal is refused", event("tidegate-change.refused").with("commit", &change.head)).await?;
     // It may still come.
     posted(story, world, &change.head, "pending")
@@ -111,14 +112,14 @@ async fn rolled_back(story: &mut Story<'_>, world: &World) -> Result<(), Halt> {
 }
 
 async fn drifted(story: &mut Story<'_>) -> Result<(), Halt> {
-    story.chapter("somebody changes what runs behind its back: found, and healed").await?;
+    story.chapter("somebody changes what runs behind its back: found, and healed in production").await?;
     story.operate(&["deployments", FIRST_DEPLOYMENT, "rollback"]).await?;
     let production = |name| event(name).with("environment", "production");
     story.until("production is found to have drifted", production("drift.detected")).await?;
     story.until("production is healed", production("drift.resolved")).await?;
     // What should run in staging is in quarantine since: nothing brings that back by itself.
     let reported = event("drift.detected").with("environment", "staging").with("action", "report");
-    story.until("staging is reported", reported).await?;
+    story.until("staging is reported, and left to a person", reported).await?;
     Ok(())
 }
 
@@ -155,7 +156,7 @@ async fn build(story: &mut Story<'_>, world: &World, number: u64, at: &str, opti
     world.githost.put_file(&merge, ".tidegate/pipeline.toml", world.pipeline(number, options));
     let change = Change { merged: Some((merge.clone(), at.to_owned())), ..change(number) };
     world.githost.put(change.clone());
-    story.send(sender::merged(&change).signed(&world.secrets.github), 202).await?;
+    story.send("the merge", sender::merged(&change).signed(&world.secrets.github), 202).await?;
     let own = |name| event(name).with("commit", &merge);
     story.until("the merge is accepted", own("tidegate-change.accepted")).await?;
     story.until("the pipeline succeeds", own("pipelinerun.finished").with("outcome", "success")).await?;
@@ -172,19 +173,21 @@ async fn build(story: &mut Story<'_>, world: &World, number: u64, at: &str, opti
 async fn image_scan(story: &mut Story<'_>, world: &World, built: &Built, found: (&str, &str)) -> Result<(), Halt> {
     let now = Clock::system().now().to_string();
     let report = sender::image_report(&world.secrets.token, &built.artifact, &built.digest, &[found], &now);
-    story.send(report, 202).await
+    story.send("the image scan", report, 202).await
 }
 
 /// A static analysis, a scan of dependencies through the object store, and one of the image: nothing that blocks.
 async fn scans(story: &mut Story<'_>, world: &World, built: &Built) -> Result<(), Halt> {
     let now = Clock::system().now().to_string();
-    story.send(sender::static_report(&world.secrets.token, &built.commit, &now), 202).await?;
+    let report = sender::static_report(&world.secrets.token, &built.commit, &now);
+    story.send("the static analysis", report, 202).await?;
     let (key, report) = (format!("scans/{}/trivy.json", built.commit), sender::dependency_report(&now));
     let size = report.len();
     let client = store::client(&world.store);
     let put = client.put_object().bucket(BUCKET).key(&key).body(ByteStream::from(report)).send().await;
     put.map_err(failed("cannot put a report into the object store"))?;
-    story.send(sender::notification(&world.secrets.token, BUCKET, &key, size, &now), 202).await?;
+    let notification = sender::notification(&world.secrets.token, BUCKET, &key, size, &now);
+    story.send("the object store tells of the scan of dependencies", notification, 202).await?;
     image_scan(story, world, built, ("CVE-2026-0009", "LOW")).await
 }
 
@@ -216,7 +219,8 @@ async fn orders(
         Orders::Mixed => |number: usize| if number.is_multiple_of(5) { "JPY" } else { "EUR" },
     };
     let batch = &built.commit[..8];
-    story.send(sender::orders(&world.secrets.token, environment, batch, (0..ORDERS).map(currency)), 202).await
+    let orders = sender::orders(&world.secrets.token, environment, batch, (0..ORDERS).map(currency));
+    story.send("the orders", orders, 202).await
 }
 
 /// Customers order, and what the release does then is good.

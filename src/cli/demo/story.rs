@@ -13,6 +13,7 @@ use super::server::Server;
 use super::tell::{Chapter, Expectation, Line};
 use super::{chaos::Chaos, tell};
 use crate::api::model::{EventView, FunctionView, Listing};
+use crate::event::Position;
 
 /// Far beyond what any step takes on a busy machine.
 const STEP_SECONDS_MAX: u64 = 60;
@@ -85,7 +86,7 @@ impl<'a> Story<'a> {
             }
             tokio::time::sleep(AGAIN).await;
             self.show_new()?;
-            self.chaos.strike(self.path_events, &self.server).await?;
+            self.strike().await?;
         }
         Ok(self.show_new()?)
     }
@@ -115,16 +116,16 @@ impl<'a> Story<'a> {
         tell::verdict(self.chapters.last().expect("a chapter was begun"), self.terminal)
     }
 
-    /// Sends a request that must be answered with `status`.
-    pub async fn send(&mut self, request: Request, status: u16) -> Result<(), Halt> {
+    /// Sends what somebody has to say, a request that must be answered with `status`.
+    pub async fn send(&mut self, what: &str, request: Request, status: u16) -> Result<(), Halt> {
         let door = request.path;
         // Both at once, so that the project may be killed while it answers.
         let (struck, answer) =
-            tokio::join!(self.chaos.strike(self.path_events, &self.server), self.server.send(request));
-        struck?;
+            tokio::join!(self.chaos.strike(self.path_events, &self.server, &self.log), self.server.send(request));
+        self.tell_strike(struck?)?;
         let answered = answer?;
         let otherwise = (answered != status).then(|| format!("it answers {answered}"));
-        self.expect(format!("{door} answers {status}"), otherwise)
+        self.expect(format!("{what}: {door} answers {status}"), otherwise)
     }
 
     /// Waits for an event of this chapter.
@@ -154,7 +155,7 @@ impl<'a> Story<'a> {
                 Ok(_) = unheard.wait_for(Option::is_some) => {}
                 () = tokio::time::sleep(left) => {}
             }
-            self.chaos.strike(self.path_events, &self.server).await?;
+            self.strike().await?;
         }
     }
 
@@ -163,7 +164,7 @@ impl<'a> Story<'a> {
         let client = Client::to_write(&ServerArgs { url: Some(self.server.api().to_owned()), token_file: None })?;
         let deadline = Instant::now() + Duration::from_secs(STEP_SECONDS_MAX);
         loop {
-            self.chaos.strike(self.path_events, &self.server).await?;
+            self.strike().await?;
             match client.post::<serde_json::Value>(path, &serde_json::json!({})).await {
                 Ok(_) => return Ok(()),
                 Err(CliError::Unreachable { .. } | CliError::BrokenOff { .. }) if Instant::now() < deadline => {
@@ -192,6 +193,19 @@ impl<'a> Story<'a> {
 
     pub fn crashes(&self) -> u32 {
         self.chaos.struck
+    }
+
+    /// Kills the project and starts it again where it is time to.
+    async fn strike(&mut self) -> Result<(), CliError> {
+        let struck = self.chaos.strike(self.path_events, &self.server, &self.log).await?;
+        self.tell_strike(struck)
+    }
+
+    fn tell_strike(&mut self, after: Option<Position>) -> Result<(), CliError> {
+        let Some(after) = after else { return Ok(()) };
+        self.show_new()?;
+        self.chapters.last_mut().expect("a chapter was begun").kills.push(after);
+        tell::kill(after, self.terminal)
     }
 
     fn show_new(&mut self) -> Result<(), CliError> {

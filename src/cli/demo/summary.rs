@@ -55,9 +55,11 @@ fn decisions(seen: &[Seen]) -> Vec<Decision> {
         let verdict = match word.name.as_str() {
             "tidegate-change.refused" | "release.refused" => "refused",
             "gate.blocked" if is_last_word(word, &seen[index + 1..]) => "blocked",
-            "gate.passed" => "promoted",
+            "gate.passed" if ran(word, &seen[index + 1..]) => "promoted",
+            "gate.passed" => "passed",
             "service.rolledback" => "rolled back",
             "drift.resolved" => "healed",
+            "drift.detected" if !is_over(word, &seen[index + 1..]) => "left drifted",
             _ => continue,
         };
         let text = |member: &str| word.text(member).unwrap_or("-").to_owned();
@@ -77,14 +79,45 @@ fn decisions(seen: &[Seen]) -> Vec<Decision> {
 /// Why, in the words of the event, or of the one before it that it answers.
 fn reason(verdict: &str, word: &Seen, before: &[Seen]) -> String {
     let said = match verdict {
-        "promoted" => Some(format!("on its {}", word.members("evidence").join(", "))),
+        "promoted" => Some(evidence(word)),
+        "passed" => Some(format!("{}; it never ran here", evidence(word))),
         "rolled back" => last("release.failed", word, before)
             .and_then(|failed| Some(format!("{}; {} is back", failed.text("reason")?, brief(word.text("release")?)))),
-        "healed" => last("drift.detected", word, before)
-            .and_then(|found| Some(format!("{} ran, by {}", brief(found.text("runs")?), found.text("cause")?))),
+        "healed" => last("drift.detected", word, before).and_then(|found| other_bytes(found, "ran")),
+        "left drifted" => other_bytes(word, "runs")
+            .and_then(|other| Some(format!("{other}; not healed: {}", brief(word.text("reason")?)))),
         _ => word.text("reason").map(brief),
     };
     said.unwrap_or_else(|| "-".to_owned())
+}
+
+fn evidence(passed: &Seen) -> String {
+    format!("on its {}", passed.members("evidence").join(", "))
+}
+
+/// What runs in the place of a release, and who put it there.
+fn other_bytes(drift: &Seen, run: &str) -> Option<String> {
+    let (component, cause) = (brief(drift.text("runs")?), drift.text("cause")?);
+    let by = match cause.split_once(' ') {
+        Some(("rollback", who)) => format!("a rollback that {who} asked for"),
+        Some(_) | None => cause.to_owned(),
+    };
+    Some(format!("component {component} {run} in its place, put there by {by}"))
+}
+
+/// Whether what a gate passed came to run there.
+fn ran(passed: &Seen, after: &[Seen]) -> bool {
+    let is_it = |other: &Seen| {
+        matches!(other.name.as_str(), "service.deployed" | "service.upgraded")
+            && other.text("release") == passed.text("release")
+            && other.environment() == passed.environment()
+    };
+    after.iter().any(is_it)
+}
+
+/// Whether a drift was resolved in the end.
+fn is_over(drift: &Seen, after: &[Seen]) -> bool {
+    after.iter().any(|other| other.name == "drift.resolved" && other.environment() == drift.environment())
 }
 
 /// The last event of a name in the environment of a word.

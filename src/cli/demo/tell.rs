@@ -18,6 +18,9 @@ pub struct Chapter {
     pub title: &'static str,
     pub events: Vec<Line>,
     pub expectations: Vec<Expectation>,
+    /// Of each kill of the project, the last event that was seen before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kills: Vec<Position>,
     /// The first event that counts for it.
     #[serde(skip)]
     pub from: usize,
@@ -63,7 +66,7 @@ impl Line {
 
 impl Chapter {
     pub fn new(title: &'static str, from: usize) -> Self {
-        Chapter { title, events: Vec::new(), expectations: Vec::new(), from }
+        Chapter { title, events: Vec::new(), expectations: Vec::new(), kills: Vec::new(), from }
     }
 
     pub fn is_as_it_should(&self) -> bool {
@@ -91,6 +94,26 @@ pub fn line(line: &Line, terminal: &Terminal) -> Result<(), CliError> {
     let detail = look.waiting(&format!("{:<16}", text(&line.detail)));
     let about = look.faint(&format!("{}  by {}", brief(&line.subject), clean(&line.by)));
     terminal.print(&format!("{place}  {name}  {environment}  {detail}  {about}\n"))
+}
+
+/// Before all chapters.
+pub fn preface(terminal: &Terminal) -> Result<(), CliError> {
+    let words = "a line is an event: when, its number in the log, its words; customers' orders and what comes of them are left \
+                 out, so that numbers are skipped";
+    match terminal.format {
+        Format::Text => terminal.print(&format!("{}\n", terminal.look.faint(words))),
+        Format::Json => Ok(()),
+    }
+}
+
+pub fn kill(after: Position, terminal: &Terminal) -> Result<(), CliError> {
+    match terminal.format {
+        Format::Text => {
+            let killed = terminal.look.waiting(&format!("killed after #{after}, and started again"));
+            terminal.print(&format!("{:>8}  {killed}\n", ""))
+        }
+        Format::Json => Ok(()),
+    }
 }
 
 pub fn verdict(chapter: &Chapter, terminal: &Terminal) -> Result<(), CliError> {
@@ -143,7 +166,7 @@ pub fn summary(summary: &Summary, look: &Look) -> String {
     let mut text = format!("\n{}\n", look.strong("what was decided"));
     text += &render::decisions(
         summary.decisions.iter().map(|decision| {
-            let good = matches!(decision.verdict, "promoted" | "healed");
+            let good = matches!(decision.verdict, "passed" | "promoted" | "healed");
             let cells = [decision.verdict, &decision.environment, &decision.what, &decision.rule, &decision.reason];
             (good, cells)
         }),

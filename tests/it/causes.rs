@@ -133,6 +133,7 @@ impl Cause {
             ("event", name_of(&cause["event"]) == Some(self.event)),
             ("environment", text("environment") == self.place),
             ("missing", missing == self.missing),
+            ("again", self.rule != "verifying" || text("again").is_some()),
         ];
         match checks.iter().find(|(_, holds)| !holds) {
             Some((member, _)) => Err(format!("{member} is not that of {self:?}")),

@@ -12,6 +12,8 @@ const CHANGES: [&str; 4] = ["change.", "com.", "testsuiterun.", "tidegate-change
 const RUNS: [&str; 5] = ["tidegate-change.accepted", "pipelinerun.", "task", "run.due", "artifact."];
 const SCANS: [&str; 2] = ["scan.", "artifact.identified"];
 const REPORT: &str = ".report";
+/// The rule of what waits for a reminder of itself.
+pub const VERIFYING: &str = "verifying";
 const VERIFIED: &str = "verified:";
 const VERDICTS: [&str; 4] = ["release.verified", "release.insufficient", "release.failed", "verification.due"];
 
@@ -111,7 +113,8 @@ impl<'a> Case<'a> {
             Some(word) if word.name == "release.insufficient" => {
                 let release = word.content.release.as_deref().unwrap_or_default();
                 let clear = format!(
-                    "use it in {environment}, and let it be looked at again: `tidegate redeploy {release} --in {environment}`"
+                    "it is not looked at again by itself: `tidegate redeploy {release} --in {environment}`, and use it in \
+                     {environment} from then on"
                 );
                 let seen = word.content.reason.as_deref().unwrap_or("nobody says how often");
                 let reason = format!("it was used too little in {environment} to say what it is worth: {seen}");
@@ -123,7 +126,7 @@ impl<'a> Case<'a> {
                 let seen = seen.unwrap_or_else(|| "nobody has looked yet".to_owned());
                 let reason = format!("it runs in {environment} and is not verified yet: {seen}");
                 let clear = format!("use it in {environment}; it is looked at again by itself");
-                let cause = last.unwrap_or(deployed).cause("verifying", &reason, &clear);
+                let cause = last.unwrap_or(deployed).cause(VERIFYING, &reason, &clear);
                 Some((WhyState::Waiting, Some(WhyCause { reason, since: deployed.at, ..cause })))
             }
         }

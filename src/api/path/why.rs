@@ -10,19 +10,21 @@ use serde::Deserialize;
 
 use super::decide::{Known, decide};
 use super::drift;
+use super::lacking::VERIFYING;
 use super::meant::{names, whole};
 use super::word::Word;
 use crate::api::ApiState;
 use crate::api::answer::json;
 use crate::api::error::ApiError;
 use crate::api::events::query;
-use crate::api::explain::{Facts, Ground};
-use crate::api::model::WhyView;
+use crate::api::explain::{CHAIN_SHOWN_MAX, Facts, Ground};
+use crate::api::model::{EventRef, WhyView};
 use crate::api::trace::runs_of;
 use crate::api::view::event_ref;
 use crate::bus::{BusError, EventQuery, History, Outline};
+use crate::clock::Timestamp;
 use crate::deployment::{Deployment, catalogue};
-use crate::event::Position;
+use crate::event::{Event, Position};
 use crate::filter::TypePattern;
 
 /// Events of one commit, digest or release that are looked at.
@@ -83,9 +85,21 @@ pub(in crate::api) async fn why(State(state): State<Arc<ApiState>>, uri: Uri) ->
             let found = history.find(&evidence.id, 1).await?;
             found.iter().for_each(|event| *evidence = event_ref(event));
         }
+        if one.rule == VERIFYING {
+            one.again = reminder(history, &one.event).await?.map(|at| at.to_string());
+        }
         cause = one.because.as_deref_mut();
     }
     Ok(json(StatusCode::OK, &view))
+}
+
+/// When what an event led to is due, if it waits for its time.
+async fn reminder(history: &dyn History, event: &EventRef) -> Result<Option<Timestamp>, BusError> {
+    let Some(outline) = history.find(&event.id, 1).await?.pop() else { return Ok(None) };
+    let correlation = outline.event.correlation().unwrap_or(&outline.event.id);
+    let chain = history.chain(correlation, CHAIN_SHOWN_MAX).await?;
+    let of_it = |(_, waiting): &&(Timestamp, Event)| waiting.causation() == Some(event.id.as_str());
+    Ok(chain.waiting.iter().find(of_it).map(|(at, _)| *at))
 }
 
 #[derive(Default)]

@@ -98,8 +98,8 @@ pub fn line(line: &Line, terminal: &Terminal) -> Result<(), CliError> {
 
 /// Before all chapters.
 pub fn preface(terminal: &Terminal) -> Result<(), CliError> {
-    let words = "a line is an event: when, its number in the log, its words; customers' orders and what comes of them are left \
-                 out, so that numbers are skipped";
+    let words =
+        "a line is an event: when, its number, its words; customers' orders are left out, so numbers are skipped";
     match terminal.format {
         Format::Text => terminal.print(&format!("{}\n", terminal.look.faint(words))),
         Format::Json => Ok(()),

@@ -286,11 +286,11 @@ impl Reader {
                 return Ok(false);
             }
             feed.queue.comes_up(1);
-            if let Some(item) = taken_in(&judging, stored, &self.shared, &mut self.patience) {
-                if let Err(error) = feed.queue.offer(&self.shared, item) {
-                    feed.queue.set_frontier(Some(position - 1));
-                    return Err(error);
-                }
+            if let Some(item) = taken_in(&judging, stored, &self.shared, &mut self.patience)
+                && let Err(error) = feed.queue.offer(&self.shared, item)
+            {
+                feed.queue.set_frontier(Some(position - 1));
+                return Err(error);
             }
         }
         feed.queue.set_frontier(Some(read_to));

@@ -182,6 +182,8 @@ fn function() -> Function {
         concurrency: 256,
         rate: None,
         limit: None,
+        backlog_max: None,
+        supersede: None,
         order: Order::None,
         start: Start::Latest,
         pin: None,

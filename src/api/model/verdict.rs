@@ -99,6 +99,29 @@ impl VerdictView {
             | VerdictView::Redriven { .. } => false,
         }
     }
+
+    /// When something happens by itself, where that is known.
+    pub fn goes_on_at(&self) -> Option<Timestamp> {
+        match self {
+            VerdictView::WaitingRate { at, .. }
+            | VerdictView::WaitingUnreadable { at }
+            | VerdictView::Retrying { at, .. } => Some(*at),
+            VerdictView::NotDeployed
+            | VerdictView::BeforeStart
+            | VerdictView::WaitingBacklog { .. }
+            | VerdictView::WaitingReady
+            | VerdictView::WaitingBehind { .. }
+            | VerdictView::WaitingLimit { .. }
+            | VerdictView::Filtered { .. }
+            | VerdictView::FilterFailed { .. }
+            | VerdictView::Running { .. }
+            | VerdictView::Delivered
+            | VerdictView::DeadLettered
+            | VerdictView::Redriven { .. }
+            | VerdictView::Superseded { .. }
+            | VerdictView::Dropped { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for VerdictView {

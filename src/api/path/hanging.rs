@@ -131,12 +131,7 @@ impl Hang {
 fn hangs(run: &TraceRun, word: &Word) -> Option<Stand> {
     let Hang { state, rule, does, clear } = Hang::of(run, word, &format!("{} #{}", word.name, word.position))?;
     let said = run.failure.as_ref().map(|failure| format!(": {}", failure.reason)).unwrap_or_default();
-    let again = match &run.verdict {
-        VerdictView::Retrying { at, .. }
-        | VerdictView::WaitingRate { at, .. }
-        | VerdictView::WaitingUnreadable { at } => Some(at.to_string()),
-        _ => None,
-    };
+    let again = run.verdict.goes_on_at().map(|at| at.to_string());
     let cause = WhyCause {
         rule: rule.to_owned(),
         reason: format!("{does}{said}"),

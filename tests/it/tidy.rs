@@ -1,4 +1,5 @@
-//! The code keeps to the map in `src/lib.rs`: imports point down the floors, files and functions stay short.
+//! The code keeps to the map in `src/lib.rs`: imports point down the floors, files and functions stay short, and nothing is asked
+//! for that is not used.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -153,4 +154,43 @@ fn sql_stays_inside_the_embedded_bus() {
         .filter(|path| !path.starts_with(src().join("bus/embedded")) && code(path).contains("rusqlite"))
         .collect();
     assert!(outside.is_empty(), "{outside:#?}");
+}
+
+/// Names of the crates that a manifest asks for, as code spells them.
+fn dependencies(manifest: &Path) -> Vec<String> {
+    let text = fs::read_to_string(manifest).expect("a manifest is text");
+    let mut is_list = false;
+    let mut names = Vec::new();
+    for line in text.lines() {
+        if let Some(section) = line.strip_prefix('[') {
+            is_list = section.trim_end_matches(']').ends_with("dependencies") && !section.starts_with("workspace");
+        } else if is_list
+            && !line.starts_with('#')
+            && let Some((name, _)) = line.split_once(['=', '.'])
+        {
+            names.push(name.trim().replace('-', "_"));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let crates = fs::read_dir(root.join("functions")).expect("the functions can be listed");
+    let crates = crates.map(|entry| entry.expect("an entry can be read").path()).chain([root.to_owned()]);
+    let mut checked = 0;
+    for folder in crates.filter(|folder| folder.join("Cargo.toml").is_file()) {
+        let own = ["src", "tests", "benches"].map(|name| folder.join(name)).into_iter().filter(|path| path.is_dir());
+        let mut files: Vec<PathBuf> = own.flat_map(|path| source_files(&path)).collect();
+        files.extend([folder.join("build.rs")].into_iter().filter(|path| path.is_file()));
+        let code: String = files.iter().map(|path| fs::read_to_string(path).expect("a source file is text")).collect();
+        let is_used =
+            |name: &String| code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == name);
+        let names = dependencies(&folder.join("Cargo.toml"));
+        checked += names.len();
+        let unused: Vec<String> = names.into_iter().filter(|name| !is_used(name)).collect();
+        assert!(unused.is_empty(), "{}: {unused:?}", folder.display());
+    }
+    assert!(checked > 50, "{checked} dependencies were found");
 }

@@ -47,7 +47,32 @@ pub struct Function {
     pub pin: Option<Pin>,
 }
 
+/// Events in flight at once, where nothing is said of it.
+const CONCURRENCY_DEFAULT: u32 = 8;
+
 impl Function {
+    /// A new one with nothing but what it runs on which events: no grants, and of everything else what holds unless it is said.
+    pub fn new(name: FunctionName, component: Component, filter: Filter) -> Self {
+        Function {
+            id: FunctionId::new(),
+            name,
+            component,
+            filter,
+            config: BTreeMap::new(),
+            grants: Grants::default(),
+            limits: Limits::default(),
+            retry: RetryPolicy::default(),
+            concurrency: CONCURRENCY_DEFAULT,
+            rate: None,
+            limit: None,
+            backlog_max: None,
+            supersede: None,
+            order: Order::None,
+            start: Start::Latest,
+            pin: None,
+        }
+    }
+
     /// Who brought in what it emits: itself, but the reconciler speaks for Tidegate.
     pub fn origin(&self) -> Origin {
         let kind = match self.component.native() {

@@ -38,16 +38,12 @@ pub fn plan(known: &BTreeMap<FunctionName, FunctionId>, manifest: &Manifest) -> 
         functions.push(Function { id, ..function.clone() });
     }
     let mut deployment = Deployment {
-        number: 0,
-        project: manifest.project.clone(),
         environments: manifest.environments.clone(),
-        functions: functions.into(),
         triggers: manifest.triggers.clone(),
         connections: manifest.connections.clone(),
         registries: manifest.registries.clone(),
         unverified: manifest.unverified,
-        filter_language: LANGUAGE_VERSION,
-        digest: Digest::of(b""),
+        ..Deployment::new(manifest.project.clone(), functions)
     };
     deployment.digest = deployment.compute_digest();
     Ok(deployment)
@@ -68,6 +64,24 @@ struct Digested<'a> {
 }
 
 impl Deployment {
+    /// One that is not appended yet, of functions alone.
+    pub fn new(project: String, functions: Vec<Function>) -> Self {
+        let mut deployment = Deployment {
+            number: 0,
+            project,
+            environments: Vec::new(),
+            functions: functions.into(),
+            triggers: Vec::new(),
+            connections: BTreeMap::new(),
+            registries: BTreeMap::new(),
+            unverified: Unverified::Accept,
+            filter_language: LANGUAGE_VERSION,
+            digest: Digest::of(b""),
+        };
+        deployment.digest = deployment.compute_digest();
+        deployment
+    }
+
     /// Digest of all but the number: component digests, configuration, filters and the names of secrets are in it.
     pub fn compute_digest(&self) -> Digest {
         let digested = Digested {

@@ -177,30 +177,18 @@ mod tests {
 
     use super::super::{ATTRIBUTES_BYTES_MAX, Origin, OriginKind};
     use super::*;
-    use crate::deployment::{Component, ComponentRef, Digest, FunctionId, Grants, Limits, Order, Start};
+    use crate::deployment::{Component, ComponentRef, Digest, FunctionId, Grants};
     use crate::filter::Filter;
-    use crate::outcome::RetryPolicy;
 
     const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     fn function(emits: &[&str]) -> Function {
+        let component = Component { reference: ComponentRef::Builtin("gate".to_owned()), digest: Digest::of(b"gate") };
+        let filter = Filter::new(Vec::new(), BTreeMap::new(), None).unwrap();
         Function {
             id: FunctionId::from_uuid(Uuid::from_u128(1)),
-            name: "gate".parse().unwrap(),
-            component: Component { reference: ComponentRef::Builtin("gate".to_owned()), digest: Digest::of(b"gate") },
-            filter: Filter::new(Vec::new(), BTreeMap::new(), None).unwrap(),
-            config: BTreeMap::new(),
             grants: Grants { emits: emits.iter().map(|ty| (*ty).to_owned()).collect(), ..Grants::default() },
-            limits: Limits::default(),
-            retry: RetryPolicy::default(),
-            concurrency: 1,
-            rate: None,
-            limit: None,
-            backlog_max: None,
-            supersede: None,
-            order: Order::None,
-            start: Start::Latest,
-            pin: None,
+            ..Function::new("gate".parse().unwrap(), component, filter)
         }
     }
 

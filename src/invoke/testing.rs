@@ -18,12 +18,12 @@ use crate::bus::{Bus, Cause, Delivery, History, Incoming, KeyWrite, Settled, Set
 use crate::clock::{Clock, Timestamp};
 use crate::deployment::{
     Component, ComponentRef, ConfigValue, Connection, DeployedFunction, Deployment, Digest, Function, FunctionId,
-    Grants, Limits, Order, Secret, Start, Unverified,
+    Grants, Limits, Secret,
 };
 use crate::event::{Accepted, Event, Origin, OriginKind};
 use crate::filter::Filter;
 use crate::host::{Host, World};
-use crate::outcome::{Decision, RetryPolicy};
+use crate::outcome::Decision;
 use crate::record::{self, Ran};
 use crate::scaffold::cargo;
 
@@ -89,15 +89,8 @@ impl Stage {
     pub fn deployment(&self) -> Deployment {
         Deployment {
             number: 7,
-            project: "shop".to_owned(),
-            environments: Vec::new(),
-            functions: vec![self.function.clone()].into(),
-            triggers: Vec::new(),
             connections: self.connections.clone(),
-            registries: BTreeMap::new(),
-            unverified: Unverified::Accept,
-            filter_language: 1,
-            digest: Digest::of(b"deployment"),
+            ..Deployment::new("shop".to_owned(), vec![self.function.clone()])
         }
     }
 
@@ -180,14 +173,11 @@ fn origin() -> Origin {
 fn function() -> Function {
     let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
     let greeting = ConfigValue { text: "hello".to_owned(), file: None };
+    let reference = ComponentRef::Path("tester.wasm".to_owned());
+    let component = Component { reference, digest: Digest::of(guests::hostile()) };
+    let filter = Filter::new(vec!["test.*".parse().unwrap()], BTreeMap::new(), None).unwrap();
     Function {
         id: FunctionId::from_uuid(Uuid::from_u128(42)),
-        name: "tester".parse().unwrap(),
-        component: Component {
-            reference: ComponentRef::Path("tester.wasm".to_owned()),
-            digest: Digest::of(guests::hostile()),
-        },
-        filter: Filter::new(vec!["test.*".parse().unwrap()], BTreeMap::new(), None).unwrap(),
         config: BTreeMap::from([("greeting".to_owned(), greeting)]),
         grants: Grants {
             keyvalue_write: names(&["counts", "frozen"]),
@@ -199,15 +189,7 @@ fn function() -> Function {
             deploy: Vec::new(),
         },
         limits: Limits { memory_bytes_max: 64 << 20, time_max: Duration::from_secs(20) },
-        retry: RetryPolicy::default(),
-        concurrency: 8,
-        rate: None,
-        limit: None,
-        backlog_max: None,
-        supersede: None,
-        order: Order::None,
-        start: Start::Latest,
-        pin: None,
+        ..Function::new("tester".parse().unwrap(), component, filter)
     }
 }
 

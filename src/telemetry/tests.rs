@@ -6,13 +6,10 @@ use super::setup::build;
 use super::*;
 use crate::bus::{Delivery, Receipt};
 use crate::clock::Timestamp;
-use crate::deployment::{
-    Component, ComponentRef, DeployedFunction, Deployment, Digest, Function, FunctionId, Grants, Limits, Order, Start,
-    Unverified,
-};
+use crate::deployment::{Component, ComponentRef, DeployedFunction, Deployment, Digest, Function};
 use crate::event::{Accepted, Event, Origin, OriginKind};
 use crate::filter::Filter;
-use crate::outcome::{Decision, RetryPolicy};
+use crate::outcome::Decision;
 
 fn settings(env: &[(&str, &str)]) -> Settings {
     let env: Vec<(String, String)> = env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
@@ -187,37 +184,11 @@ async fn spans_reach_a_collector_as_one_trace_from_the_request_to_the_invocation
 }
 
 fn delivery(event: Event) -> Delivery {
-    let function = Function {
-        id: FunctionId::new(),
-        name: "gate".parse().unwrap(),
-        component: Component { reference: ComponentRef::Builtin("gate".to_owned()), digest: Digest::of(b"component") },
-        filter: Filter::new(vec!["t".parse().unwrap()], BTreeMap::new(), None).unwrap(),
-        config: BTreeMap::new(),
-        grants: Grants::default(),
-        limits: Limits::default(),
-        retry: RetryPolicy::default(),
-        concurrency: 1,
-        rate: None,
-        limit: None,
-        backlog_max: None,
-        supersede: None,
-        order: Order::None,
-        start: Start::Latest,
-        pin: None,
-    };
+    let component = Component { reference: ComponentRef::Builtin("gate".to_owned()), digest: Digest::of(b"component") };
+    let filter = Filter::new(vec!["t".parse().unwrap()], BTreeMap::new(), None).unwrap();
+    let function = Function::new("gate".parse().unwrap(), component, filter);
     let id = function.id;
-    let deployment = Deployment {
-        number: 1,
-        project: "shop".to_owned(),
-        environments: Vec::new(),
-        functions: vec![function].into(),
-        triggers: Vec::new(),
-        connections: BTreeMap::new(),
-        registries: BTreeMap::new(),
-        unverified: Unverified::Accept,
-        filter_language: 1,
-        digest: Digest::of(b"deployment"),
-    };
+    let deployment = Deployment { number: 1, ..Deployment::new("shop".to_owned(), vec![function]) };
     let origin = Origin { kind: OriginKind::Trigger, name: "/hooks/github".to_owned(), verified: true };
     Delivery {
         event: Arc::new(Accepted { position: 1, accepted_at: Timestamp::EPOCH, origin, hops: 0, event }),

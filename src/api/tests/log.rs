@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::deployment::*;
 use crate::event::{Accepted, Event, Extension, Origin, OriginKind, Position};
 use crate::filter::Filter;
-use crate::outcome::{Failure, RetryPolicy};
+use crate::outcome::Failure;
 
 /// What `History` answers, as plain values.
 #[derive(Default)]
@@ -50,24 +50,10 @@ pub fn caused(id: &str, ty: &str, cause: &str, first: &str) -> Event {
 
 /// A function on a type, by its number, name and `when`.
 pub fn function(number: u128, name: &str, on: &str, when: Option<&str>) -> Function {
-    Function {
-        id: id(number),
-        name: name.parse().unwrap(),
-        component: Component { reference: ComponentRef::Builtin(name.to_owned()), digest: Digest::of(name.as_bytes()) },
-        filter: Filter::new(vec![on.parse().unwrap()], BTreeMap::new(), when).unwrap(),
-        config: BTreeMap::new(),
-        grants: Grants::default(),
-        limits: Limits::default(),
-        retry: RetryPolicy::default(),
-        concurrency: 1,
-        rate: None,
-        limit: None,
-        backlog_max: None,
-        supersede: None,
-        order: Order::None,
-        start: Start::Latest,
-        pin: None,
-    }
+    let component =
+        Component { reference: ComponentRef::Builtin(name.to_owned()), digest: Digest::of(name.as_bytes()) };
+    let filter = Filter::new(vec![on.parse().unwrap()], BTreeMap::new(), when).unwrap();
+    Function { id: id(number), ..Function::new(name.parse().unwrap(), component, filter) }
 }
 
 impl Log {
@@ -88,18 +74,8 @@ impl Log {
         for function in &functions {
             self.judged.entry(function.id).or_default().push(JudgedRange { from: position, deployment: number });
         }
-        let deployment = Deployment {
-            number,
-            project: "shop".to_owned(),
-            environments: Vec::new(),
-            functions: functions.into(),
-            triggers: Vec::new(),
-            connections: BTreeMap::new(),
-            registries: BTreeMap::new(),
-            unverified: Unverified::Accept,
-            filter_language: crate::filter::LANGUAGE_VERSION,
-            digest: Digest::of(&number.to_be_bytes()),
-        };
+        let digest = Digest::of(&number.to_be_bytes());
+        let deployment = Deployment { number, digest, ..Deployment::new("shop".to_owned(), functions) };
         let (at, cause) = (at(position as i64), Cause::ProjectFile);
         self.deployments.push(StoredDeployment { deployment, position, at, cause });
         self

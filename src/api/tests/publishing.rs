@@ -19,7 +19,7 @@ use crate::blob::{Blobs, FolderBlobs};
 use crate::bus::embedded::{Embedded, Settings};
 use crate::bus::{Bus, Cause, Incoming, Settlement, Subscription};
 use crate::clock::Clock;
-use crate::deployment::{Deployment, Digest, Proof, Secret, Sender, Trigger, Unverified, WebhookTrigger};
+use crate::deployment::{Deployment, Digest, Proof, Secret, Sender, Trigger, WebhookTrigger};
 use crate::event::{Event, Origin, OriginKind, derived_id};
 use crate::outcome::{Decision, Failure, FailureKind};
 
@@ -89,18 +89,7 @@ fn settlement(decision: Decision, emitted: Vec<Event>) -> Settlement {
 }
 
 fn deployment() -> Deployment {
-    Deployment {
-        number: 0,
-        project: "shop".to_owned(),
-        environments: Vec::new(),
-        functions: vec![function(1, "gate", "com.shop.*", None)].into(),
-        triggers: Vec::new(),
-        connections: Default::default(),
-        registries: Default::default(),
-        unverified: Unverified::Accept,
-        filter_language: crate::filter::LANGUAGE_VERSION,
-        digest: Digest::of(b"deployment"),
-    }
+    Deployment::new("shop".to_owned(), vec![function(1, "gate", "com.shop.*", None)])
 }
 
 fn sold(id: &str) -> Value {

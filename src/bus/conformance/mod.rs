@@ -21,12 +21,10 @@ use super::{
     Subscription,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::deployment::{
-    Component, ComponentRef, Deployment, Digest, Function, FunctionId, Grants, Limits, Order, Start, Unverified,
-};
+use crate::deployment::{Component, ComponentRef, Deployment, Digest, Function, FunctionId, Grants, Order, Start};
 use crate::event::{Event, Extension, Origin, OriginKind, Position};
-use crate::filter::{Filter, KeyExpression, LANGUAGE_VERSION};
-use crate::outcome::{Decision, Failure, FailureKind, RetryPolicy};
+use crate::filter::{Filter, KeyExpression};
+use crate::outcome::{Decision, Failure, FailureKind};
 
 /// What keeps a log beyond the life of a bus.
 pub(super) trait Storage: Send {
@@ -131,40 +129,15 @@ pub(super) fn with(mut event: Event, name: &str, value: &str) -> Event {
 }
 
 pub(super) fn deployment(functions: Vec<Function>) -> Deployment {
-    Deployment {
-        number: 0,
-        project: "test".to_owned(),
-        environments: Vec::new(),
-        functions: functions.into(),
-        triggers: Vec::new(),
-        connections: BTreeMap::new(),
-        registries: BTreeMap::new(),
-        unverified: Unverified::Accept,
-        filter_language: LANGUAGE_VERSION,
-        digest: Digest::of(b"test"),
-    }
+    Deployment::new("test".to_owned(), functions)
 }
 
 /// A function for one type (or a pattern), not ordered, from the start of the log.
 pub(super) fn function(name: &str, on: &str) -> Function {
-    Function {
-        id: FunctionId::new(),
-        name: name.parse().unwrap(),
-        component: Component { reference: ComponentRef::Builtin(name.to_owned()), digest: Digest::of(name.as_bytes()) },
-        filter: Filter::new(vec![on.parse().unwrap()], BTreeMap::new(), None).unwrap(),
-        config: BTreeMap::new(),
-        grants: Grants::default(),
-        limits: Limits::default(),
-        retry: RetryPolicy::default(),
-        concurrency: 8,
-        rate: None,
-        limit: None,
-        backlog_max: None,
-        supersede: None,
-        order: Order::None,
-        start: Start::Earliest,
-        pin: None,
-    }
+    let component =
+        Component { reference: ComponentRef::Builtin(name.to_owned()), digest: Digest::of(name.as_bytes()) };
+    let filter = Filter::new(vec![on.parse().unwrap()], BTreeMap::new(), None).unwrap();
+    Function { start: Start::Earliest, ..Function::new(name.parse().unwrap(), component, filter) }
 }
 
 pub(super) fn ordered(name: &str, on: &str) -> Function {

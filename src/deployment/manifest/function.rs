@@ -12,14 +12,12 @@ use super::{emits, name, reconcile, shipped, units};
 use crate::deployment::catalogue::type_pattern;
 use crate::deployment::check::refused_imports;
 use crate::deployment::{
-    BURST, Component, ComponentRef, ConfigValue, Connection, Digest, Function, FunctionId, FunctionName,
-    FunctionPattern, Grants, KeyLimit, Limits, NativeKind, Order, PER_SECOND, ProcessSettings, Rate, Start, Supersede,
-    Trigger, UnknownNative,
+    BURST, Component, ComponentRef, ConfigValue, Connection, Digest, Function, FunctionName, FunctionPattern, Grants,
+    KeyLimit, Limits, NativeKind, Order, PER_SECOND, ProcessSettings, Rate, Start, Supersede, Trigger, UnknownNative,
 };
 use crate::filter::{Filter, KeyExpression, TypePattern};
 use crate::outcome::RetryPolicy;
 
-const CONCURRENCY_DEFAULT: u32 = 8;
 const CONCURRENCY_MAX: u32 = 10_000;
 const BACKLOG_MAX: u64 = 1_000_000_000;
 /// A module of the Rust toolchain starts with more than one MiB; 4 GiB is all that wasm32 can address.
@@ -106,31 +104,28 @@ fn function<'a>(table: &mut Table<'a>, context: &mut Context<'a, '_>) -> Option<
     if let Some((configured, component)) = configured.as_ref().zip(component.as_ref()) {
         check_config(configured, component, &config);
     }
-    let retry = table.maybe("retry", |item| item.table(retry)).unwrap_or_default();
+    let retry = table.maybe("retry", |item| item.table(retry));
     let concurrency = table.maybe("concurrency", |item| item.integer_u32(1..=CONCURRENCY_MAX));
     let rate = table.maybe("rate", rate);
     let limit = table.maybe("limit", |item| item.table(limit).flatten());
     let backlog_max = table.maybe("backlog_max", |item| item.integer(1..=BACKLOG_MAX));
     let supersede = table.maybe("supersede", |item| supersede(&item));
-    let order = table.maybe("order", |item| order(&item)).unwrap_or(Order::None);
-    let start = table.maybe("from", |item| start(&item)).unwrap_or(Start::Latest);
+    let order = table.maybe("order", |item| order(&item));
+    let start = table.maybe("from", |item| start(&item));
+    let default = Function::new(name?, component?, filter?);
     let function = Function {
-        id: FunctionId::new(),
-        name: name?,
-        component: component?,
-        filter: filter?,
         config,
         grants,
         limits,
-        retry,
-        concurrency: concurrency.unwrap_or(CONCURRENCY_DEFAULT),
+        retry: retry.unwrap_or(default.retry),
+        concurrency: concurrency.unwrap_or(default.concurrency),
         rate,
         limit,
         backlog_max,
         supersede,
-        order,
-        start,
-        pin: None,
+        order: order.unwrap_or(default.order),
+        start: start.unwrap_or(default.start),
+        ..default
     };
     Some((function, was))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::deployment::catalogue::event_type;
 use crate::deployment::{
-    Component, ComponentRef, Function, FunctionId, FunctionName, Grants, Limits, NativeKind, Order, Start,
+    Component, ComponentRef, Function, FunctionId, FunctionName, Grants, Limits, NativeKind, Order,
 };
 use crate::event::derive_uuid;
 use crate::filter::{Filter, KeyExpression, TypePattern};
@@ -41,24 +41,17 @@ fn function(project: &str) -> Function {
     // An older request that is tried again does not come after a newer one for the same function.
     let key = KeyExpression::new("data.subject.content.function");
     let kind = NativeKind::Reconcile;
+    let component = Component { reference: ComponentRef::Native(kind), digest: kind.digest() };
+    let filter = Filter::new(on.expect("patterns of the catalogue"), BTreeMap::new(), None).expect("types alone");
     Function {
         // The same whenever the project has it, so that it goes on where it stopped.
         id: FunctionId::from_uuid(derive_uuid(&[b"reconcile", project.as_bytes()])),
-        name: NAME.parse().expect("a name of letters"),
-        component: Component { reference: ComponentRef::Native(kind), digest: kind.digest() },
-        filter: Filter::new(on.expect("patterns of the catalogue"), BTreeMap::new(), None).expect("types alone"),
-        config: BTreeMap::new(),
         grants: Grants { emits: emits.to_vec(), ..Grants::default() },
         limits: Limits { time_max: TIME_MAX, ..Limits::default() },
         retry: RETRY,
         // Each expects to follow what the one before left.
         concurrency: 1,
-        rate: None,
-        limit: None,
-        backlog_max: None,
-        supersede: None,
         order: Order::Key(key.expect("an expression over data")),
-        start: Start::Latest,
-        pin: None,
+        ..Function::new(NAME.parse().expect("a name of letters"), component, filter)
     }
 }

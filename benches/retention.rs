@@ -7,17 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tidegate::bench::{BenchError, Figures, Run, closed_loop};
 use tidegate::blob::FolderBlobs;
 use tidegate::bus::embedded::{Embedded, Settings};
 use tidegate::bus::{Bus, Cause, History, Incoming, Settlement, Subscription};
 use tidegate::clock::Clock;
-use tidegate::deployment::{
-    Component, ComponentRef, Deployment, Digest, Function, FunctionId, Grants, Limits, Order, Retention, Rule, Start,
-    Unverified,
-};
+use tidegate::deployment::{Component, ComponentRef, Deployment, Digest, Function, Retention, Rule};
 use tidegate::event::{Event, Origin, OriginKind, Position};
-use tidegate::filter::{Filter, LANGUAGE_VERSION};
-use tidegate::outcome::{Decision, RetryPolicy};
+use tidegate::filter::Filter;
+use tidegate::outcome::Decision;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -42,26 +40,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for at_once in AT_ONCE {
         let mut runs: [Vec<Run>; 2] = Default::default();
         for round in 0..=RUNS {
-            for (index, (_, log)) in logs.iter().enumerate() {
+            for ((_, log), runs) in logs.iter().zip(&mut runs) {
                 let run = log.run(at_once).await?;
                 if round > 0 {
-                    runs[index].push(run);
+                    runs.push(run);
                 }
             }
         }
-        for ((name, log), runs) in logs.iter().zip(&mut runs) {
-            let storage = log.bus.storage().await?;
-            let median = |figure: &dyn Fn(&Run) -> f64, runs: &[Run]| {
-                let mut values: Vec<f64> = runs.iter().map(figure).collect();
-                values.sort_by(f64::total_cmp);
-                values[values.len() / 2]
-            };
+        for ((name, log), runs) in logs.iter().zip(runs) {
+            let (storage, figures) = (log.bus.storage().await?, Figures::of(runs));
             println!(
-                "{at_once:>3} at once, {name:>7}: {:>6.0} published and settled/s, p50 {:>6.0} us, p99 {:>6.0} us; \
+                "{at_once:>3} at once, {name:>7}: {:>6.0} published and settled/s, p50 {:>6} us, p99 {:>6} us; \
                  #{} is the first, {:.1} MiB of events, {:.1} MiB on disk",
-                median(&|run| run.per_second, runs),
-                median(&|run| run.p50_us, runs),
-                median(&|run| run.p99_us, runs),
+                figures.per_second,
+                figures.p50.as_micros(),
+                figures.p99.as_micros(),
                 storage.first.map_or(0, |(first, _)| first),
                 storage.event_bytes as f64 / f64::from(1 << 20),
                 (storage.used_bytes + storage.free_bytes) as f64 / f64::from(1 << 20),
@@ -69,12 +62,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
-}
-
-struct Run {
-    per_second: f64,
-    p50_us: f64,
-    p99_us: f64,
 }
 
 /// Who waits for the settlement of which event. A settlement that nobody waits for yet is kept for who comes.
@@ -92,40 +79,31 @@ impl Log {
         let settings = Settings { retention, ..Settings::default() };
         let bus = Arc::new(Embedded::open(folder, blobs, Clock::system(), settings)?);
         let handler = function();
-        bus.activate(deployment(handler.clone()), 0, Cause::ProjectFile).await?;
+        bus.activate(Deployment::new("bench".to_owned(), vec![handler.clone()]), 0, Cause::ProjectFile).await?;
         let (waiting, mut settling) = (Waiting::default(), JoinSet::new());
         settling.spawn(settle(bus.clone(), bus.subscribe(handler.id), waiting.clone()));
         Ok(Log { bus, waiting, _settling: settling })
     }
 
     /// Workers that each publish an event and wait until it is settled.
-    async fn run(&self, at_once: usize) -> Result<Run, Box<dyn std::error::Error>> {
-        let started = Instant::now();
-        let mut workers = JoinSet::new();
-        for _ in 0..at_once {
-            let (bus, waiting) = (self.bus.clone(), self.waiting.clone());
-            workers.spawn(async move {
-                let mut times = Vec::new();
-                while started.elapsed() < PERIOD {
-                    let begun = Instant::now();
-                    let receipts = bus.publish(vec![incoming()]).await.expect("the log takes events");
-                    let position = receipts[0].position.expect("it is not delayed");
-                    let (tell, told) = oneshot::channel();
-                    let settled = waiting.lock().expect("nobody panics").insert(position, Some(tell));
-                    if settled.is_none() {
-                        told.await.expect("it is settled");
-                    }
-                    waiting.lock().expect("nobody panics").remove(&position);
-                    times.push(begun.elapsed());
+    async fn run(&self, at_once: usize) -> Result<Run, BenchError> {
+        let (bus, waiting) = (self.bus.clone(), self.waiting.clone());
+        let work = move || {
+            let (bus, waiting) = (bus.clone(), waiting.clone());
+            async move {
+                let begun = Instant::now();
+                let receipts = bus.publish(vec![incoming()]).await?;
+                let position = receipts[0].position.expect("it is not delayed");
+                let (tell, told) = oneshot::channel();
+                let settled = waiting.lock().expect("nobody panics").insert(position, Some(tell));
+                if settled.is_none() {
+                    told.await.expect("it is settled");
                 }
-                times
-            });
-        }
-        let mut times: Vec<Duration> = workers.join_all().await.into_iter().flatten().collect();
-        let elapsed = started.elapsed();
-        times.sort_unstable();
-        let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e6;
-        Ok(Run { per_second: times.len() as f64 / elapsed.as_secs_f64(), p50_us: at(50), p99_us: at(99) })
+                waiting.lock().expect("nobody panics").remove(&position);
+                Ok(begun.elapsed())
+            }
+        };
+        closed_loop(at_once, PERIOD, work).await
     }
 }
 
@@ -170,37 +148,7 @@ fn settlement() -> Settlement {
 
 fn function() -> Function {
     let ty = "dev.tidegate.bench".parse().expect("it is a type");
-    Function {
-        id: FunctionId::new(),
-        name: "bench".parse().expect("it is a name"),
-        component: Component { reference: ComponentRef::Builtin("bench".to_owned()), digest: Digest::of(b"bench") },
-        filter: Filter::new(vec![ty], BTreeMap::new(), None).expect("it is a filter"),
-        config: BTreeMap::new(),
-        grants: Grants::default(),
-        limits: Limits::default(),
-        retry: RetryPolicy::default(),
-        concurrency: 256,
-        rate: None,
-        limit: None,
-        backlog_max: None,
-        supersede: None,
-        order: Order::None,
-        start: Start::Latest,
-        pin: None,
-    }
-}
-
-fn deployment(function: Function) -> Deployment {
-    Deployment {
-        number: 0,
-        project: "bench".to_owned(),
-        environments: Vec::new(),
-        functions: vec![function].into(),
-        triggers: Vec::new(),
-        connections: BTreeMap::new(),
-        registries: BTreeMap::new(),
-        unverified: Unverified::Accept,
-        filter_language: LANGUAGE_VERSION,
-        digest: Digest::of(b"bench"),
-    }
+    let filter = Filter::new(vec![ty], BTreeMap::new(), None).expect("it is a filter");
+    let component = Component { reference: ComponentRef::Builtin("bench".to_owned()), digest: Digest::of(b"bench") };
+    Function { concurrency: 256, ..Function::new("bench".parse().expect("it is a name"), component, filter) }
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use machine::{Machine, is_optimised};
 pub use report::{AtOnce, CHAIN_EVENTS, HOPS, OF_STORE_CHAINS_MIN, Report, SLOWER_MAX, TIMES_STORE_CHAIN_MAX};
-pub use sample::{Figures, RUNS};
+pub use sample::{Figures, RUNS, Run, closed_loop};
 pub use store::measure as measure_store;
 
 use crate::app::{App, AppError};

@@ -10,11 +10,11 @@ use super::BenchError;
 pub const RUNS: usize = 3;
 
 /// What ended in one run, each with the time that it took.
-pub(super) struct Run {
-    pub elapsed: Duration,
+pub struct Run {
+    pub(super) elapsed: Duration,
     /// Time that the process had on all cores together.
-    pub cpu: Duration,
-    pub latencies: Vec<Duration>,
+    pub(super) cpu: Duration,
+    pub(super) latencies: Vec<Duration>,
 }
 
 /// Of each figure, the median of the runs.
@@ -28,7 +28,8 @@ pub struct Figures {
 }
 
 impl Figures {
-    fn of(mut runs: Vec<Run>) -> Self {
+    /// Of each figure, the median of some runs.
+    pub fn of(mut runs: Vec<Run>) -> Self {
         for run in &mut runs {
             run.latencies.sort_unstable();
         }
@@ -69,7 +70,7 @@ pub(super) async fn measure(mut run: impl AsyncFnMut() -> Result<Run, BenchError
 }
 
 /// One run of `at_once` workers, each of which begins anew as soon as it is done. `work` answers how long it took.
-pub(super) async fn closed_loop<W, F>(at_once: usize, period: Duration, work: W) -> Result<Run, BenchError>
+pub async fn closed_loop<W, F>(at_once: usize, period: Duration, work: W) -> Result<Run, BenchError>
 where
     W: Fn() -> F + Clone + Send + 'static,
     F: Future<Output = Result<Duration, BenchError>> + Send,

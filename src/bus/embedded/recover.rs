@@ -8,7 +8,7 @@ use super::item::Item;
 use super::rows::{self, sql};
 use super::sizes::{self, Sizes};
 use super::starts::Started;
-use super::statistics::RollUp;
+use super::statistics::{Final, RollUp};
 use super::superseded;
 use crate::clock::Timestamp;
 use crate::deployment::{Deployment, Digest, Succession};
@@ -86,7 +86,8 @@ fn count(db: &Connection, start: &Started, deployment: Option<&Deployment>, now:
     db.execute("UPDATE functions SET failed = failed + 1 WHERE id = ?", [function])?;
     if is_dead {
         let mut statistics = RollUp::default();
-        statistics.count(start.function, component, start.position, Some(failure.kind), Duration::ZERO);
+        let (function, position, failure) = (start.function, start.position, Some(failure.kind));
+        statistics.count(&Final { function, component, position, failure, duration: Duration::ZERO });
         statistics.write(db)?;
         rows::delete_pending(db, start.function, start.position)?;
         if let Some(succession) = succession(db, start, deployment)? {

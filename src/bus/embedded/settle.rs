@@ -12,6 +12,7 @@ use super::log::blob_failed;
 use super::rows::{self, sql};
 use super::shared::Shared;
 use super::sizes;
+use super::statistics::Final;
 use super::subscription::Guard;
 use super::superseded;
 use super::writer::{Fault, Group, Write};
@@ -205,8 +206,13 @@ impl Settle {
     /// Counts a final settlement.
     fn count(&self, group: &mut Group<'_>) {
         let (delivery, settlement) = (&self.delivery, &self.settlement);
-        let (position, failure) = (delivery.event.position, settlement.failure.as_ref().map(|failure| failure.kind));
-        group.statistics.count(delivery.function.id, settlement.component, position, failure, settlement.duration);
+        group.statistics.count(&Final {
+            function: delivery.function.id,
+            component: settlement.component,
+            position: delivery.event.position,
+            failure: settlement.failure.as_ref().map(|failure| failure.kind),
+            duration: settlement.duration,
+        });
     }
 }
 

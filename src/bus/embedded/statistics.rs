@@ -37,39 +37,29 @@ struct Key {
     up_to_micros: u64,
 }
 
+/// A final settlement. The duration is that of its attempt.
+#[derive(Debug)]
+pub(super) struct Final {
+    pub function: FunctionId,
+    pub component: Digest,
+    pub position: Position,
+    /// None: delivered.
+    pub failure: Option<FailureKind>,
+    pub duration: Duration,
+}
+
 impl RollUp {
-    /// Counts one final settlement. The duration is that of its attempt.
-    pub fn count(
-        &mut self,
-        function: FunctionId,
-        component: Digest,
-        position: Position,
-        failure: Option<FailureKind>,
-        duration: Duration,
-    ) {
-        *self.entry(function, component, position, failure, duration) += 1;
+    pub fn count(&mut self, settled: &Final) {
+        *self.entry(settled) += 1;
     }
 
-    /// Takes away a final settlement that was counted, whose row is removed.
-    pub fn uncount(
-        &mut self,
-        function: FunctionId,
-        component: Digest,
-        position: Position,
-        failure: Option<FailureKind>,
-        duration: Duration,
-    ) {
-        *self.entry(function, component, position, failure, duration) -= 1;
+    /// Takes away one that was counted, whose row is removed.
+    pub fn uncount(&mut self, settled: &Final) {
+        *self.entry(settled) -= 1;
     }
 
-    fn entry(
-        &mut self,
-        function: FunctionId,
-        component: Digest,
-        position: Position,
-        failure: Option<FailureKind>,
-        duration: Duration,
-    ) -> &mut i64 {
+    fn entry(&mut self, settled: &Final) -> &mut i64 {
+        let Final { function, component, position, failure, duration } = *settled;
         let first = position - position % STRETCH;
         let key = Key { function, component, first, failure, up_to_micros: Bucket::bound(duration) };
         self.0.entry(key).or_default()
@@ -203,9 +193,13 @@ pub(super) fn roll_up_all(db: &Connection) -> rusqlite::Result<()> {
     let mut rows = select.query([])?;
     let mut roll_up = RollUp::default();
     while let Some(row) = rows.next()? {
-        let (function, component) = (rows::function(row, 0)?, rows::digest(row, 1)?);
-        let (position, failure) = (rows::unsigned(row, 2)?, outcome(row, 3)?);
-        roll_up.count(function, component, position, failure, rows::duration(row, 4)?);
+        roll_up.count(&Final {
+            function: rows::function(row, 0)?,
+            component: rows::digest(row, 1)?,
+            position: rows::unsigned(row, 2)?,
+            failure: outcome(row, 3)?,
+            duration: rows::duration(row, 4)?,
+        });
         if roll_up.0.len() >= ROWS_KEPT_MAX {
             roll_up.write(db)?;
         }

@@ -5,12 +5,11 @@ use rusqlite::{Connection, params};
 use super::super::rows::{self, sql};
 use super::super::shared::Shared;
 use super::super::sizes::{ATTEMPT, EVENT, RECORDING, Sizes};
-use super::super::statistics::{OUTCOME, outcome};
+use super::super::statistics::{Final, OUTCOME, outcome};
 use super::holds::{Along, Hold, Needs};
 use crate::clock::Timestamp;
-use crate::deployment::{BucketTrigger, Digest, FunctionId, Rule};
+use crate::deployment::{BucketTrigger, FunctionId, Rule};
 use crate::event::{OriginKind, Position};
-use crate::outcome::FailureKind;
 
 /// Rows of a step, and bytes of them. What goes together may pass both.
 const ROWS_MAX: usize = 500;
@@ -75,12 +74,9 @@ pub(super) struct Candidate {
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub sequence: i64,
-    pub function: FunctionId,
-    pub position: Position,
+    /// How it was settled; counted if that is final.
+    pub settled: Final,
     pub is_final: bool,
-    pub component: Digest,
-    pub failure: Option<FailureKind>,
-    pub duration: std::time::Duration,
     pub bytes: i64,
     /// None: it is removed already.
     pub recording_bytes: Option<i64>,
@@ -332,7 +328,7 @@ pub(super) fn judge(
         return Ok(judged);
     }
     for attempt in attempts(db, first, last)? {
-        if let Ok(index) = judged.binary_search_by_key(&attempt.position, |(_, going)| going.event.position) {
+        if let Ok(index) = judged.binary_search_by_key(&attempt.settled.position, |(_, going)| going.event.position) {
             judged[index].1.attempts.push(attempt);
         }
     }
@@ -350,12 +346,14 @@ fn attempts(db: &Connection, first: Position, last: Position) -> rusqlite::Resul
         .query_map([sql(first), sql(last)], |row| {
             Ok(Attempt {
                 sequence: row.get(0)?,
-                function: rows::function(row, 1)?,
-                position: rows::unsigned(row, 2)?,
+                settled: Final {
+                    function: rows::function(row, 1)?,
+                    position: rows::unsigned(row, 2)?,
+                    component: rows::digest(row, 4)?,
+                    failure: outcome(row, 5)?,
+                    duration: rows::duration(row, 6)?,
+                },
                 is_final: row.get(3)?,
-                component: rows::digest(row, 4)?,
-                failure: outcome(row, 5)?,
-                duration: rows::duration(row, 6)?,
                 bytes: row.get(7)?,
                 recording_bytes: row.get(8)?,
             })

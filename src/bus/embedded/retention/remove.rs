@@ -96,8 +96,7 @@ impl Group<'_> {
                 self.remove_recording(attempt.sequence, bytes)?;
             }
             if attempt.is_final {
-                let (component, failure) = (attempt.component, attempt.failure);
-                self.statistics.uncount(attempt.function, component, event.position, failure, attempt.duration);
+                self.statistics.uncount(&attempt.settled);
             }
         }
         for function in &going.along.pending {

@@ -227,19 +227,19 @@ impl FunctionQueue {
         self.look(|queue| queue.backlog() as u64) + self.unread.load(Ordering::Relaxed)
     }
 
-    /// Events of its types came that it does not read yet.
-    pub fn falls_behind(&self, events: u64) {
-        self.unread.fetch_add(events, Ordering::Relaxed);
+    /// An event of its types came that it does not read yet.
+    pub fn falls_behind(&self) {
+        self.unread.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn set_behind(&self, events: u64) {
         self.unread.store(events, Ordering::Relaxed);
     }
 
-    /// It has read some of them.
-    pub fn comes_up(&self, events: u64) {
+    /// It has read one of them.
+    pub fn comes_up(&self) {
         // Only the reader changes it, so nothing is lost between the two.
-        self.unread.store(self.unread.load(Ordering::Relaxed).saturating_sub(events), Ordering::Relaxed);
+        self.unread.store(self.unread.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
     }
 
     /// How far the function itself has read; none: as far as the reader.

@@ -194,7 +194,7 @@ impl Reader {
                 self.reading_on.insert(function.id);
             }
             if feed.lags {
-                feed.queue.falls_behind(1);
+                feed.queue.falls_behind();
             }
         }
         let activates = event.origin.kind == OriginKind::Runtime && event.event.ty == ACTIVATED;
@@ -277,16 +277,14 @@ impl Reader {
         for stored in events {
             let position = stored.accepted.position;
             feed.touched = true;
-            if settled.contains(&position) {
-                feed.queue.comes_up(1);
-                continue;
-            }
-            if !feed.queue.has_room() {
+            let is_settled = settled.contains(&position);
+            if !is_settled && !feed.queue.has_room() {
                 feed.queue.set_frontier(Some(position - 1));
                 return Ok(false);
             }
-            feed.queue.comes_up(1);
-            if let Some(item) = taken_in(&judging, stored, &self.shared, &mut self.patience)
+            feed.queue.comes_up();
+            if !is_settled
+                && let Some(item) = taken_in(&judging, stored, &self.shared, &mut self.patience)
                 && let Err(error) = feed.queue.offer(&self.shared, item)
             {
                 feed.queue.set_frontier(Some(position - 1));

@@ -11,6 +11,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::meant::digits;
 use super::releases::known;
 use crate::api::answer::parse_json;
 use crate::api::error::ApiError;
@@ -113,6 +114,6 @@ fn not_in_quarantine(known: &[ReleaseView], text: &str) -> ApiError {
 
 /// Whether digits begin a digest, with or without its algorithm.
 fn begins(digest: &str, text: &str) -> bool {
-    let (digits, text) = (digest.trim_start_matches("sha256:"), text.trim_start_matches("sha256:"));
-    text.len() >= PREFIX_CHARACTERS_MIN && digits.starts_with(text)
+    let text = digits(text);
+    text.len() >= PREFIX_CHARACTERS_MIN && digits(digest).starts_with(text)
 }

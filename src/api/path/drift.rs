@@ -7,13 +7,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::word::Word;
+use super::word::{Word, newest};
 use crate::api::answer::json;
 use crate::api::error::ApiError;
 use crate::api::model::{DriftView, Listing};
 use crate::api::view::cause_view;
 use crate::api::{ApiState, explain::Ground};
-use crate::bus::{BusError, EventQuery, History};
+use crate::bus::{BusError, History};
 
 /// Requests that are read back to find the last one of each function.
 const REQUESTS_MAX: usize = 1_000;
@@ -62,18 +62,6 @@ pub fn still_open(rows: &[DriftView], newest_first: &[Word]) -> Drifts {
         }
     }
     open
-}
-
-/// The newest words of some types that count, the newest first.
-async fn newest(history: &dyn History, names: &[&str], max: usize) -> Result<Vec<Word>, BusError> {
-    let mut words = Vec::new();
-    for name in names {
-        let ty = crate::deployment::type_pattern(name).expect("it is a type of the catalogue");
-        let query = EventQuery { ty: Some(ty), max, newest_first: true, ..EventQuery::default() };
-        words.extend(history.events(query).await?.events.iter().map(Word::of).filter(|word| word.counts));
-    }
-    words.sort_by_key(|word| std::cmp::Reverse(word.position));
-    Ok(words)
 }
 
 fn row(ground: &Ground, function: &str, word: &Word) -> Option<DriftView> {

@@ -41,6 +41,7 @@ impl Hang {
     /// `event`: the event by its word and position.
     fn of(run: &TraceRun, word: &Word, event: &str) -> Option<Self> {
         let function = &run.function;
+        let waits = |does: String| Hang::waiting("waiting", does, "wait");
         match &run.verdict {
             VerdictView::DeadLettered => Hang::failed(
                 "dead-letter",
@@ -62,23 +63,6 @@ impl Hang {
             | VerdictView::Filtered { .. }
             | VerdictView::Superseded { .. }
             | VerdictView::Delivered => None,
-            VerdictView::Retrying { .. }
-            | VerdictView::Redriven { .. }
-            | VerdictView::Running { .. }
-            | VerdictView::WaitingBacklog { .. }
-            | VerdictView::WaitingReady
-            | VerdictView::WaitingBehind { .. }
-            | VerdictView::WaitingRate { .. }
-            | VerdictView::WaitingLimit { .. }
-            | VerdictView::WaitingUnreadable { .. } => Hang::unfinished(run, event),
-        }
-    }
-
-    /// What goes on by itself, sooner or later.
-    fn unfinished(run: &TraceRun, event: &str) -> Option<Self> {
-        let function = &run.function;
-        let waits = |does: String| Hang::waiting("waiting", does, "wait");
-        match &run.verdict {
             // The next attempt may end as the one before.
             VerdictView::Running { .. } | VerdictView::WaitingReady if run.failure.is_some() => {
                 Hang::tries_again(function, event)
@@ -110,14 +94,6 @@ impl Hang {
                 format!("{function} cannot read the data of {event}"),
                 "bring its data back into the blob store; the server's log names the blob",
             ),
-            VerdictView::DeadLettered
-            | VerdictView::FilterFailed { .. }
-            | VerdictView::Dropped { .. }
-            | VerdictView::NotDeployed
-            | VerdictView::BeforeStart
-            | VerdictView::Filtered { .. }
-            | VerdictView::Superseded { .. }
-            | VerdictView::Delivered => None,
         }
     }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::word::Word;
+use super::word::{Word, newest};
 use crate::api::error::ApiError;
 use crate::api::explain::Ground;
 use crate::api::find::{PREFIX_CHARACTERS_MIN, find};
 use crate::api::view::cause_view;
-use crate::bus::{BusError, EventQuery, History, StoredDeployment};
+use crate::bus::{BusError, History, StoredDeployment};
 use crate::event::{Accepted, Position};
 
 /// Events that are looked at to find the names that begin as a text does.
@@ -58,7 +58,7 @@ fn spellings(text: &str) -> Vec<String> {
     }
 }
 
-fn digits(text: &str) -> &str {
+pub fn digits(text: &str) -> &str {
     text.strip_prefix(SHA256).unwrap_or(text)
 }
 
@@ -186,9 +186,7 @@ async fn deployment(
 
 /// The deployments that the runtime recorded, the newest first.
 async fn activations(history: &dyn History) -> Result<Vec<Word>, BusError> {
-    let ty = crate::deployment::type_pattern("deployment.activated").expect("it is a type of the catalogue");
-    let query = EventQuery { ty: Some(ty), max: EVENTS_MAX, newest_first: true, ..EventQuery::default() };
-    Ok(history.events(query).await?.events.iter().map(Word::of).filter(|word| word.counts).collect())
+    newest(history, &["deployment.activated"], EVENTS_MAX).await
 }
 
 async fn names_in_log(history: &dyn History, text: &str) -> Result<BTreeSet<String>, BusError> {

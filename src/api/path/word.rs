@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::api::model::{EventRef, WhyCause, WhyStep};
 use crate::api::view::event_ref;
+use crate::bus::{BusError, EventQuery, History};
 use crate::clock::Timestamp;
 use crate::deployment::{Author, event_type};
 use crate::event::{Accepted, Origin, OriginKind, Position};
@@ -241,4 +242,16 @@ fn each(whole: &Value) -> Content {
     });
     let kept = Value::Object(readable.map(|(name, value)| (name.clone(), value.clone())).collect());
     Content::deserialize(kept).unwrap_or_default()
+}
+
+/// The newest words of some types that count, the newest first.
+pub async fn newest(history: &dyn History, names: &[&str], max: usize) -> Result<Vec<Word>, BusError> {
+    let mut words = Vec::new();
+    for name in names {
+        let ty = crate::deployment::type_pattern(name).expect("it is a type of the catalogue");
+        let query = EventQuery { ty: Some(ty), max, newest_first: true, ..EventQuery::default() };
+        words.extend(history.events(query).await?.events.iter().map(Word::of).filter(|word| word.counts));
+    }
+    words.sort_by_key(|word| std::cmp::Reverse(word.position));
+    Ok(words)
 }

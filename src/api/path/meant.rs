@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use delivery::{is_commit, is_digest};
+
 use super::word::{Word, newest};
 use crate::api::error::ApiError;
 use crate::api::explain::Ground;
@@ -14,9 +16,6 @@ use crate::event::{Accepted, Position};
 const EVENTS_MAX: usize = 1_000;
 const NAMES_SHOWN_MAX: usize = 5;
 const SHA256: &str = "sha256:";
-/// Of a commit, by either of git's hashes.
-const SHA1_DIGITS: usize = 40;
-const SHA256_DIGITS: usize = 64;
 
 /// The commit, digest or release that begins so, whole.
 pub async fn whole(history: &dyn History, ground: &Ground, text: &str) -> Result<String, ApiError> {
@@ -90,12 +89,8 @@ async fn known_by(history: &dyn History, text: &str) -> Result<String, ApiError>
 
 /// The commit or digest that a sender's event tells of, in its data or as its subject.
 fn told_of(event: &Accepted) -> Option<String> {
-    let is_whole = |name: &String| {
-        let is_commit = matches!(name.len(), SHA1_DIGITS | SHA256_DIGITS);
-        could_be_digits(digits(name)) && (is_commit || name.len() == SHA256.len() + SHA256_DIGITS)
-    };
     let subject = event.event.subject.clone();
-    crate::event::aliases(&event.event).into_iter().chain(subject).find(is_whole)
+    crate::event::aliases(&event.event).into_iter().chain(subject).find(|name| is_commit(name) || is_digest(name))
 }
 
 /// Names that begin by chance as the text does say nothing of it, so none is shown; but of a text that is too short.

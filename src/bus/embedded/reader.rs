@@ -34,7 +34,7 @@ use crate::telemetry::Causes;
 /// Events that are read from disk in one transaction.
 pub(super) const PAGE_EVENTS_MAX: usize = 256;
 /// How often cursors are written that go with no settlement.
-const CURSORS_EVERY: Duration = Duration::from_secs(3);
+pub(super) const CURSORS_EVERY: Duration = Duration::from_secs(3);
 /// Reads of the log that fail in a row, one poll apart, before the bus does: nobody would get anything any more.
 const FAILURES_MAX: u32 = 30;
 

@@ -88,12 +88,12 @@ impl Signals {
     }
 }
 
-/// Tells the checkpoint thread that much was written, and the writer that the log does not get shorter.
+/// Tells the checkpoint thread that much was written, and the writer that it was moved.
 #[derive(Default)]
 pub(super) struct Checkpoints {
     state: Mutex<(bool, bool)>,
     changed: Condvar,
-    overdue: AtomicBool,
+    done: AtomicBool,
 }
 
 impl Checkpoints {
@@ -116,13 +116,14 @@ impl Checkpoints {
         !state.1
     }
 
-    pub fn set_overdue(&self) {
-        self.overdue.store(true, Ordering::Relaxed);
+    /// What there was when it was nudged is moved, as far as it can be.
+    pub fn set_done(&self) {
+        self.done.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the writer should empty the log itself; asked once.
-    pub fn is_overdue(&self) -> bool {
-        self.overdue.swap(false, Ordering::Relaxed)
+    /// Whether the thread has done what it was nudged for; told once.
+    pub fn is_done(&self) -> bool {
+        self.done.swap(false, Ordering::Relaxed)
     }
 }
 

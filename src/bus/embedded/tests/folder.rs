@@ -1,10 +1,12 @@
 //! The folder: one process at a time, formats, reading a stopped project; and the rows that an event costs.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::*;
 use crate::bus::conformance::{ack, deployment, event, failed, function, incoming, next};
 use crate::bus::embedded::history::EmbeddedHistory;
+use crate::bus::embedded::reader::CURSORS_EVERY;
 use crate::bus::{EventQuery, PendingState};
 use crate::deployment::{Function, Order};
 use crate::filter::{Filter, KeyExpression};
@@ -127,8 +129,19 @@ async fn rows(bus: &Embedded) -> u64 {
     bus.submit(Box::new(CountRows(answer, 0)), answered).await.unwrap()
 }
 
-/// Rows that one published and settled event costs, with this many other functions deployed.
-async fn rows_per_event(others: usize) -> u64 {
+/// Rows that ten published and settled events cost, with this many other functions deployed. Tried again where it took so
+/// long that cursors were written between.
+async fn rows_of_ten(others: usize) -> u64 {
+    loop {
+        let began = Instant::now();
+        let rows = try_rows_of_ten(others).await;
+        if began.elapsed() < CURSORS_EVERY {
+            return rows;
+        }
+    }
+}
+
+async fn try_rows_of_ten(others: usize) -> u64 {
     let storage = on_disk();
     let bus = storage.try_open(Clock::system()).unwrap();
     let handler = function("f", "t");
@@ -150,8 +163,8 @@ async fn rows_per_event(others: usize) -> u64 {
 
 #[tokio::test]
 async fn one_function_of_a_thousand_that_matches_costs_the_rows_of_one() {
-    let alone = rows_per_event(0).await;
-    assert_eq!(rows_per_event(999).await, alone);
+    let alone = rows_of_ten(0).await;
+    assert_eq!(rows_of_ten(999).await, alone);
     // An event and the sizes; an attempt, its recording, the function's counts, statistics and the sizes.
     assert_eq!(alone, 10 * 7);
 }

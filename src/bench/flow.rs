@@ -1,17 +1,17 @@
 //! The path itself: events through the bus, one function, and a chain of five.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::report::{AtOnce, HOPS};
+use super::report::{AtOnce, Flows, HOPS};
 use super::sample::{self, Figures};
 use super::{BenchError, DATA_BYTES, PRODUCERS};
 use crate::bus::embedded::Embedded;
@@ -26,44 +26,64 @@ const READ_MAX: usize = 1_000;
 /// More chains at once than there are invocations, so that none of the parts has to wait for work.
 pub(super) const IN_FLIGHT: usize = 256;
 
-/// What was measured on the path.
-pub(super) struct Flows {
-    pub publishes: Vec<AtOnce>,
-    pub hop: Figures,
-    pub chain: Figures,
-    pub chains: AtOnce,
-}
-
 /// Five functions, each of which hands the event on to the next.
 pub(super) fn project_file() -> String {
-    let mut text = "name = \"bench\"\n\n[listen]\nhooks = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n".to_owned();
-    for step in 1..=HOPS {
-        let (on, to) = (step_type(step - 1), step_type(step));
-        let written = write!(
-            text,
-            "\n[[function]]\nname = \"step-{step}\"\ncomponent = \"builtin:relay\"\non = [\"{on}\"]\n\
-             config = {{ to = \"{to}\" }}\ngrants = {{ emits = [\"{to}\"] }}\nconcurrency = {IN_FLIGHT}\n"
-        );
-        written.expect("a string can be written");
-    }
-    text
+    let functions = include_str!("../../examples/chain/tidegate.toml");
+    format!("{functions}\n[listen]\nhooks = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n")
 }
 
 /// The type of an event that has passed `step` functions.
-fn step_type(step: usize) -> String {
+pub(super) fn step_type(step: usize) -> String {
     format!("dev.tidegate.bench.{step}")
 }
 
+/// The type of an event that has passed them all.
+pub fn last_type() -> String {
+    step_type(HOPS)
+}
+
+/// Takes events: the bus of this process, or a server.
+#[async_trait]
+pub trait Door: Send + Sync {
+    /// Returns when the event is durable.
+    async fn publish(&self, event: Event) -> Result<(), BenchError>;
+}
+
+#[async_trait]
+impl Door for Embedded {
+    async fn publish(&self, event: Event) -> Result<(), BenchError> {
+        let origin = Origin { kind: OriginKind::Runtime, name: "bench".to_owned(), verified: true };
+        Bus::publish(self, vec![Incoming { event, origin }]).await?;
+        Ok(())
+    }
+}
+
 /// Measures on a running project with [`project_file`].
-pub(super) async fn measure(
+pub(super) async fn measure_bus(
     bus: &Arc<Embedded>,
     period: Duration,
     progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Flows, BenchError> {
-    let flow = Flow::follow(bus.clone());
+    let ends = Ends::default();
+    // Dropped, it ends its task.
+    let mut follower = JoinSet::new();
+    // Listening before anything is published.
+    let commits = bus.commits();
+    follower.spawn(follow(bus.clone(), commits, ends.clone()));
+    measure(bus.clone(), ends, period, progress).await
+}
+
+/// Measures what is behind a door. Whoever sees an event of [`last_type`] tells `ends`.
+pub(super) async fn measure(
+    door: Arc<dyn Door>,
+    ends: Ends,
+    period: Duration,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<Flows, BenchError> {
+    let flow = Flow { door, ends, next: Arc::default() };
     let mut publishes = Vec::new();
     for at_once in PRODUCERS {
-        progress(&format!("the bus: {at_once} at once"));
+        progress(&format!("publishing: {at_once} at once"));
         publishes.push(AtOnce { at_once, figures: flow.measure(Leg::Publish, at_once, period).await? });
     }
     progress("one hop");
@@ -100,12 +120,9 @@ impl Leg {
 /// Publishes, and is told when what was published has passed the last function.
 #[derive(Clone)]
 struct Flow {
-    bus: Arc<Embedded>,
+    door: Arc<dyn Door>,
     ends: Ends,
     next: Arc<AtomicU64>,
-    data: Bytes,
-    /// Dropped, it ends its task.
-    _follower: Arc<JoinSet<()>>,
 }
 
 /// An event's way through the last function.
@@ -116,15 +133,6 @@ struct Passed {
 }
 
 impl Flow {
-    fn follow(bus: Arc<Embedded>) -> Self {
-        let ends = Ends::default();
-        let mut follower = JoinSet::new();
-        // Listening before anything is published.
-        let commits = bus.commits();
-        follower.spawn(follow(bus.clone(), commits, ends.clone()));
-        Flow { bus, ends, next: Arc::default(), data: data(), _follower: Arc::new(follower) }
-    }
-
     async fn measure(&self, leg: Leg, at_once: usize, period: Duration) -> Result<Figures, BenchError> {
         sample::measure(async || {
             let flow = self.clone();
@@ -141,9 +149,9 @@ impl Flow {
     async fn time(&self, leg: Leg) -> Result<Duration, BenchError> {
         match leg {
             Leg::Publish => {
-                let incoming = self.incoming(leg.entry(), self.subject());
+                let event = event(leg.entry(), self.subject());
                 let published = Instant::now();
-                self.bus.publish(vec![incoming]).await?;
+                self.door.publish(event).await?;
                 Ok(published.elapsed())
             }
             Leg::Hop => self.pass(leg).await.map(|passed| passed.ended.duration_since(passed.durable)),
@@ -155,9 +163,9 @@ impl Flow {
     async fn pass(&self, leg: Leg) -> Result<Passed, BenchError> {
         let subject = self.subject();
         let end = self.ends.expect(&subject);
-        let incoming = self.incoming(leg.entry(), subject);
+        let event = event(leg.entry(), subject);
         let published = Instant::now();
-        self.bus.publish(vec![incoming]).await?;
+        self.door.publish(event).await?;
         let durable = Instant::now();
         match tokio::time::timeout(STALLED, end).await {
             Ok(Ok(ended)) => Ok(Passed { published, durable, ended }),
@@ -165,34 +173,34 @@ impl Flow {
         }
     }
 
-    /// One that no other event of this process has.
+    /// One that no other event of any process has.
     fn subject(&self) -> String {
-        self.next.fetch_add(1, Ordering::Relaxed).to_string()
+        format!("{}-{}", std::process::id(), self.next.fetch_add(1, Ordering::Relaxed))
     }
+}
 
-    fn incoming(&self, ty: String, subject: String) -> Incoming {
-        let event = Event {
-            id: Uuid::now_v7().to_string(),
-            source: "tidegate-bench".to_owned(),
-            ty,
-            subject: Some(subject),
-            datacontenttype: Some("application/json".to_owned()),
-            data: Some(self.data.clone()),
-            ..Event::default()
-        };
-        Incoming { event, origin: Origin { kind: OriginKind::Runtime, name: "bench".to_owned(), verified: true } }
+/// An event that is measured.
+pub(super) fn event(ty: String, subject: String) -> Event {
+    Event {
+        id: Uuid::now_v7().to_string(),
+        source: "tidegate-bench".to_owned(),
+        ty,
+        subject: Some(subject),
+        datacontenttype: Some("application/json".to_owned()),
+        data: Some(DATA.clone()),
+        ..Event::default()
     }
 }
 
 /// An object of [`DATA_BYTES`].
-fn data() -> Bytes {
+static DATA: LazyLock<Bytes> = LazyLock::new(|| {
     let frame = r#"{"padding":""}"#.len();
     format!(r#"{{"padding":"{}"}}"#, "x".repeat(DATA_BYTES - frame)).into()
-}
+});
 
 /// Who waits for the end of which chain, by subject.
 #[derive(Clone, Default)]
-struct Ends(Arc<Mutex<HashMap<String, oneshot::Sender<Instant>>>>);
+pub struct Ends(Arc<Mutex<HashMap<String, oneshot::Sender<Instant>>>>);
 
 impl Ends {
     fn expect(&self, subject: &str) -> oneshot::Receiver<Instant> {
@@ -201,7 +209,8 @@ impl Ends {
         end
     }
 
-    fn reached(&self, subject: &str, at: Instant) {
+    /// An event with this subject has passed the last function.
+    pub fn reached(&self, subject: &str, at: Instant) {
         let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(subject);
         if let Some(waiting) = waiting {
             // Nobody waits when a measurement was broken off.
@@ -225,7 +234,7 @@ async fn follow(bus: Arc<Embedded>, mut commits: watch::Receiver<u64>, ends: End
 
 async fn passed(bus: &Embedded, ends: &Ends, mut after: Position, told: Instant) -> Result<Position, BusError> {
     loop {
-        let last_step = step_type(HOPS).parse::<TypePattern>().expect("a type is a pattern");
+        let last_step = last_type().parse::<TypePattern>().expect("a type is a pattern");
         let query = EventQuery { ty: Some(last_step), after: Some(after), max: READ_MAX, ..EventQuery::default() };
         let page = bus.events(query).await?;
         for accepted in &page.events {
@@ -244,8 +253,8 @@ mod tests {
 
     #[test]
     fn an_event_carries_the_bytes_of_json_that_are_promised() {
-        assert_eq!(data().len(), DATA_BYTES);
-        serde_json::from_slice::<serde_json::Value>(&data()).unwrap();
+        assert_eq!(DATA.len(), DATA_BYTES);
+        serde_json::from_slice::<serde_json::Value>(&DATA).unwrap();
     }
 
     #[test]

@@ -7,18 +7,23 @@
 mod disk;
 mod flow;
 mod machine;
+mod native;
+mod outside;
 pub(crate) mod report;
 mod sample;
 mod scratch;
 mod store;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use flow::{Door, Ends, last_type};
 pub use machine::{Machine, is_optimised};
-pub use report::{AtOnce, CHAIN_EVENTS, HOPS, OF_STORE_CHAINS_MIN, Report, SLOWER_MAX, TIMES_STORE_CHAIN_MAX};
+pub use outside::OutsideReport;
+pub use report::{AtOnce, CHAIN_EVENTS, Flows, HOPS, OF_STORE_CHAINS_MIN, Report, SLOWER_MAX, TIMES_STORE_CHAIN_MAX};
 pub use sample::{Figures, RUNS, Run, closed_loop};
 pub use store::measure as measure_store;
 
@@ -58,6 +63,8 @@ pub enum BenchError {
     },
     #[error("an event that was published did not come through in {seconds} s")]
     Stalled { seconds: u64 },
+    #[error("the server did not take an event")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -102,10 +109,22 @@ pub async fn run(
     let written = std::fs::write(&path, flow::project_file());
     written.map_err(|source| BenchError::Folder { what: "write", path, source })?;
     let app = App::spawn(&Project::open(&folder)?, Clock::system(), Metrics::new()).await?;
-    let flows = until(stop, flow::measure(app.bus(), settings.period, progress)).await;
+    let flows = until(stop, flow::measure_bus(app.bus(), settings.period, progress)).await;
     // Stopped whatever came of it: the folder goes, and nothing may write there any more.
     app.stop().await?;
     Ok(Report::new(machine, settings.period, fdatasync, stores, flows?))
+}
+
+/// Measures a server that runs `examples/chain`, or one like it, through a door of its own. Whoever sees an event of [`last_type`]
+/// tells `ends`.
+pub async fn run_outside(
+    door: Arc<dyn Door>,
+    ends: Ends,
+    period: Duration,
+    stop: &CancellationToken,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<Flows, BenchError> {
+    until(stop, flow::measure(door, ends, period, progress)).await
 }
 
 /// Ends early when it is told to.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::flow::Flows;
 use super::machine::Machine;
 use super::sample::{Figures, RUNS};
 
@@ -26,6 +25,26 @@ pub struct AtOnce {
     pub figures: Figures,
 }
 
+/// What was measured of events on their way, through the runtime's own door or a server's.
+#[derive(Debug, Clone)]
+pub struct Flows {
+    /// One event: from the call until it is durable.
+    pub publishes: Vec<AtOnce>,
+    /// From an event that is durable until one function's settlement of it is.
+    pub hop: Figures,
+    /// From publishing an event until the fifth function's settlement is durable, with nothing else in flight.
+    pub chain: Figures,
+    /// The same with as many in flight as `at_once` says.
+    pub chains: AtOnce,
+}
+
+impl Flows {
+    /// Events that became durable in a second while chains ran at saturation.
+    pub fn events_per_second(&self) -> f64 {
+        self.chains.figures.per_second * CHAIN_EVENTS as f64
+    }
+}
+
 /// What was measured of the bare store.
 pub(super) struct Stores {
     pub stores: Vec<AtOnce>,
@@ -44,50 +63,37 @@ pub struct Report {
     pub fdatasync: Figures,
     /// One event into the bare store.
     pub stores: Vec<AtOnce>,
-    /// A chain's events into the bare store, one after the other.
+    /// From publishing an event into the bare store until the fifth native handler's is durable, with nothing else in flight.
     pub store_chain: Figures,
     /// The same with as many in flight as `at_once` says.
     pub store_chains: AtOnce,
-    /// One event into the bus: from the call until it is durable.
-    pub publishes: Vec<AtOnce>,
-    /// From an event that is durable until one function's settlement of it is.
-    pub hop: Figures,
-    /// From publishing an event until the fifth function's settlement is durable, with nothing else in flight.
-    pub chain: Figures,
-    /// The same with as many in flight as `at_once` says.
-    pub chains: AtOnce,
+    pub flows: Flows,
 }
 
 impl Report {
     pub(super) fn new(machine: Machine, period: Duration, fdatasync: Figures, stores: Stores, flows: Flows) -> Self {
         let Stores { stores, store_chain, store_chains } = stores;
-        let Flows { publishes, hop, chain, chains } = flows;
-        Report { machine, period, fdatasync, stores, store_chain, store_chains, publishes, hop, chain, chains }
+        Report { machine, period, fdatasync, stores, store_chain, store_chains, flows }
     }
 
-    /// Events that became durable in a second while chains ran at saturation.
-    pub fn events_per_second(&self) -> f64 {
-        self.chains.figures.per_second * CHAIN_EVENTS as f64
-    }
-
-    /// Chains in a second for each on the bare store, where handlers are native and nothing is delivered or recorded.
+    /// Chains in a second for each on the bare store, where handlers are native and nothing is fenced or recorded.
     pub fn of_store_chains(&self) -> f64 {
-        self.chains.figures.per_second / self.store_chains.figures.per_second
+        self.flows.chains.figures.per_second / self.store_chains.figures.per_second
     }
 
     /// How many times longer a chain takes alone than on the bare store.
     pub fn times_store_chain(&self) -> f64 {
-        self.chain.p50.as_secs_f64() / self.store_chain.p50.as_secs_f64()
+        self.flows.chain.p50.as_secs_f64() / self.store_chain.p50.as_secs_f64()
     }
 
     /// Processor time of a hop at saturation, its part of the publish included.
     pub fn hop_cpu(&self) -> Duration {
-        self.chains.figures.cpu / HOPS as u32
+        self.flows.chains.figures.cpu / HOPS as u32
     }
 
     /// How many times more events the bare store takes.
     pub fn times_slower(&self) -> f64 {
-        most(&self.stores).per_second / self.events_per_second()
+        most(&self.stores).per_second / self.flows.events_per_second()
     }
 }
 
@@ -114,19 +120,7 @@ struct Flat {
     store_chain_p50_us: u64,
     store_chain_p99_us: u64,
     store_chains_per_second: u64,
-    publish_per_second: u64,
-    publish_p50_us: u64,
-    publish_p99_us: u64,
-    hop_p50_us: u64,
-    hop_p99_us: u64,
     hop_cpu_us: u64,
-    chain_p50_us: u64,
-    chain_p99_us: u64,
-    chains_per_second: u64,
-    chains_in_flight: usize,
-    chains_p50_us: u64,
-    chains_p99_us: u64,
-    chain_events_per_second: u64,
     times_slower_than_store: f64,
     times_slower_than_store_max: f64,
     chains_of_store_chains: f64,
@@ -135,6 +129,24 @@ struct Flat {
     chain_p50_times_store_max: f64,
     /// The same figures at each number of producers.
     store_publishes: Vec<FlatAtOnce>,
+    #[serde(flatten)]
+    flows: FlatFlows,
+}
+
+#[derive(Serialize)]
+pub(super) struct FlatFlows {
+    publish_per_second: u64,
+    publish_p50_us: u64,
+    publish_p99_us: u64,
+    hop_p50_us: u64,
+    hop_p99_us: u64,
+    chain_p50_us: u64,
+    chain_p99_us: u64,
+    chains_per_second: u64,
+    chains_in_flight: usize,
+    chains_p50_us: u64,
+    chains_p99_us: u64,
+    chain_events_per_second: u64,
     publishes: Vec<FlatAtOnce>,
 }
 
@@ -159,8 +171,7 @@ impl From<AtOnce> for FlatAtOnce {
 
 impl From<Report> for Flat {
     fn from(report: Report) -> Self {
-        let (store, publish) = (least(&report.stores), least(&report.publishes));
-        let (hop, chain, chains) = (report.hop, report.chain, report.chains);
+        let store = least(&report.stores);
         Flat {
             runs: RUNS,
             run_seconds: report.period.as_secs_f64(),
@@ -172,19 +183,7 @@ impl From<Report> for Flat {
             store_chain_p50_us: micros(report.store_chain.p50),
             store_chain_p99_us: micros(report.store_chain.p99),
             store_chains_per_second: whole(report.store_chains.figures.per_second),
-            publish_per_second: whole(most(&report.publishes).per_second),
-            publish_p50_us: micros(publish.p50),
-            publish_p99_us: micros(publish.p99),
-            hop_p50_us: micros(hop.p50),
-            hop_p99_us: micros(hop.p99),
             hop_cpu_us: micros(report.hop_cpu()),
-            chain_p50_us: micros(chain.p50),
-            chain_p99_us: micros(chain.p99),
-            chains_per_second: whole(chains.figures.per_second),
-            chains_in_flight: chains.at_once,
-            chains_p50_us: micros(chains.figures.p50),
-            chains_p99_us: micros(chains.figures.p99),
-            chain_events_per_second: whole(report.events_per_second()),
             times_slower_than_store: hundredths(report.times_slower()),
             times_slower_than_store_max: SLOWER_MAX,
             chains_of_store_chains: hundredths(report.of_store_chains()),
@@ -193,7 +192,30 @@ impl From<Report> for Flat {
             chain_p50_times_store_max: TIMES_STORE_CHAIN_MAX,
             machine: report.machine,
             store_publishes: report.stores.into_iter().map(FlatAtOnce::from).collect(),
-            publishes: report.publishes.into_iter().map(FlatAtOnce::from).collect(),
+            flows: report.flows.into(),
+        }
+    }
+}
+
+impl From<Flows> for FlatFlows {
+    fn from(flows: Flows) -> Self {
+        let chain_events_per_second = whole(flows.events_per_second());
+        let Flows { publishes, hop, chain, chains } = flows;
+        let publish = least(&publishes);
+        FlatFlows {
+            publish_per_second: whole(most(&publishes).per_second),
+            publish_p50_us: micros(publish.p50),
+            publish_p99_us: micros(publish.p99),
+            hop_p50_us: micros(hop.p50),
+            hop_p99_us: micros(hop.p99),
+            chain_p50_us: micros(chain.p50),
+            chain_p99_us: micros(chain.p99),
+            chains_per_second: whole(chains.figures.per_second),
+            chains_in_flight: chains.at_once,
+            chains_p50_us: micros(chains.figures.p50),
+            chains_p99_us: micros(chains.figures.p99),
+            chain_events_per_second,
+            publishes: publishes.into_iter().map(FlatAtOnce::from).collect(),
         }
     }
 }
@@ -264,19 +286,7 @@ pub(crate) mod tests {
               "store_chain_p50_us": 4,
               "store_chain_p99_us": 40,
               "store_chains_per_second": 5000,
-              "publish_per_second": 30000,
-              "publish_p50_us": 40,
-              "publish_p99_us": 400,
-              "hop_p50_us": 20,
-              "hop_p99_us": 200,
               "hop_cpu_us": 100,
-              "chain_p50_us": 5,
-              "chain_p99_us": 50,
-              "chains_per_second": 2500,
-              "chains_in_flight": 256,
-              "chains_p50_us": 25,
-              "chains_p99_us": 250,
-              "chain_events_per_second": 15000,
               "times_slower_than_store": 2.8,
               "times_slower_than_store_max": 5.0,
               "chains_of_store_chains": 0.5,
@@ -303,6 +313,18 @@ pub(crate) mod tests {
                   "p99_us": 4200
                 }
               ],
+              "publish_per_second": 30000,
+              "publish_p50_us": 40,
+              "publish_p99_us": 400,
+              "hop_p50_us": 20,
+              "hop_p99_us": 200,
+              "chain_p50_us": 5,
+              "chain_p99_us": 50,
+              "chains_per_second": 2500,
+              "chains_in_flight": 256,
+              "chains_p50_us": 25,
+              "chains_p99_us": 250,
+              "chain_events_per_second": 15000,
               "publishes": [
                 {
                   "producers": 1,
@@ -329,7 +351,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_chain_counts_as_the_events_that_it_makes() {
-        assert_eq!(report().events_per_second(), 15_000.0);
+        assert_eq!(report().flows.events_per_second(), 15_000.0);
         assert_eq!(report().times_slower(), 2.8);
         assert_eq!(report().of_store_chains(), 0.5);
         assert_eq!(hundredths(report().times_store_chain()), 1.25);

@@ -143,6 +143,14 @@ impl Client {
         self.read(answer)
     }
 
+    /// Sends bytes to the address itself, and reads nothing but whether they were taken.
+    pub async fn hand_over(&self, media_type: &'static str, body: Vec<u8>) -> Result<(), CliError> {
+        match self.send(Method::POST, self.base.clone(), Some((media_type, body))).await? {
+            (status, _) if status.is_success() => Ok(()),
+            (status, body) => Err(self.refusal(status, &body)),
+        }
+    }
+
     /// Each part of the path is escaped, so that an id with `#` or `/` in it stays one.
     fn address(&self, path: &[&str], query: &[(&str, String)]) -> Url {
         let mut url = self.base.clone();

@@ -1,6 +1,7 @@
 //! What Tidegate promises, tried from outside: a real process, HTTP and the command line.
 
 mod admission;
+mod bench;
 mod causes;
 mod concurrency;
 mod corpus;

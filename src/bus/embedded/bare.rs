@@ -108,3 +108,10 @@ fn commit(db: &Connection, group: &[Request]) -> rusqlite::Result<()> {
     }
     transaction.commit()
 }
+
+/// How many events a store has.
+#[cfg(test)]
+pub fn events(path: &Path) -> u64 {
+    let db = Folder::new(path).open_reader().unwrap();
+    db.query_row("SELECT count(*) FROM bare", [], |row| super::rows::unsigned(row, 0)).unwrap()
+}

@@ -18,7 +18,7 @@ mod time;
 mod trace;
 mod verdict;
 
-pub use bench::bench;
+pub use bench::{bench, bench_outside};
 pub use deployment::{deployed, deployment, deployments, rolled_back};
 pub use event::{event, event_line, events, receipts};
 pub use explanation::{explanation, explanation_whole};

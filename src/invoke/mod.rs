@@ -15,6 +15,7 @@ mod requests;
 mod services;
 mod settings;
 mod stdio;
+mod ticker;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +40,7 @@ use bindings::{FunctionPre, tidegate::handler::types as wit};
 use cache::Cache;
 use guest::{Guest, Stop};
 use link::{GRANT_SETS, GrantSet, Linkers};
+use ticker::Ticker;
 
 /// Bytes that a guest may hand the host in one call, or return.
 const HOSTCALL_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -66,6 +68,7 @@ pub struct Engine {
     places: Arc<Semaphore>,
     /// Always there until the engine is dropped.
     guests: Option<Runtime>,
+    ticker: Ticker,
 }
 
 /// A compiled component, ready to be instantiated. Cheap to clone.
@@ -126,7 +129,7 @@ impl Engine {
             .enable_all()
             .build()
             .map_err(|error| EngineError::Setup(error.into()))?;
-        start_ticker(&wasm).map_err(|error| EngineError::Setup(error.into()))?;
+        let ticker = Ticker::start(wasm.clone()).map_err(|error| EngineError::Setup(error.into()))?;
         Ok(Engine {
             wasm,
             linkers: Arc::default(),
@@ -135,6 +138,7 @@ impl Engine {
             invocations_max: settings.invocations_max as usize,
             places: Arc::new(Semaphore::new(settings.invocations_max as usize)),
             guests: Some(guests),
+            ticker,
         })
     }
 
@@ -188,10 +192,11 @@ impl Engine {
         };
         let (event, limits) = (convert::to_guest(event), function.limits.clone());
         let guests = self.guests.as_ref().expect("the engine is not dropped");
+        let beating = self.ticker.beating();
         let run = guests.spawn(async move {
             let invoked = run(linked, &limits, event, host, cold).await;
             // The instance is gone: its place in the pool is free.
-            drop(place);
+            drop((place, beating));
             invoked
         });
         AbortOnDrop(run).await.map_err(|error| HostFault::Engine(error.into()))?
@@ -300,19 +305,6 @@ async fn run(
     };
     drop(store);
     Ok(Invoked { result, trail: host.into_trail(), duration, memory_peak_bytes, cold })
-}
-
-/// Beats the epoch for as long as the engine is there.
-fn start_ticker(wasm: &wasmtime::Engine) -> std::io::Result<()> {
-    let engine = wasm.weak();
-    let tick = move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            std::thread::sleep(settings::TICK);
-        }
-    };
-    std::thread::Builder::new().name("epoch".to_owned()).spawn(tick).map(drop)
 }
 
 /// A task that ends with whoever waits for it.

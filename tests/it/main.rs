@@ -26,6 +26,7 @@ mod refusals;
 mod registry;
 mod releases;
 mod retention;
+mod shutdown;
 mod stage;
 mod statistics;
 mod stores;

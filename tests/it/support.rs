@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -127,11 +127,21 @@ impl<'a> Server<'a> {
         assert_eq!(status.signal(), Some(9), "the process ended by itself: {status}");
     }
 
-    /// SIGTERM, and the exit status once it ended.
-    pub fn stop(mut self) -> std::process::ExitStatus {
+    /// SIGTERM.
+    pub fn terminate(&self) {
         let status = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
         assert!(status.success());
+    }
+
+    /// The exit status once it ended.
+    pub fn wait(mut self) -> ExitStatus {
         self.child.wait().expect("a stopped process ends")
+    }
+
+    /// SIGTERM, and the exit status once it ended.
+    pub fn stop(self) -> ExitStatus {
+        self.terminate();
+        self.wait()
     }
 }
 

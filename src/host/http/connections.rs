@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -21,10 +21,14 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Connections {
     by_name: BTreeMap<String, LiveConnection>,
     /// Dials public addresses only.
-    public: Client,
+    public: LazyClient,
     /// Dials any address: for connections with `private = true`.
-    private: Client,
+    private: LazyClient,
 }
+
+/// Made for its first request: each reads all the authorities that the system trusts, and no start should wait for that.
+/// An error says why there is none.
+type LazyClient = LazyLock<Result<Client, String>>;
 
 /// A connection with its secrets: never shown, never stored.
 pub struct LiveConnection {
@@ -72,12 +76,8 @@ impl Connections {
         if !problems.is_empty() {
             return Err(ConnectionsError { problems });
         }
-        static PROVIDER: Once = Once::new();
-        // Whoever was first may have installed the same one.
-        PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-        let client = |builder: reqwest::ClientBuilder| builder.build().expect("the TLS provider is installed");
-        let (public, private) = (client(builder().dns_resolver(Arc::new(PublicOnly))), client(builder()));
-        Ok(Connections { by_name, public, private })
+        let public: LazyClient = LazyLock::new(|| build(builder().dns_resolver(Arc::new(PublicOnly))));
+        Ok(Connections { by_name, public, private: LazyLock::new(|| build(builder())) })
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&LiveConnection> {
@@ -87,14 +87,20 @@ impl Connections {
     /// The client that may dial a connection. An address in the URL itself is never resolved, so it is checked here.
     pub(super) fn client(&self, connection: &LiveConnection) -> Result<&Client, String> {
         if connection.private {
-            return Ok(&self.private);
+            return self.private.as_ref().map_err(Clone::clone);
         }
         let address = connection.url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse().ok());
         if let Some(address) = address {
             check_public(address).map_err(|error| error.to_string())?;
         }
-        Ok(&self.public)
+        self.public.as_ref().map_err(Clone::clone)
     }
+}
+
+fn build(builder: reqwest::ClientBuilder) -> Result<Client, String> {
+    // Whoever was first may have installed the same one.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    builder.build().map_err(|error| format!("HTTP cannot be set up: {error}"))
 }
 
 fn builder() -> reqwest::ClientBuilder {

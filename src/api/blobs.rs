@@ -21,6 +21,7 @@ pub(super) async fn show(State(state): State<Arc<ApiState>>, Path(text): Path<St
         Err(BlobError::Missing { digest, .. }) => Err(ApiError::not_found(format!("there is no blob {digest}"))),
         Err(
             error @ (BlobError::Corrupt { .. }
+            | BlobError::Failed { .. }
             | BlobError::Disk { .. }
             | BlobError::List { .. }
             | BlobError::Remote { .. }),

@@ -45,6 +45,7 @@ pub struct App {
     /// Where everything else is answered.
     pub api: SocketAddr,
     bus: Arc<Embedded>,
+    blobs: Arc<dyn Blobs>,
     tasks: Tasks,
     failures: mpsc::Receiver<AppError>,
 }
@@ -82,6 +83,8 @@ pub enum AppError {
     Bus(#[from] BusError),
     #[error("the log failed ({reason}); what was accepted is on disk and is taken up at the next start")]
     LogFailed { reason: String },
+    #[error("the disk of the blobs failed ({reason}); what was accepted is on disk and is taken up at the next start")]
+    BlobsFailed { reason: String },
     #[error(
         "a task of the runtime panicked, as the log tells; what was in flight is delivered again at the next start"
     )]
@@ -128,7 +131,7 @@ impl App {
             project: manifest.project.clone(),
             bus: Some(bus.clone()),
             history: bus.clone(),
-            blobs,
+            blobs: blobs.clone(),
             deployer: Some(deployer),
             clock,
             metrics,
@@ -140,7 +143,7 @@ impl App {
         });
         open_door(hooks_listener, api::hooks(state.clone()), &ended, &tasks);
         open_door(api_listener, api::api(state), &ended, &tasks);
-        Ok(App { hooks, api, bus, tasks, failures })
+        Ok(App { hooks, api, bus, blobs, tasks, failures })
     }
 
     /// How long `stop` waits for invocations.
@@ -153,11 +156,12 @@ impl App {
         &self.bus
     }
 
-    /// Resolves if what must run for ever ended: a door, a trigger, or the log itself. Stop then. Cancel-safe.
+    /// Resolves if what must run for ever ended: a door, a trigger, the log itself or the blobs. Stop then. Cancel-safe.
     pub async fn failed(&mut self) -> AppError {
-        // All are cancel-safe: two read a state, one takes a message or nothing.
+        // All are cancel-safe: three read a state, one takes a message or nothing.
         tokio::select! {
             reason = self.bus.failed() => AppError::LogFailed { reason },
+            reason = self.blobs.failed() => AppError::BlobsFailed { reason },
             Some(failure) = self.failures.recv() => failure,
             () = self.tasks.panicked() => AppError::Panicked,
         }

@@ -13,6 +13,7 @@ use std::error::Error;
 use std::io;
 use std::time::SystemTime;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use folder::FolderBlobs;
@@ -21,6 +22,7 @@ pub use s3::{OpenError, S3Blobs};
 use crate::deployment::Digest;
 
 /// A store of blobs.
+#[async_trait]
 pub trait Blobs: Send + Sync {
     /// Writes. When it returns, the blob is durable: synced, or acknowledged by the store. Safe to repeat.
     fn put(&self, bytes: &Bytes) -> Result<Digest, BlobError>;
@@ -35,6 +37,9 @@ pub trait Blobs: Send + Sync {
 
     /// Removes a blob that `put_before` told of, unless it was put again. Whether it did.
     fn remove(&self, digest: Digest, put_before: SystemTime) -> Result<bool, BlobError>;
+
+    /// Waits until nothing more can be put here by this process, and tells why. Cancel-safe.
+    async fn failed(&self) -> String;
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +48,8 @@ pub enum BlobError {
     Missing { digest: Digest, place: String },
     #[error("blob {digest} in {place} has other bytes than its digest says; restore it from a backup or deploy again")]
     Corrupt { digest: Digest, place: String },
+    #[error("{place} takes no more blobs, since its disk failed ({reason}); start again once it is sound")]
+    Failed { place: String, reason: String },
     #[error("cannot list {place}")]
     List {
         place: String,
@@ -74,7 +81,10 @@ impl BlobError {
             BlobError::Disk { source, .. } | BlobError::List { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
-            BlobError::Missing { .. } | BlobError::Corrupt { .. } | BlobError::Remote { .. } => false,
+            BlobError::Missing { .. }
+            | BlobError::Corrupt { .. }
+            | BlobError::Failed { .. }
+            | BlobError::Remote { .. } => false,
         }
     }
 
@@ -82,9 +92,11 @@ impl BlobError {
     pub fn may_pass(&self) -> bool {
         match self {
             BlobError::Remote { .. } => true,
-            BlobError::Missing { .. } | BlobError::Corrupt { .. } | BlobError::Disk { .. } | BlobError::List { .. } => {
-                false
-            }
+            BlobError::Missing { .. }
+            | BlobError::Corrupt { .. }
+            | BlobError::Failed { .. }
+            | BlobError::Disk { .. }
+            | BlobError::List { .. } => false,
         }
     }
 }

@@ -9,6 +9,7 @@ mod tests;
 use std::error::Error;
 use std::time::SystemTime;
 
+use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
@@ -103,6 +104,7 @@ impl S3Blobs {
     }
 }
 
+#[async_trait]
 impl Blobs for S3Blobs {
     fn put(&self, bytes: &Bytes) -> Result<Digest, BlobError> {
         self.runtime.block_on(self.write(bytes))
@@ -123,6 +125,11 @@ impl Blobs for S3Blobs {
 
     fn remove(&self, _digest: Digest, _put_before: SystemTime) -> Result<bool, BlobError> {
         Ok(false)
+    }
+
+    // What it acknowledged is its own to keep, and what failed may be tried again.
+    async fn failed(&self) -> String {
+        std::future::pending().await
     }
 }
 

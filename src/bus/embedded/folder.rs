@@ -72,6 +72,9 @@ impl Folder {
     /// Makes the folder and keeps every other process out of it for as long as the file is open.
     pub fn lock(&self) -> Result<File, OpenError> {
         fs::create_dir_all(&self.0).map_err(|source| self.io("make", &self.0, source))?;
+        // Its own name too must survive a power cut.
+        let parent = self.0.join("..");
+        sync(&parent).map_err(|source| self.io("sync", &parent, source))?;
         let path = self.0.join("lock");
         let file = File::create(&path).map_err(|source| self.io("open", &path, source))?;
         match file.try_lock() {
@@ -111,7 +114,7 @@ impl Folder {
         checkpoint(&db, "TRUNCATE").map_err(self.store("check"))?;
         schema::migrate(&mut db).map_err(self.store("migrate"))?;
         // A new file's name must survive a power cut as its content does.
-        File::open(&self.0).and_then(|file| file.sync_all()).map_err(|source| self.io("sync", &self.0, source))?;
+        sync(&self.0).map_err(|source| self.io("sync", &self.0, source))?;
         Ok(db)
     }
 
@@ -167,6 +170,10 @@ impl Folder {
     pub fn give_up_reserve(&self) {
         let _ = fs::remove_file(self.reserve());
     }
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// The project's UUID, given when its log was made.

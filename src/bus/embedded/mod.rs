@@ -272,8 +272,14 @@ fn run_checkpoints(shared: &Shared, folder: &Folder) {
         }
     };
     while shared.checkpoints.wait() {
-        if let Some(Err(error)) = db.as_ref().map(|db| folder::checkpoint(db, "PASSIVE")) {
-            tracing::warn!(%error, "the write-ahead log could not be moved");
+        match db.as_ref().map(|db| folder::checkpoint(db, "PASSIVE")) {
+            Some(Err(error)) if writer::is_of_the_disk(&error) => {
+                tracing::error!(%error, "the write-ahead log cannot be moved; this process must end");
+                shared.inbox.abandon();
+                return shared.fail(error.to_string());
+            }
+            Some(Err(error)) => tracing::warn!(%error, "the write-ahead log could not be moved"),
+            Some(Ok(_)) | None => {}
         }
         shared.checkpoints.set_done();
     }

@@ -1,7 +1,8 @@
 //! Which deliveries were out when the process died.
 //!
 //! A file of fixed slots. A slot is written when a delivery is handed out and cleared when it comes back, without a
-//! sync: the page cache outlives the process. After a power cut slots may be stale; the fence in the log tells.
+//! sync: the page cache outlives the process. After a power cut slots may be stale; the fence in the log tells. A slot is
+//! never half of one and half of another, since each lies in one sector of the disk.
 //!
 //! ```text
 //! 16 bytes  function id; all zero: the slot is free
@@ -9,6 +10,7 @@
 //!  4 bytes  round
 //!  4 bytes  attempt
 //!  8 bytes  first attempt at, microseconds since 1970
+//! 24 bytes  nothing
 //! ```
 //! Numbers are little endian.
 
@@ -26,7 +28,7 @@ use crate::clock::Timestamp;
 use crate::deployment::FunctionId;
 use crate::event::Position;
 
-const SLOT_BYTES: usize = 40;
+const SLOT_BYTES: usize = 64;
 /// Deliveries beyond this are not noted: more are never out at once.
 const SLOTS_MAX: u32 = 65_536;
 
@@ -108,7 +110,7 @@ fn encode(function: FunctionId, item: &Item) -> [u8; SLOT_BYTES] {
     bytes[16..24].copy_from_slice(&item.position.to_le_bytes());
     bytes[24..28].copy_from_slice(&item.round.to_le_bytes());
     bytes[28..32].copy_from_slice(&item.attempt.to_le_bytes());
-    bytes[32..].copy_from_slice(&item.first_attempt_at.unwrap_or_default().as_micros().to_le_bytes());
+    bytes[32..40].copy_from_slice(&item.first_attempt_at.unwrap_or_default().as_micros().to_le_bytes());
     bytes
 }
 

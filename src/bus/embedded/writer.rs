@@ -263,13 +263,15 @@ impl Writer {
     /// Runs until the inbox is closed and empty, or the disk fails.
     pub fn run(mut self) {
         while let Some(group) = self.shared.inbox.take() {
-            if let Err(error) = self.commit(group) {
+            if let Err(error) = self.commit(group).and_then(|()| self.keep_log_short()) {
                 self.stop(error);
                 return;
             }
-            self.keep_log_short();
         }
-        if let Err(error) = checkpoint(&self.db, "TRUNCATE") {
+        // Not where the file failed: what is in the log stays there.
+        if self.shared.failed.borrow().is_none()
+            && let Err(error) = checkpoint(&self.db, "TRUNCATE")
+        {
             tracing::warn!(%error, "the write-ahead log could not be emptied; the next start does it");
         }
     }
@@ -429,8 +431,8 @@ impl Writer {
 
     /// The checkpoint thread moves the write-ahead log while this one writes. Then this one moves the little that came meanwhile,
     /// so that nothing is left and the next commit begins at its start: a sync of blocks that the file has is twice as fast as
-    /// one of blocks that it gains.
-    fn keep_log_short(&mut self) {
+    /// one of blocks that it gains. An error is one after which nothing may be written.
+    fn keep_log_short(&mut self) -> Result<(), Arc<rusqlite::Error>> {
         let pages = self.log_pages.load(Ordering::Relaxed);
         match self.checkpoint_at {
             Some(at) if pages >= at => {
@@ -439,18 +441,20 @@ impl Writer {
             }
             None if self.shared.checkpoints.is_done() => {
                 let mode = if pages < LOG_PAGES_MAX { "PASSIVE" } else { "TRUNCATE" };
-                let left = match checkpoint(&self.db, mode) {
-                    Ok((pages, moved)) => pages > moved,
+                let is_moved = match checkpoint(&self.db, mode) {
+                    Ok((pages, moved)) => pages == moved,
+                    Err(error) if is_of_the_disk(&error) => return Err(Arc::new(error)),
                     Err(error) => {
                         tracing::warn!(%error, "the write-ahead log could not be moved");
-                        true
+                        false
                     }
                 };
-                // Somebody reads from it: once more, when it is worth it.
-                self.checkpoint_at = Some(if left { pages + CHECKPOINT_PAGES } else { CHECKPOINT_PAGES });
+                // Where somebody reads from it still: once more, when it is worth it.
+                self.checkpoint_at = Some(if is_moved { CHECKPOINT_PAGES } else { pages + CHECKPOINT_PAGES });
             }
             Some(_) | None => {}
         }
+        Ok(())
     }
 }
 
@@ -461,6 +465,11 @@ enum Severity {
     Disk,
     /// Of this request alone.
     Request,
+}
+
+/// Whether nothing more may be written after it.
+pub(super) fn is_of_the_disk(error: &rusqlite::Error) -> bool {
+    matches!(severity(error), Severity::Disk)
 }
 
 fn severity(error: &rusqlite::Error) -> Severity {

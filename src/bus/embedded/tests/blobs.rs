@@ -60,6 +60,7 @@ impl Away {
     }
 }
 
+#[async_trait]
 impl Blobs for Away {
     fn put(&self, bytes: &Bytes) -> Result<Digest, BlobError> {
         self.there(Digest::of(bytes))?.put(bytes)
@@ -79,6 +80,10 @@ impl Blobs for Away {
 
     fn remove(&self, digest: Digest, put_before: SystemTime) -> Result<bool, BlobError> {
         self.there(digest)?.remove(digest, put_before)
+    }
+
+    async fn failed(&self) -> String {
+        self.blobs.failed().await
     }
 }
 

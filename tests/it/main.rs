@@ -5,11 +5,11 @@ mod bench;
 mod causes;
 mod concurrency;
 mod corpus;
-mod crash;
 mod demo;
 mod doors;
 mod evidence;
 mod examples;
+mod faults;
 mod forge;
 mod forged;
 #[path = "../guests/mod.rs"]

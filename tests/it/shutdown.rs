@@ -51,7 +51,7 @@ fn a_server_that_is_told_to_stop_finishes_what_runs_and_keeps_all_that_it_accept
     wait_until_running(&server, "slow");
     server.terminate();
     let late = publish_until_refused(&server.api);
-    assert!(server.wait().success(), "what ran came to its end within the grace");
+    assert!(server.ended().success(), "what ran came to its end within the grace");
 
     let server = project.up();
     wait_until_settled(&server);
@@ -75,7 +75,7 @@ fn a_second_signal_ends_it_at_once_and_what_ran_runs_again() {
     // Until then the second would be taken for the first.
     publish_until_refused(&server.api);
     server.terminate();
-    assert!(server.wait().success());
+    assert!(server.ended().success());
     let server = project.up();
     wait_until_running(&server, "slow");
     assert!(letters(&server).is_empty());

@@ -55,7 +55,12 @@ impl Project {
 
     /// Starts `tidegate up` and waits until it listens.
     pub fn up(&self) -> Server<'_> {
-        Server::start(self.folder(), &self.env)
+        self.start().listening()
+    }
+
+    /// Starts `tidegate up`.
+    pub fn start(&self) -> Starting<'_> {
+        Starting::new(self.folder(), &self.env)
     }
 }
 
@@ -74,6 +79,75 @@ pub fn tidegate() -> Command {
     command
 }
 
+/// A process, killed with the test.
+struct Process(Child);
+
+impl Process {
+    /// SIGKILL: nothing is flushed, nothing is told. It must have lived until then.
+    #[track_caller]
+    fn kill(mut self) {
+        self.0.kill().expect("the process can be killed");
+        let status = self.0.wait().expect("a killed process ends");
+        assert_eq!(status.signal(), Some(9), "the process ended by itself: {status}");
+    }
+
+    /// The exit status of one that ends by itself.
+    #[track_caller]
+    fn ended(mut self) -> ExitStatus {
+        eventually("the process ends", || self.0.try_wait().expect("its status can be asked"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Ended already where the test ended it.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A `tidegate up` that may not listen yet.
+pub struct Starting<'a> {
+    folder: &'a Path,
+    env: &'a [(String, String)],
+    process: Process,
+}
+
+impl<'a> Starting<'a> {
+    fn new(folder: &'a Path, env: &'a [(String, String)]) -> Self {
+        let child = command(folder, env, &["up", "-o", "json"]).stdout(Stdio::piped()).spawn();
+        Starting { folder, env, process: Process(child.expect("tidegate runs")) }
+    }
+
+    /// Waits until it listens.
+    #[track_caller]
+    pub fn listening(self) -> Server<'a> {
+        self.try_listening().unwrap_or_else(|status| panic!("`tidegate up` ended before it listened: {status}"))
+    }
+
+    /// Waits until it listens, or has ended.
+    pub fn try_listening(self) -> Result<Server<'a>, ExitStatus> {
+        let Starting { folder, env, mut process } = self;
+        let mut lines = BufReader::new(process.0.stdout.take().expect("its output is piped")).lines();
+        let Some(Ok(line)) = lines.next() else { return Err(process.ended()) };
+        let listening: Value = serde_json::from_str(&line).expect("the first line is JSON");
+        let address = |name: &str| listening[name].as_str().unwrap_or_else(|| panic!("no {name} in {line}")).to_owned();
+        Ok(Server { folder, env, hooks: address("hooks"), api: address("api"), process })
+    }
+
+    /// The exit status of one that cannot start.
+    #[track_caller]
+    pub fn ended(self) -> ExitStatus {
+        self.process.ended()
+    }
+
+    /// SIGKILL, however far it is.
+    #[track_caller]
+    pub fn kill(self) {
+        self.process.kill();
+    }
+}
+
 /// A running `tidegate up`, killed with the test.
 pub struct Server<'a> {
     folder: &'a Path,
@@ -82,21 +156,13 @@ pub struct Server<'a> {
     pub hooks: String,
     /// `http://ADDRESS` of the API.
     pub api: String,
-    child: Child,
+    process: Process,
 }
 
 impl<'a> Server<'a> {
     /// Starts `tidegate up` on a project's folder and waits until it listens.
     pub fn start(folder: &'a Path, env: &'a [(String, String)]) -> Self {
-        let mut child =
-            command(folder, env, &["up", "-o", "json"]).stdout(Stdio::piped()).spawn().expect("tidegate runs");
-        let mut lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
-        let Some(Ok(line)) = lines.next() else {
-            panic!("`tidegate up` ended before it listened: {:?}", child.wait());
-        };
-        let listening: Value = serde_json::from_str(&line).expect("the first line is JSON");
-        let address = |name: &str| listening[name].as_str().unwrap_or_else(|| panic!("no {name} in {line}")).to_owned();
-        Server { folder, env, hooks: address("hooks"), api: address("api"), child }
+        Starting::new(folder, env).listening()
     }
 
     /// The command line against this server.
@@ -121,35 +187,26 @@ impl<'a> Server<'a> {
 
     /// SIGKILL: nothing is flushed, nothing is told. It must have lived until then.
     #[track_caller]
-    pub fn kill(mut self) {
-        self.child.kill().expect("the process can be killed");
-        let status = self.child.wait().expect("a killed process ends");
-        assert_eq!(status.signal(), Some(9), "the process ended by itself: {status}");
+    pub fn kill(self) {
+        self.process.kill();
     }
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        let status = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
+        let status = Command::new("kill").arg(self.process.0.id().to_string()).status().expect("kill runs");
         assert!(status.success());
-    }
-
-    /// The exit status once it ended.
-    pub fn wait(mut self) -> ExitStatus {
-        self.child.wait().expect("a stopped process ends")
     }
 
     /// SIGTERM, and the exit status once it ended.
     pub fn stop(self) -> ExitStatus {
         self.terminate();
-        self.wait()
+        self.ended()
     }
-}
 
-impl Drop for Server<'_> {
-    fn drop(&mut self) {
-        // Ended already where the test ended it.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    /// The exit status of a process that ends by itself.
+    #[track_caller]
+    pub fn ended(self) -> ExitStatus {
+        self.process.ended()
     }
 }
 

@@ -11,13 +11,11 @@ use tracing::Instrument;
 
 use crate::bus::{Bus, Delivery, SettleError, Settled, Settlement, Subscription};
 use crate::clock::Clock;
-use crate::components::Components;
 use crate::deployment::{Digest, Function, FunctionId};
 use crate::event::EventKey;
-use crate::host::World;
-use crate::native::{Fault, Natives, Stopping};
+use crate::native::{Fault, Stopping};
 use crate::outcome::{Attempt, Decision, Failure, FailureKind, Outcome, decide};
-use crate::record::{self, Ran};
+use crate::record::{Invoke, Ran};
 use crate::tasks::Tasks;
 use crate::telemetry::{self, Metrics};
 
@@ -31,9 +29,10 @@ const FAULT_PAUSE: Duration = Duration::from_secs(1);
 /// What the path needs of the process.
 pub struct Path {
     pub bus: Arc<dyn Bus>,
-    pub components: Components,
-    pub natives: Natives,
-    pub world: Arc<World>,
+    /// Runs components.
+    pub guests: Arc<dyn Invoke>,
+    /// Runs functions of the runtime's own.
+    pub natives: Arc<dyn Invoke>,
     pub clock: Clock,
     pub metrics: Metrics,
     /// Held for reading by every invocation, for writing by one that must run with nothing beside it.
@@ -63,11 +62,18 @@ impl Path {
         let active = self.bus.active();
         let active = active.borrow();
         let deployed = active.as_ref().and_then(|deployment| deployment.function_by_id(function));
-        deployed.map_or(1, |function| match function.component.native() {
-            Some(_) => function.concurrency as usize,
-            // More would only stand in line for an instance, before the events of other functions.
-            None => (function.concurrency as usize).min(self.components.engine().invocations_max()),
+        deployed.map_or(1, |function| {
+            let at_once_max = self.invoke(function).at_once_max().unwrap_or(usize::MAX);
+            (function.concurrency as usize).min(at_once_max)
         })
+    }
+
+    /// What runs a function.
+    fn invoke(&self, function: &Function) -> &dyn Invoke {
+        match function.component.native() {
+            Some(_) => &*self.natives,
+            None => &*self.guests,
+        }
     }
 
     /// Takes one delivery to its settlement. A conflict is no attempt: the event runs again at once.
@@ -106,7 +112,10 @@ impl Path {
     /// One attempt: invoke, decide, settle.
     async fn attempt(&self, delivery: Delivery) -> Result<Settled, Fault> {
         let function = delivery.function.clone();
-        let ran = self.run(&delivery, &function).await?;
+        let ran = {
+            let _running = self.metrics.running(function.name.as_str());
+            self.invoke(&function).invoke(&delivery, self.clock.now()).await?
+        };
 
         let key = EventKey::of(&delivery.event.event);
         let key = key.uuid();
@@ -123,16 +132,6 @@ impl Path {
             self.metrics.settled(function.name.as_str(), decision, now.since(ended), accepted_at, now);
         }
         Ok(settled)
-    }
-
-    async fn run(&self, delivery: &Delivery, function: &Function) -> Result<Ran, Fault> {
-        if let Some(kind) = function.component.native() {
-            let _running = self.metrics.running(function.name.as_str());
-            return record::run_native(self.natives.get(kind), delivery, self.clock.now()).await;
-        }
-        let component = self.components.get(function.component.digest).await?;
-        let _running = self.metrics.running(function.name.as_str());
-        Ok(record::run(self.components.engine(), &component, self.world.clone(), delivery, self.clock.now()).await?)
     }
 
     /// Answers what became of the settlement, and the decision that it was: a chain that is too long fails the outcome that

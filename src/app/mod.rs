@@ -29,6 +29,7 @@ use crate::native::Natives;
 use crate::process::Runner;
 use crate::project::{Folder, Project, blobs_folder};
 use crate::reconcile::Reconciler;
+use crate::record::Guests;
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::trigger::{Notices, TriggerError};
@@ -233,11 +234,11 @@ impl Parts {
             clock: self.clock.clone(),
             time_max: crate::reconcile::TIME_MAX,
         };
+        let world = World::new(self.bus.clone(), self.bus.clone(), self.clock.clone(), Arc::new(env));
         Ok(Path {
             bus: self.bus.clone(),
-            components: self.components.clone(),
-            natives: Natives { process: Arc::new(runner), reconcile: Arc::new(reconciler) },
-            world: Arc::new(World::new(self.bus.clone(), self.bus.clone(), self.clock.clone(), Arc::new(env))),
+            guests: Arc::new(Guests { components: self.components.clone(), world: Arc::new(world) }),
+            natives: Arc::new(Natives { process: Arc::new(runner), reconcile: Arc::new(reconciler) }),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             process: RwLock::default(),

@@ -11,12 +11,14 @@ use super::*;
 use crate::blob::{Blobs, FolderBlobs};
 use crate::bus::embedded::{Embedded, Settings};
 use crate::bus::{Cause, DeadLetter, EventQuery, History, Incoming, StoredVerdict};
+use crate::components::Components;
 use crate::deployment::testing::Shipped;
 use crate::deployment::{Manifest, NativeKind, plan};
 use crate::event::{Accepted, Event, Origin, OriginKind, Position};
+use crate::host::World;
 use crate::invoke::{Engine, EngineSettings};
-use crate::native::Native;
-use crate::record::{Recorded, Recording};
+use crate::native::{Native, Natives};
+use crate::record::{Guests, Recorded, Recording};
 
 const PROJECT: &str = r#"
     name = "shop"
@@ -74,11 +76,11 @@ impl Stage {
         bus.activate(deployment, 0, Cause::ProjectFile).await.unwrap();
         let engine = Engine::new(EngineSettings { invocations_max: 1, cache: None, threads: 1 }).unwrap();
         let obedient = Arc::new(Obedient::default());
+        let world = World::new(bus.clone(), bus.clone(), Clock::system(), Arc::new(|_: &str| None));
         let path = Arc::new(Path {
             bus: bus.clone(),
-            components: Components::new(Arc::new(engine), blobs),
-            natives: Natives { process: obedient.clone(), reconcile: obedient },
-            world: Arc::new(World::new(bus.clone(), bus.clone(), Clock::system(), Arc::new(|_: &str| None))),
+            guests: Arc::new(Guests { components: Components::new(Arc::new(engine), blobs), world: Arc::new(world) }),
+            natives: Arc::new(Natives { process: obedient.clone(), reconcile: obedient }),
             clock: Clock::system(),
             metrics: Metrics::new(),
             process: RwLock::default(),

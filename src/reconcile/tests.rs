@@ -18,6 +18,7 @@ use crate::event::{Extension, HOPS_MAX, Origin, OriginKind, Position, attribute}
 use crate::host::World;
 use crate::invoke::testing::engine;
 use crate::native::Natives;
+use crate::record::Guests;
 use crate::registry::testing::Served;
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
@@ -118,11 +119,11 @@ impl Stage {
     /// Serves requests, as the path does.
     fn serve(&self) -> Tasks {
         let reconciler = Arc::new(self.reconciler());
+        let world = World::new(self.bus.clone(), self.bus.clone(), Clock::system(), Arc::new(|_: &str| None));
         let path = Arc::new(Path {
             bus: self.bus.clone(),
-            components: self.components.clone(),
-            natives: Natives { process: reconciler.clone(), reconcile: reconciler },
-            world: Arc::new(World::new(self.bus.clone(), self.bus.clone(), Clock::system(), Arc::new(|_: &str| None))),
+            guests: Arc::new(Guests { components: self.components.clone(), world: Arc::new(world) }),
+            natives: Arc::new(Natives { process: reconciler.clone(), reconcile: reconciler }),
             clock: Clock::system(),
             metrics: Metrics::new(),
             process: RwLock::default(),

@@ -3,19 +3,22 @@
 mod recording;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::time::Instant;
 
 pub use recording::{DecodeError, RECORDING_BYTES_MAX, RECORDING_VERSION, Recorded, Recording};
 
 use crate::bus::{Delivery, KeyRead, KeyWrite};
 use crate::clock::Timestamp;
+use crate::components::Components;
 use crate::deployment::Digest;
 use crate::event::derive;
 use crate::host::{Host, HostFault, Trail, World};
 use crate::invoke::{Compiled, Engine, Invoked};
-use crate::native::{Fault, Native};
+use crate::native::{Fault, Native, Natives};
 use crate::outcome::{Failure, Outcome};
 
 /// One attempt, run.
@@ -29,6 +32,47 @@ pub struct Ran {
     pub recording: Bytes,
     pub duration: Duration,
     pub cold: bool,
+}
+
+/// What runs functions of a kind.
+#[async_trait]
+pub trait Invoke: Send + Sync {
+    /// So many run at once; more would only stand in line, before the events of other functions. None: any number.
+    fn at_once_max(&self) -> Option<usize>;
+
+    /// Runs the delivery's function on its event, once, and records it. A failure of the function is an outcome, an error is
+    /// a fault of ours.
+    async fn invoke(&self, delivery: &Delivery, now: Timestamp) -> Result<Ran, Fault>;
+}
+
+/// Runs components in the engine.
+pub struct Guests {
+    pub components: Components,
+    pub world: Arc<World>,
+}
+
+#[async_trait]
+impl Invoke for Guests {
+    fn at_once_max(&self) -> Option<usize> {
+        Some(self.components.engine().invocations_max())
+    }
+
+    async fn invoke(&self, delivery: &Delivery, now: Timestamp) -> Result<Ran, Fault> {
+        let component = self.components.get(delivery.function.component.digest).await?;
+        Ok(run(self.components.engine(), &component, self.world.clone(), delivery, now).await?)
+    }
+}
+
+#[async_trait]
+impl Invoke for Natives {
+    fn at_once_max(&self) -> Option<usize> {
+        None
+    }
+
+    async fn invoke(&self, delivery: &Delivery, now: Timestamp) -> Result<Ran, Fault> {
+        let kind = delivery.function.component.native().expect("the path takes nothing else here");
+        run_native(self.get(kind), delivery, now).await
+    }
 }
 
 /// Runs the delivery's function on its event with a live host, and records it.
@@ -46,7 +90,7 @@ pub async fn run(
 
 /// Has a function of the runtime's own handle the delivery, and records it: there is no effect that a replay could answer,
 /// so the journal is empty. What it emits says when it ended, since a native may take hours.
-pub async fn run_native(native: &dyn Native, delivery: &Delivery, now: Timestamp) -> Result<Ran, Fault> {
+async fn run_native(native: &dyn Native, delivery: &Delivery, now: Timestamp) -> Result<Ran, Fault> {
     let function = &delivery.function;
     let started = Instant::now();
     let handled = tokio::time::timeout(function.limits.time_max, native.handle(delivery)).await;

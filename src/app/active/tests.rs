@@ -19,6 +19,7 @@ use crate::host::World;
 use crate::invoke::testing::{Stage, engine, guests};
 use crate::native::Natives;
 use crate::reconcile::Reconciler;
+use crate::record::Guests;
 use crate::telemetry::Metrics;
 
 /// Long enough for a second path to show itself.
@@ -87,11 +88,11 @@ impl Project {
             clock: clock.clone(),
             time_max: crate::reconcile::TIME_MAX,
         });
+        let world = World::new(bus.clone(), bus.clone(), clock.clone(), Arc::new(|_: &str| None));
         let path = Path {
             bus: bus.clone(),
-            components,
-            natives: Natives { process: reconciler.clone(), reconcile: reconciler },
-            world: Arc::new(World::new(bus.clone(), bus.clone(), clock.clone(), Arc::new(|_: &str| None))),
+            guests: Arc::new(Guests { components, world: Arc::new(world) }),
+            natives: Arc::new(Natives { process: reconciler.clone(), reconcile: reconciler }),
             clock,
             metrics: Metrics::new(),
             process: RwLock::default(),

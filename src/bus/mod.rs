@@ -1,7 +1,7 @@
 //! The bus: the durable, ordered log of events, the cursors on it, and `settle`; beside it `History`, which reads.
 //!
 //! The traits speak of outcomes and positions, never of SQL or subjects. Both implementations make a settlement at ONE
-//! atomic point. `conformance` says in tests what the traits mean.
+//! atomic point. `conformance` says in tests what the traits mean, and `reference` is what they mean, for tests.
 
 mod activation;
 #[cfg(test)]
@@ -10,6 +10,8 @@ pub mod embedded;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod history;
+#[cfg(test)]
+pub(crate) mod reference;
 mod settlement;
 mod statistics;
 mod storage;

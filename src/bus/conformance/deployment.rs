@@ -122,6 +122,21 @@ pub async fn a_dead_letter_put_back_while_its_function_is_deployed_is_delivered(
     }
 }
 
+pub async fn a_dead_letter_put_back_while_its_function_was_away_comes_in_log_order(bench: Bench) {
+    let (handler, mut subscription, _) = dead_letter(&bench).await;
+    bench.publish_one(keyed("dead too", "t", "x")).await;
+    let position = bench.publish_one(keyed("waiting", "t", "x")).await - 1;
+    bench.bus.settle(next(&mut subscription).await, failed(Decision::DeadLetter)).await.unwrap();
+    bench.activate(vec![]).await;
+    assert_eq!(bench.put_back(&[(handler.id, position)]).await, 1);
+    bench.activate(vec![handler]).await;
+    for expected in ["dead too", "waiting"] {
+        let delivery = next(&mut subscription).await;
+        assert_eq!(delivery.event.event.id, expected);
+        bench.ack(delivery).await;
+    }
+}
+
 pub async fn open_dead_letters_are_told_page_by_page_in_log_order(bench: Bench) {
     let (one, two) = (function("one", "t"), function("two", "t"));
     bench.activate(vec![one.clone(), two.clone()]).await;

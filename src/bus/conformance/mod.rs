@@ -246,6 +246,7 @@ macro_rules! meaning {
             deployment: a_function_that_went_and_came_back_goes_on_where_it_was,
             deployment: a_redriven_dead_letter_comes_one_round_higher,
             deployment: a_dead_letter_put_back_while_its_function_is_deployed_is_delivered,
+            deployment: a_dead_letter_put_back_while_its_function_was_away_comes_in_log_order,
             deployment: open_dead_letters_are_told_page_by_page_in_log_order,
             deployment: dead_letters_that_are_put_back_run_when_they_are_due,
             deployment: a_dropped_dead_letter_stays_dropped,

@@ -69,6 +69,8 @@ impl Feed {
         for (item, due) in pending {
             feed.take_up(shared, function, item, due)?;
         }
+        // What was put back and is due stands before what is read from here on.
+        feed.queue.release(shared);
         Ok(feed)
     }
 

@@ -75,6 +75,27 @@ pub async fn a_function_that_went_and_came_back_goes_on_where_it_was(bench: Benc
     nothing(&mut subscription).await;
 }
 
+pub async fn what_is_out_while_its_function_went_and_came_back_is_not_delivered_twice(bench: Bench) {
+    let handler = ordered("f", "t");
+    bench.activate(vec![handler.clone()]).await;
+    bench.publish(vec![keyed("out", "t", "x"), keyed("behind", "t", "x")]).await;
+    let mut subscription = bench.bus.subscribe(handler.id);
+    let out = next(&mut subscription).await;
+    bench.activate(vec![]).await;
+    bench.activate(vec![handler]).await;
+    nothing(&mut subscription).await;
+    let at = bench.now().plus(Duration::from_secs(60));
+    bench.bus.settle(out, failed(Decision::RetryAt(at))).await.unwrap();
+    nothing(&mut subscription).await;
+    bench.advance(Duration::from_secs(60));
+    for expected in [("out", 2), ("behind", 1)] {
+        let delivery = next(&mut subscription).await;
+        assert_eq!((delivery.event.event.id.as_str(), delivery.attempt), expected);
+        bench.ack(delivery).await;
+    }
+    nothing(&mut subscription).await;
+}
+
 /// A function with one dead letter.
 async fn dead_letter(bench: &Bench) -> (Function, Box<dyn Subscription>, Position) {
     let handler = ordered("f", "t");

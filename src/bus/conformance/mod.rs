@@ -244,6 +244,7 @@ macro_rules! meaning {
             deployment: an_activation_on_another_number_is_refused,
             deployment: a_new_function_starts_where_it_says,
             deployment: a_function_that_went_and_came_back_goes_on_where_it_was,
+            deployment: what_is_out_while_its_function_went_and_came_back_is_not_delivered_twice,
             deployment: a_redriven_dead_letter_comes_one_round_higher,
             deployment: a_dead_letter_put_back_while_its_function_is_deployed_is_delivered,
             deployment: a_dead_letter_put_back_while_its_function_was_away_comes_in_log_order,

@@ -50,8 +50,14 @@ pub(super) struct Page {
 }
 
 impl Feed {
-    /// Reads a function's cursor, its ranges and what is pending; it starts as one that lags.
-    pub fn open(shared: &Shared, function: &Function, read: Position) -> Result<Self, BusError> {
+    /// Reads a function's cursor, its ranges and what is pending; it starts as one that lags. `left`: the queue that it had
+    /// when it left the deployments, if something is out of it still; what is there is not taken in again.
+    pub fn open(
+        shared: &Shared,
+        function: &Function,
+        read: Position,
+        left: Option<Arc<FunctionQueue>>,
+    ) -> Result<Self, BusError> {
         let (cursor, judged, pending) = shared.log.read("read a cursor", |db| {
             let cursor = cursor(db, function.id)?;
             Ok((cursor, judged(db, function.id, cursor)?, pending(db, function.id)?))
@@ -62,7 +68,8 @@ impl Feed {
             let judging = deployment.as_ref().and_then(|deployment| deployment.function_by_id(function.id));
             ranges.push(Range { from, function: judging.cloned().map(Arc::new) });
         }
-        let queue = Arc::new(FunctionQueue::new(function.id, cursor));
+        let queue = left.unwrap_or_else(|| Arc::new(FunctionQueue::new(function.id)));
+        queue.open(cursor);
         queue.set_pace(shared, function);
         let feed = Feed { queue, ranges, fenced_until: read, lags: true, touched: false, written: cursor };
         feed.count_what_waits(shared, function, read)?;

@@ -46,20 +46,25 @@ pub(super) enum Taken {
 }
 
 impl FunctionQueue {
-    /// A queue that has read up to `frontier`.
-    pub fn new(function: FunctionId, frontier: Position) -> Self {
+    pub fn new(function: FunctionId) -> Self {
         FunctionQueue {
             function,
             state: Mutex::new(QueueState {
                 queue: Queue::default(),
                 slots: HashMap::new(),
-                frontier: Some(frontier),
+                frontier: None,
                 announced: None,
                 closed: false,
             }),
             unread: AtomicU64::new(0),
             arrived: Notify::new(),
         }
+    }
+
+    /// Its function is deployed, and has read up to `frontier`.
+    pub fn open(&self, frontier: Position) {
+        let mut state = lock(&self.state);
+        (state.frontier, state.closed) = (Some(frontier), false);
     }
 
     pub fn has_room(&self) -> bool {

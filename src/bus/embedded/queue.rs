@@ -132,6 +132,11 @@ impl Queue {
         }
     }
 
+    /// Whether something was taken and did not come back.
+    pub fn is_out(&self) -> bool {
+        !self.taken.is_empty()
+    }
+
     pub fn contains(&self, position: Position) -> bool {
         self.known.contains(&position)
     }

@@ -15,10 +15,12 @@ use rusqlite::Connection;
 
 use super::backlog::Backlogs;
 use super::feed::{Feed, Page, wanted};
+use super::function_queue::FunctionQueue;
 use super::intake::Promote;
 use super::item::Item;
 use super::log::Log;
 use super::operate::Cursors;
+use super::queue::Queue;
 use super::rows::{self, Stored};
 use super::shared::Shared;
 use super::subscription::Guard;
@@ -41,6 +43,8 @@ const FAILURES_MAX: u32 = 30;
 pub(super) struct Reader {
     shared: Arc<Shared>,
     feeds: HashMap<FunctionId, Feed>,
+    /// Queues of functions that left the deployments while something was out.
+    left: HashMap<FunctionId, Arc<FunctionQueue>>,
     /// Of the active deployment.
     routes: Option<Routes>,
     /// Functions that lag and may have room. One without room is left alone until its queue tells of some, so that an
@@ -64,6 +68,7 @@ impl Reader {
         let mut reader = Reader {
             shared,
             feeds: HashMap::new(),
+            left: HashMap::new(),
             routes: None,
             reading_on: HashSet::new(),
             redriven: VecDeque::new(),
@@ -220,13 +225,16 @@ impl Reader {
             if let Some(feed) = self.feeds.remove(&function) {
                 cursors.push((function, feed.queue.cursor(&self.shared)));
                 self.shared.remove_queue(function);
+                self.left.insert(function, feed.queue);
             }
         }
+        self.left.retain(|_, queue| queue.look(Queue::is_out));
         for function in &deployment.functions {
             match self.feeds.get_mut(&function.id) {
                 Some(feed) => feed.change(&self.shared, function, record)?,
                 None => {
-                    let feed = Feed::open(&self.shared, function, record)?;
+                    let left = self.left.remove(&function.id);
+                    let feed = Feed::open(&self.shared, function, record, left)?;
                     self.shared.add_queue(function.id, feed.queue.clone());
                     self.feeds.insert(function.id, feed);
                     self.reading_on.insert(function.id);

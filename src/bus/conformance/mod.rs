@@ -2,6 +2,7 @@
 
 pub mod delivery;
 pub mod deployment;
+pub mod model;
 pub mod pace;
 pub mod publish;
 pub mod settle;
@@ -30,6 +31,9 @@ use crate::outcome::{Decision, Failure, FailureKind};
 pub(super) trait Storage: Send {
     /// Opens the bus on this storage, as a new process would.
     fn open(&self, clock: Clock) -> (Arc<dyn Bus>, Arc<dyn History>);
+
+    /// Lets it remove events that nobody needs once they are so old, where it can.
+    fn remove_after(&mut self, _age: Duration) {}
 }
 
 /// A bus under test, and its clock.
@@ -46,6 +50,12 @@ impl Bench {
         let micros = Arc::new(AtomicI64::new(1_800_000_000_000_000));
         let (bus, history) = storage.open(clock(&micros));
         Bench { storage: Box::new(storage), micros, bus, history }
+    }
+
+    /// Another bus that has the same clock.
+    pub fn beside(&self, storage: impl Storage + 'static) -> Self {
+        let (bus, history) = storage.open(clock(&self.micros));
+        Bench { storage: Box::new(storage), micros: self.micros.clone(), bus, history }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -175,15 +185,26 @@ pub(super) async fn next(subscription: &mut Box<dyn Subscription>) -> Delivery {
     next.await.expect("a delivery comes").expect("the subscription goes on")
 }
 
+/// A delivery, if there is one, as far as one can see.
+pub(super) async fn try_next(subscription: &mut Box<dyn Subscription>) -> Option<Delivery> {
+    tokio::time::timeout(Duration::from_millis(20), subscription.next()).await.ok().flatten()
+}
+
 /// That nothing comes, as far as one can see.
 pub(super) async fn nothing(subscription: &mut Box<dyn Subscription>) {
     let next = tokio::time::timeout(Duration::from_millis(30), subscription.next()).await;
     assert!(next.is_err(), "delivered {next:?}");
 }
 
-/// Makes a test of each sentence, for one kind of storage.
+/// Makes a test of each sentence, for one kind of storage, and one that does as the reference does. `$quick`: the same kind,
+/// where thousands are opened in no time.
 macro_rules! conformance {
-    ($storage:expr) => {
+    ($storage:expr, $quick:expr) => {
+        #[test]
+        fn whatever_happens_it_does_as_the_reference_does() {
+            $crate::bus::conformance::model::check(|| $quick);
+        }
+
         $crate::bus::conformance::meaning!($storage);
         $crate::bus::conformance::sentences!($storage;
             pace: a_rate_gives_a_burst_and_then_one_at_a_time,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::schema;
 
 /// Room that is given up when the disk is full, so that settlements still commit.
-const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+pub(super) const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -3,13 +3,12 @@
 mod blobs;
 mod fault;
 mod folder;
-mod model;
 mod reading;
 mod retention;
 mod statistics;
 mod unread;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -18,6 +17,7 @@ use super::*;
 use crate::blob::FolderBlobs;
 use crate::bus::History;
 use crate::bus::conformance::{Storage, conformance};
+use crate::deployment::Rule;
 use crate::telemetry::StorageGauges;
 
 /// A project's folder, and what is kept of its log.
@@ -29,6 +29,24 @@ pub(crate) struct OnDisk {
 
 pub(crate) fn on_disk() -> OnDisk {
     OnDisk { folder: tempfile::tempdir().unwrap(), retention: Retention::default(), disk_bytes_max: None }
+}
+
+/// One that is opened quickly, for tests that open thousands.
+fn in_memory() -> OnDisk {
+    static EMPTY_LOG: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let disk = on_disk();
+        drop(disk.try_open(Clock::system()).unwrap());
+        std::fs::read(disk.path().join("log.db")).unwrap()
+    });
+    let shared_memory = Path::new("/dev/shm");
+    let folder = match shared_memory.is_dir() {
+        true => tempfile::tempdir_in(shared_memory).unwrap(),
+        false => tempfile::tempdir().unwrap(),
+    };
+    std::fs::write(folder.path().join("log.db"), &*EMPTY_LOG).unwrap();
+    // In the place of the reserve, which takes its time.
+    std::fs::File::create(folder.path().join("reserve")).unwrap().set_len(super::folder::RESERVE_BYTES).unwrap();
+    OnDisk { folder, ..on_disk() }
 }
 
 impl OnDisk {
@@ -57,6 +75,11 @@ impl Storage for OnDisk {
         let bus = Arc::new(self.try_open(clock).unwrap());
         (bus.clone(), bus)
     }
+
+    fn remove_after(&mut self, age: Duration) {
+        let events = Rule { age: Some(age), bytes_max: None };
+        self.retention = Retention { events, dedupe: age, ..Retention::default() };
+    }
 }
 
-conformance!(on_disk());
+conformance!(on_disk(), in_memory());

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::model::try_next;
 use super::*;
+use crate::bus::conformance::try_next;
 use crate::bus::conformance::{Bench, ack, event, function};
 use crate::bus::embedded::statistics::STRETCH;
 use crate::bus::{InvocationQuery, Statistics, StatisticsQuery};

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::super::model::try_next;
 use super::*;
+use crate::bus::conformance::try_next;
 
 const EVENTS_AGE: Duration = Duration::from_secs(5 * 24 * 60 * 60);
 const LETTERS_AGE: Duration = Duration::from_secs(3 * 24 * 60 * 60);

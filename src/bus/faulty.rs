@@ -1,4 +1,5 @@
-//! A bus that fails as the world does: answers are lost, calls come twice, deliveries go and come again, all late.
+//! A bus that fails as the world does: calls and answers are lost, calls come twice, deliveries go and come again, come twice,
+//! and overtake each other, all late; and the process may die in the middle of it.
 //!
 //! What it does follows from a seed alone, so a test that prints it can be repeated. It never breaks a promise of the
 //! traits: what it says was accepted or settled, was.
@@ -10,6 +11,8 @@ use async_trait::async_trait;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     ActivateError, Bus, BusError, Cause, Delivery, Incoming, PublishError, PutBack, Receipt, Revision, SettleError,
@@ -23,7 +26,11 @@ pub(crate) struct Faulty {
     faults: Arc<Faults>,
 }
 
-struct Faults(Mutex<ChaCha8Rng>);
+struct Faults {
+    random: Mutex<ChaCha8Rng>,
+    late_max: Duration,
+    dead: CancellationToken,
+}
 
 enum Fault {
     None,
@@ -32,23 +39,34 @@ enum Fault {
     /// It was done, and the answer says that it was not.
     AnswerLost,
     Repeated,
+    /// What came later is there before.
+    Overtaken,
 }
 
 impl Faults {
     fn number(&self) -> u32 {
-        self.0.lock().unwrap().next_u32()
+        self.random.lock().unwrap().next_u32()
     }
 
-    /// Decides, and is late now and then.
+    fn lateness(&self) -> Duration {
+        let micros = u32::try_from(self.late_max.as_micros()).expect("it is short");
+        Duration::from_micros(u64::from(self.number() % micros))
+    }
+
+    /// Decides, and is late now and then. Of a process that is dead, nothing is heard again.
     async fn strike(&self) -> Fault {
         let number = self.number();
         if number.is_multiple_of(3) {
-            tokio::time::sleep(Duration::from_micros(u64::from(number >> 8) % 500)).await;
+            tokio::time::sleep(self.lateness()).await;
+        }
+        if self.dead.is_cancelled() {
+            std::future::pending::<()>().await;
         }
         match number % 16 {
             0 | 1 => Fault::Lost,
             2 | 3 => Fault::AnswerLost,
             4 => Fault::Repeated,
+            5 => Fault::Overtaken,
             _ => Fault::None,
         }
     }
@@ -58,9 +76,27 @@ fn lost() -> BusError {
     BusError::Store { what: "reach the bus", source: "the connection was lost".into() }
 }
 
+/// A delivery once more: dropped, it gives nothing back.
+fn again(delivery: &Delivery) -> Delivery {
+    let Delivery { ref event, ref function, attempt, round, first_attempt_at, lost, guard: _ } = *delivery;
+    let (event, function) = (event.clone(), function.clone());
+    Delivery { event, function, attempt, round, first_attempt_at, lost, guard: Box::new(()) }
+}
+
 impl Faulty {
     pub fn new(bus: Arc<dyn Bus>, seed: u64) -> Self {
-        Faulty { bus, faults: Arc::new(Faults(Mutex::new(ChaCha8Rng::seed_from_u64(seed)))) }
+        Faulty::late(bus, seed, Duration::from_micros(500))
+    }
+
+    /// One on which everything may be this late.
+    pub fn late(bus: Arc<dyn Bus>, seed: u64, late_max: Duration) -> Self {
+        let random = Mutex::new(ChaCha8Rng::seed_from_u64(seed));
+        Faulty { bus, faults: Arc::new(Faults { random, late_max, dead: CancellationToken::new() }) }
+    }
+
+    /// The process that uses it dies: none of its calls comes to the bus or to an end any more, and it gets nothing.
+    pub fn die(&self) {
+        self.faults.dead.cancel();
     }
 }
 
@@ -68,7 +104,7 @@ impl Faulty {
 impl Bus for Faulty {
     async fn publish(&self, batch: Vec<Incoming>) -> Result<Vec<Receipt>, PublishError> {
         match self.faults.strike().await {
-            Fault::None => self.bus.publish(batch).await,
+            Fault::None | Fault::Overtaken => self.bus.publish(batch).await,
             Fault::Lost => Err(lost().into()),
             Fault::AnswerLost => self.bus.publish(batch).await.and(Err(lost().into())),
             Fault::Repeated => {
@@ -79,24 +115,30 @@ impl Bus for Faulty {
     }
 
     fn subscribe(&self, function: FunctionId) -> Box<dyn Subscription> {
-        Box::new(FaultySubscription { subscription: self.bus.subscribe(function), faults: self.faults.clone() })
+        let (subscription, faults) = (self.bus.subscribe(function), self.faults.clone());
+        Box::new(FaultySubscription { subscription, faults, late: Vec::new() })
     }
 
     async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<Settled, SettleError> {
         match self.faults.strike().await {
-            Fault::None | Fault::Repeated => self.bus.settle(delivery, settlement).await,
+            Fault::None | Fault::Overtaken => self.bus.settle(delivery, settlement).await,
             Fault::Lost => Err(lost().into()),
             Fault::AnswerLost => match self.bus.settle(delivery, settlement).await {
                 Ok(Settled::Settled | Settled::AlreadySettled) => Err(lost().into()),
                 other => other,
             },
+            Fault::Repeated => {
+                // Whatever is answered the first time, nobody hears it.
+                let _ = self.bus.settle(again(&delivery), settlement.clone()).await;
+                self.bus.settle(delivery, settlement).await
+            }
         }
     }
 
     async fn read_key(&self, space: &str, key: &str) -> Result<Versioned, BusError> {
         match self.faults.strike().await {
             Fault::Lost | Fault::AnswerLost => Err(lost()),
-            Fault::None | Fault::Repeated => self.bus.read_key(space, key).await,
+            Fault::None | Fault::Repeated | Fault::Overtaken => self.bus.read_key(space, key).await,
         }
     }
 
@@ -137,6 +179,31 @@ impl Bus for Faulty {
 struct FaultySubscription {
     subscription: Box<dyn Subscription>,
     faults: Arc<Faults>,
+    /// What was held back, or comes a second time; the last one first.
+    late: Vec<(Instant, Delivery)>,
+}
+
+impl FaultySubscription {
+    fn put_off(&mut self, delivery: Delivery) {
+        let due = Instant::now() + self.faults.lateness();
+        let before = self.late.partition_point(|(other, _)| *other > due);
+        self.late.insert(before, (due, delivery));
+    }
+
+    /// The next one from the bus or of those that are late, and whether it was.
+    async fn pull(&mut self) -> Option<(Delivery, bool)> {
+        let dead = self.faults.dead.clone();
+        let due = self.late.last().map_or_else(Instant::now, |(due, _)| *due);
+        // All are cancel-safe, and one is asked after the other, so that chance has no say.
+        tokio::select! {
+            biased;
+            () = dead.cancelled() => std::future::pending().await,
+            () = tokio::time::sleep_until(due), if !self.late.is_empty() => {
+                self.late.pop().map(|(_, delivery)| (delivery, true))
+            }
+            delivery = self.subscription.next() => Some((delivery?, false)),
+        }
+    }
 }
 
 #[async_trait]
@@ -145,10 +212,15 @@ impl Subscription for FaultySubscription {
         loop {
             // Before the delivery is taken, so that whoever stops waiting loses nothing.
             let fault = self.faults.strike().await;
-            let delivery = self.subscription.next().await?;
+            let (delivery, is_late) = self.pull().await?;
             match fault {
-                Fault::None | Fault::Repeated => return Some(delivery),
                 Fault::Lost | Fault::AnswerLost => drop(delivery),
+                Fault::Overtaken if !is_late => self.put_off(delivery),
+                Fault::Repeated if !is_late => {
+                    self.put_off(again(&delivery));
+                    return Some(delivery);
+                }
+                Fault::None | Fault::Repeated | Fault::Overtaken => return Some(delivery),
             }
         }
     }

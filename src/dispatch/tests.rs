@@ -1,4 +1,6 @@
-//! A function of the runtime's own goes the same way as a guest.
+//! A function of the runtime's own goes the same way as a guest; and how the path goes over a bus that fails (`simulation`).
+
+mod simulation;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};

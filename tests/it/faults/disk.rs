@@ -351,11 +351,16 @@ impl Image {
         }
     }
 
-    /// A sync has failed: the system may have let go of what it should have written, and no later one writes it.
+    /// A sync has failed: the system may have let go of what it should have written, and no later one writes it. One of the
+    /// same that is under way may still succeed.
     fn give_up(&mut self, name: &str) {
+        let under_way = self.syncs.values().filter(|(_, synced, _)| synced == name).map(|(.., began)| *began).max();
+        let is_taken = |time: &u64| under_way.is_some_and(|began| *time < began);
         match self.live.get(name) {
-            Some(Node::File(file)) => self.files[*file].pending.clear(),
-            Some(Node::Folder) | None => self.pending.retain(|(_, naming)| naming.folder() != name),
+            Some(Node::File(file)) => self.files[*file].pending.retain(|(time, _)| is_taken(time)),
+            Some(Node::Folder) | None => {
+                self.pending.retain(|(time, naming)| naming.folder() != name || is_taken(time));
+            }
         }
     }
 

@@ -212,15 +212,14 @@ fn kill(mut server: Child) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Of all threads of a process since it started (proc(5)).
+/// What a process has used since it started, to 10 ms: fields 14 and 15 of its stat, in ticks (proc(5)).
 fn processor_time(process: u32) -> Result<Duration, Failed> {
-    let mut total = Duration::ZERO;
-    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-        let nanos = text.split(' ').next().ok_or("schedstat has three numbers")?;
-        total += Duration::from_nanos(nanos.parse()?);
-    }
-    Ok(total)
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // A name may have spaces in it, and ends with the last parenthesis.
+    let (_, fields) = stat.rsplit_once(") ").ok_or("stat has a name")?;
+    let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+    Ok(TICK * ticks)
 }
 
 fn resident_kib(process: u32) -> Result<u64, Failed> {

@@ -54,6 +54,7 @@ fn arguments_that_belong_together_parse() {
         "tidegate emit --wait 5 event.json",
         "tidegate emit --type a.b.c --subject x --ext partitionkey=1 --ext a=b --data {}",
         "tidegate bench --seconds 5 --json",
+        "tidegate bench --url http://localhost:1 --sink 127.0.0.1:7200 --seconds 0.5",
         "tidegate events",
         "tidegate events last --dir shop",
         "tidegate events --type a.* --since 15m --limit 10 --follow",
@@ -99,6 +100,8 @@ fn arguments_that_contradict_each_other_are_refused() {
         "tidegate check -o yaml",
         "tidegate emit a.json --token secret",
         "tidegate rollback last",
+        "tidegate bench --sink 127.0.0.1:7200",
+        "tidegate bench --seconds 0",
     ] {
         parses(line, false);
     }

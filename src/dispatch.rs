@@ -63,13 +63,13 @@ impl Path {
         let active = active.borrow();
         let deployed = active.as_ref().and_then(|deployment| deployment.function_by_id(function));
         deployed.map_or(1, |function| {
-            let at_once_max = self.invoke(function).at_once_max().unwrap_or(usize::MAX);
+            let at_once_max = self.runner(function).at_once_max().unwrap_or(usize::MAX);
             (function.concurrency as usize).min(at_once_max)
         })
     }
 
     /// What runs a function.
-    fn invoke(&self, function: &Function) -> &dyn Invoke {
+    fn runner(&self, function: &Function) -> &dyn Invoke {
         match function.component.native() {
             Some(_) => &*self.natives,
             None => &*self.guests,
@@ -114,7 +114,7 @@ impl Path {
         let function = delivery.function.clone();
         let ran = {
             let _running = self.metrics.running(function.name.as_str());
-            self.invoke(&function).invoke(&delivery, self.clock.now()).await?
+            self.runner(&function).invoke(&delivery, self.clock.now()).await?
         };
 
         let key = EventKey::of(&delivery.event.event);

@@ -80,7 +80,7 @@ pub(super) async fn measure(
     period: Duration,
     progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Flows, BenchError> {
-    let flow = Flow { door, ends, next: Arc::default() };
+    let flow = Flow { door, ends, run: Uuid::now_v7(), next: Arc::default() };
     let mut publishes = Vec::new();
     for at_once in PRODUCERS {
         progress(&format!("publishing: {at_once} at once"));
@@ -122,6 +122,7 @@ impl Leg {
 struct Flow {
     door: Arc<dyn Door>,
     ends: Ends,
+    run: Uuid,
     next: Arc<AtomicU64>,
 }
 
@@ -173,9 +174,9 @@ impl Flow {
         }
     }
 
-    /// One that no other event of any process has.
+    /// One that no other event has.
     fn subject(&self) -> String {
-        format!("{}-{}", std::process::id(), self.next.fetch_add(1, Ordering::Relaxed))
+        format!("{}-{}", self.run, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 

@@ -30,7 +30,7 @@ pub struct AtOnce {
 pub struct Flows {
     /// One event: from the call until it is durable.
     pub publishes: Vec<AtOnce>,
-    /// From an event that is durable until one function's settlement of it is.
+    /// From an event that is durable until one function's settlement of it is. Of a server, the end may be seen before the answer.
     pub hop: Figures,
     /// From publishing an event until the fifth function's settlement is durable, with nothing else in flight.
     pub chain: Figures,

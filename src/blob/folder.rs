@@ -44,11 +44,15 @@ impl FolderBlobs {
         }
         fs::create_dir_all(&unfinished)?;
         sync(&folder)?;
-        Ok(FolderBlobs::open_read_only(folder))
+        Ok(FolderBlobs::at(folder))
     }
 
     /// A folder that another process may be writing to, for reading.
     pub fn open_read_only(folder: PathBuf) -> Self {
+        FolderBlobs::at(folder)
+    }
+
+    fn at(folder: PathBuf) -> Self {
         let (seen, beginnings) = (Mutex::default(), Mutex::default());
         FolderBlobs { folder, seen, beginnings, failed: watch::Sender::new(None) }
     }

@@ -31,7 +31,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value = "1", value_parser = period)]
     pub seconds: Duration,
     /// Measure with a dev build too, whose figures say nothing of a release
-    #[arg(long)]
+    #[arg(long, conflicts_with = "url")]
     pub unoptimised: bool,
     /// The same as `-o json`: one object, times in microseconds
     #[arg(long)]

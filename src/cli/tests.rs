@@ -102,6 +102,7 @@ fn arguments_that_contradict_each_other_are_refused() {
         "tidegate rollback last",
         "tidegate bench --sink 127.0.0.1:7200",
         "tidegate bench --seconds 0",
+        "tidegate bench --url http://localhost:1 --unoptimised",
     ] {
         parses(line, false);
     }

@@ -82,6 +82,8 @@ pub enum HostFault {
     Bus(#[from] BusError),
     #[error("the connections of the deployment cannot be had")]
     Connections(#[from] ConnectionsError),
+    #[error("HTTP cannot be set up")]
+    Http(#[from] reqwest::Error),
     #[error("the engine lost an invocation")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

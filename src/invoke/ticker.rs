@@ -10,7 +10,7 @@ use super::settings::TICK;
 /// Ticks without a guest before it sleeps: waking it costs more than a beat, and guests come in crowds.
 const IDLE_TICKS: u32 = 100;
 
-/// Dropping it ends its thread.
+/// Dropping it ends its thread, once no guest runs any more.
 pub(super) struct Ticker {
     state: Arc<State>,
     thread: JoinHandle<()>,
@@ -56,7 +56,7 @@ impl Ticker {
 impl State {
     fn run(&self, tick: impl Fn()) {
         let mut idle_ticks = 0;
-        while !self.stopped.load(Ordering::Relaxed) {
+        while !self.stopped.load(Ordering::Relaxed) || self.live.load(Ordering::Relaxed) > 0 {
             tick();
             idle_ticks = if self.live.load(Ordering::Relaxed) == 0 { idle_ticks + 1 } else { 0 };
             if idle_ticks == IDLE_TICKS {
@@ -105,7 +105,9 @@ mod tests {
         })
         .unwrap();
         let wait_until = |what: &dyn Fn() -> bool| {
+            let begun = std::time::Instant::now();
             while !what() {
+                assert!(begun.elapsed() < std::time::Duration::from_secs(30), "it does not wake up");
                 std::thread::yield_now();
             }
         };

@@ -247,7 +247,7 @@ impl Metrics {
         info!(door, %address, "listening");
     }
 
-    /// Counts an invocation as running until the answer is dropped.
+    /// Counts an invocation as running until the answer is dropped, from when its component is fetched and compiled.
     pub fn running(&self, function: &str) -> Running {
         let gauge = self.0.running.get_or_create_owned(&FunctionLabel { function: function.to_owned() });
         gauge.inc();
@@ -290,7 +290,11 @@ impl Counters {
         let help = "Events that a function waits for, because their data cannot be read";
         registry.register("events_unreadable", help, self.unreadable.clone());
         registry.register("faults", "Faults of the runtime, which count as no attempt", self.faults.clone());
-        registry.register("invocations_running", "Invocations in flight", self.running.clone());
+        registry.register(
+            "invocations_running",
+            "Invocations in flight, those that wait for their component included",
+            self.running.clone(),
+        );
         let mut seconds = |name: &str, help: &str, histogram: Family<FunctionLabel, Histogram>| {
             registry.register_with_unit(name, help, Unit::Seconds, histogram);
         };

@@ -78,6 +78,7 @@ name = "workflow"
 component = "builtin:workflow"
 on = ["task.requested", "task.due", "com.github.workflow_run.*"]
 config = { senders = ["trigger:/hooks/github"] }
+order = { key = "has(data.git) ? data.git.head_sha : event.partitionkey" }
 [function.grants]
 http = ["github"]
 keyvalue = { write = ["workflows"] }

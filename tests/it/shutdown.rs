@@ -49,6 +49,7 @@ fn a_server_that_is_told_to_stop_finishes_what_runs_and_keeps_all_that_it_accept
     let server = project.up();
     publish(&server, &[event("first", "test.loop", ""), event("second", "test.loop", "")]);
     wait_until_running(&server, "slow");
+    publish(&server, &[event("just-before", "test.echo", "late")]);
     server.terminate();
     let late = publish_until_refused(&server.api);
     assert!(server.ended().success(), "what ran came to its end within the grace");
@@ -58,7 +59,7 @@ fn a_server_that_is_told_to_stop_finishes_what_runs_and_keeps_all_that_it_accept
     let timed_out = |id: &str| (id.to_owned(), "timed-out".to_owned(), 1);
     assert_eq!(letters(&server), [timed_out("first"), timed_out("second")], "each ran once, to its end");
     let log = log(&server);
-    for id in late {
+    for id in late.into_iter().chain(["just-before".to_owned()]) {
         let of = |event: &&Value| event["event"]["id"] == id || event["event"]["causationid"] == id;
         assert_eq!(log.iter().filter(of).count(), 2, "{id} was accepted, and echoed once");
     }

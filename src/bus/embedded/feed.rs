@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::function_queue::FunctionQueue;
 use super::item::Item;
 use super::log::Log;
+use super::queue::Queue;
 use super::reader::PAGE_EVENTS_MAX;
 use super::rows::{self, ACCEPTED, PENDING, Stored, sql};
 use super::shared::Shared;
@@ -28,6 +29,9 @@ pub(super) struct Feed {
     ranges: Vec<Range>,
     /// Up to here an event may have been settled before: the fence is asked.
     fenced_until: Position,
+    /// What the queue had from before its function left the deployments. It comes from there or is settled, whatever was read
+    /// of it meanwhile.
+    pub left: HashSet<Position>,
     /// Whether the function reads on by itself, from its queue's frontier; else it is offered what is new.
     pub lags: bool,
     /// Whether it judged anything since its cursor was written.
@@ -50,14 +54,16 @@ pub(super) struct Page {
 }
 
 impl Feed {
-    /// Reads a function's cursor, its ranges and what is pending; it starts as one that lags. `left`: the queue that it had
+    /// Reads a function's cursor, its ranges and what is pending; it starts as one that lags. `queue`: the one that it had
     /// when it left the deployments, if something is out of it still; what is there is not taken in again.
     pub fn open(
         shared: &Shared,
         function: &Function,
         read: Position,
-        left: Option<Arc<FunctionQueue>>,
+        queue: Option<Arc<FunctionQueue>>,
     ) -> Result<Self, BusError> {
+        // Asked before anything is read: what is out may be settled at any time, and then the queue knows nothing of it.
+        let left = queue.as_ref().map(|queue| queue.look(Queue::positions)).unwrap_or_default();
         let (cursor, judged, pending) = shared.log.read("read a cursor", |db| {
             let cursor = cursor(db, function.id)?;
             Ok((cursor, judged(db, function.id, cursor)?, pending(db, function.id)?))
@@ -68,12 +74,12 @@ impl Feed {
             let judging = deployment.as_ref().and_then(|deployment| deployment.function_by_id(function.id));
             ranges.push(Range { from, function: judging.cloned().map(Arc::new) });
         }
-        let queue = left.unwrap_or_else(|| Arc::new(FunctionQueue::new(function.id)));
+        let queue = queue.unwrap_or_else(|| Arc::new(FunctionQueue::new(function.id)));
         queue.open(cursor);
         queue.set_pace(shared, function);
-        let feed = Feed { queue, ranges, fenced_until: read, lags: true, touched: false, written: cursor };
+        let feed = Feed { queue, ranges, fenced_until: read, left, lags: true, touched: false, written: cursor };
         feed.count_what_waits(shared, function, read)?;
-        for (item, due) in pending {
+        for (item, due) in pending.into_iter().filter(|(item, _)| !feed.left.contains(&item.position)) {
             feed.take_up(shared, function, item, due)?;
         }
         // What was put back and is due stands before what is read from here on.

@@ -257,7 +257,6 @@ impl Drop for Alarm {
         if !std::thread::panicking() {
             return;
         }
-        self.shared.inbox.abandon();
         self.shared.fail(format!("the thread {} panicked; its message is in the log", self.thread));
     }
 }
@@ -275,7 +274,6 @@ fn run_checkpoints(shared: &Shared, folder: &Folder) {
         match db.as_ref().map(|db| folder::checkpoint(db, "PASSIVE")) {
             Some(Err(error)) if writer::is_of_the_disk(&error) => {
                 tracing::error!(%error, "the write-ahead log cannot be moved; this process must end");
-                shared.inbox.abandon();
                 return shared.fail(error.to_string());
             }
             Some(Err(error)) => tracing::warn!(%error, "the write-ahead log could not be moved"),

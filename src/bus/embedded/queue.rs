@@ -137,6 +137,11 @@ impl Queue {
         !self.taken.is_empty()
     }
 
+    /// Of every item here.
+    pub fn positions(&self) -> HashSet<Position> {
+        self.known.clone()
+    }
+
     pub fn contains(&self, position: Position) -> bool {
         self.known.contains(&position)
     }

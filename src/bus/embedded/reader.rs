@@ -222,6 +222,8 @@ impl Reader {
             self.feeds.keys().copied().filter(|id| deployment.function_by_id(*id).is_none()).collect();
         let mut cursors = Vec::new();
         for function in gone {
+            // As long as its deployment is known here; else they would be out for ever.
+            self.settle_superseded(function);
             if let Some(feed) = self.feeds.remove(&function) {
                 cursors.push((function, feed.queue.cursor(&self.shared)));
                 self.shared.remove_queue(function);
@@ -233,8 +235,8 @@ impl Reader {
             match self.feeds.get_mut(&function.id) {
                 Some(feed) => feed.change(&self.shared, function, record)?,
                 None => {
-                    let left = self.left.remove(&function.id);
-                    let feed = Feed::open(&self.shared, function, record, left)?;
+                    let feed = Feed::open(&self.shared, function, record, self.left.get(&function.id).cloned())?;
+                    self.left.remove(&function.id);
                     self.shared.add_queue(function.id, feed.queue.clone());
                     self.feeds.insert(function.id, feed);
                     self.reading_on.insert(function.id);
@@ -269,6 +271,7 @@ impl Reader {
             feed.queue.set_frontier(None);
             feed.queue.set_behind(0);
             feed.lags = false;
+            feed.left = HashSet::new();
             return Ok(false);
         }
         if !feed.queue.has_much_room() {
@@ -285,7 +288,7 @@ impl Reader {
         for stored in events {
             let position = stored.accepted.position;
             feed.touched = true;
-            let is_settled = settled.contains(&position);
+            let is_settled = settled.contains(&position) || feed.left.contains(&position);
             if !is_settled && !feed.queue.has_room() {
                 feed.queue.set_frontier(Some(position - 1));
                 return Ok(false);

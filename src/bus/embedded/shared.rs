@@ -114,9 +114,9 @@ impl Shared {
 
     /// Takes and gives nothing more: the process must end.
     pub fn fail(&self, reason: String) {
-        self.inbox.close();
-        // First: whoever sees that nothing more is delivered looks here for the reason.
+        // First: whoever sees that nothing more is taken or delivered looks here for the reason.
         self.failed.send_replace(Some(reason));
+        self.inbox.abandon();
         self.stop_deliveries();
     }
 

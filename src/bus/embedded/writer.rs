@@ -244,6 +244,8 @@ pub(super) struct Writer {
     known: Known,
     /// Pages in the write-ahead log after the last commit; SQLite tells.
     log_pages: Arc<AtomicU32>,
+    /// The same after the commit before it.
+    pages_before: u32,
     /// At so many pages the checkpoint thread is to move them. None: it is at it.
     checkpoint_at: Option<u32>,
 }
@@ -257,7 +259,7 @@ impl Writer {
             told.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Writer { db, folder, shared, known, log_pages, checkpoint_at: Some(CHECKPOINT_PAGES) })
+        Ok(Writer { db, folder, shared, known, log_pages, pages_before: 0, checkpoint_at: Some(CHECKPOINT_PAGES) })
     }
 
     /// Runs until the inbox is closed and empty, or the disk fails.
@@ -434,23 +436,22 @@ impl Writer {
     /// one of blocks that it gains. An error is one after which nothing may be written.
     fn keep_log_short(&mut self) -> Result<(), Arc<rusqlite::Error>> {
         let pages = self.log_pages.load(Ordering::Relaxed);
+        let begins_anew = pages < std::mem::replace(&mut self.pages_before, pages);
         match self.checkpoint_at {
+            Some(_) if begins_anew => self.checkpoint_at = Some(CHECKPOINT_PAGES),
             Some(at) if pages >= at => {
                 self.checkpoint_at = None;
                 self.shared.checkpoints.nudge();
             }
             None if self.shared.checkpoints.is_done() => {
                 let mode = if pages < LOG_PAGES_MAX { "PASSIVE" } else { "TRUNCATE" };
-                let is_moved = match checkpoint(&self.db, mode) {
-                    Ok((pages, moved)) => pages == moved,
+                match checkpoint(&self.db, mode) {
                     Err(error) if is_of_the_disk(&error) => return Err(Arc::new(error)),
-                    Err(error) => {
-                        tracing::warn!(%error, "the write-ahead log could not be moved");
-                        false
-                    }
-                };
-                // Where somebody reads from it still: once more, when it is worth it.
-                self.checkpoint_at = Some(if is_moved { CHECKPOINT_PAGES } else { pages + CHECKPOINT_PAGES });
+                    Err(error) => tracing::warn!(%error, "the write-ahead log could not be moved"),
+                    Ok(_) => {}
+                }
+                // While somebody reads from it, it does not begin anew: once more, when it is worth it.
+                self.checkpoint_at = Some(pages + CHECKPOINT_PAGES);
             }
             Some(_) | None => {}
         }

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use super::super::{
-    BusError, Chain, DeadLetter, EventPage, EventQuery, FunctionStatus, History, Invocation, InvocationId,
-    InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordingBytes, Statistics, StatisticsQuery,
-    Storage, StoredDeployment, StoredVerdict, Superseded,
+    BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation,
+    InvocationId, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordingBytes, Statistics,
+    StatisticsQuery, Storage, StoredDeployment, StoredVerdict, Superseded,
 };
 use super::Reference;
 use super::log::{Letter, Log, Place};
@@ -48,7 +48,7 @@ impl Log {
         let mine = || mine.clone().filter(|invocation| invocation.id.function == function);
         let delivered = mine().filter(|invocation| invocation.verdict == StoredVerdict::Delivered).count() as u64;
         let letters = self.letters.iter().filter(|(place, _)| place.0 == function);
-        let is_open = |letter: &Letter| letter.state == super::super::DeadLetterState::Open;
+        let is_open = |letter: &Letter| letter.state == DeadLetterState::Open;
         FunctionStatus {
             function,
             position: self.tail(),
@@ -190,7 +190,7 @@ impl History for Reference {
         let is_asked = |(place, letter): &(&Place, &Letter)| {
             function.is_none_or(|function| place.0 == function)
                 && after.is_none_or(|after| **place > after)
-                && letter.state == super::super::DeadLetterState::Open
+                && letter.state == DeadLetterState::Open
         };
         let told = |((function, position), letter): (&Place, &Letter)| {
             let failure = log.invocations[letter.invocation].0.failure.clone().expect("it failed");

@@ -133,13 +133,11 @@ impl Bus for Reference {
     }
 
     async fn activate(&self, deployment: Deployment, expected: u64, cause: Cause) -> Result<u64, ActivateError> {
-        let number = self.0.commit(|log, now| {
+        self.0.commit(|log, now| {
             let number = log.activate(deployment, expected, cause, now)?;
             self.0.active.send_replace(log.active.clone());
             Ok(number)
-        })?;
-        self.0.changed.notify_waiters();
-        number
+        })?
     }
 
     fn active(&self) -> watch::Receiver<Option<Arc<Deployment>>> {

@@ -24,12 +24,12 @@ const MEDIA_TYPE: &str = "application/cloudevents+json";
 
 pub async fn bench(url: &str, args: &BenchArgs, terminal: &Terminal) -> Result<Status, CliError> {
     let at = |url: String| ServerArgs { url: Some(url), token_file: args.token_file.clone() };
-    let server = at(url.trim_end_matches('/').to_owned());
     let ends = Ends::default();
-    // Listening before anything is published.
+    // Whoever tells of ends listens before anything is published.
     let flows = match args.sink {
         None => {
-            let door = Client::to_write(&at(format!("{}/events", url.trim_end_matches('/'))))?;
+            let base = url.trim_end_matches('/');
+            let (server, door) = (at(base.to_owned()), Client::to_write(&at(format!("{base}/events")))?);
             let query = [("follow", "true".to_owned()), ("type", bench::last_type())];
             let api = Client::to_write(&server)?;
             check_chain(&api, url).await?;
@@ -39,7 +39,9 @@ pub async fn bench(url: &str, args: &BenchArgs, terminal: &Terminal) -> Result<S
         Some(address) => {
             let cannot_listen = |source| failed(&format!("cannot listen on {address}"), source);
             let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
-            let door = Client::to_write(&server)?;
+            let address = listener.local_addr().map_err(cannot_listen)?;
+            terminal.note(&format!("the sink listens on {address}"));
+            let door = Client::to_write(&at(url.to_owned()))?;
             measure(door, &ends, serve_sink(address, listener, ends.clone()), args, terminal).await?
         }
     };

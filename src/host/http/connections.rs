@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -20,15 +20,17 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Every connection of a deployment, and the clients that dial them.
 pub struct Connections {
     by_name: BTreeMap<String, LiveConnection>,
-    /// Dials public addresses only.
-    public: LazyClient,
-    /// Dials any address: for connections with `private = true`.
-    private: LazyClient,
+    /// Made for the first request: each reads all the authorities that the system trusts, and no start should wait for that.
+    clients: OnceLock<Clients>,
 }
 
-/// Made for its first request: each reads all the authorities that the system trusts, and no start should wait for that.
-/// An error says why there is none.
-type LazyClient = LazyLock<Result<Client, String>>;
+/// What dials.
+pub(super) struct Clients {
+    /// Public addresses only.
+    public: Client,
+    /// Any address: for connections with `private = true`.
+    private: Client,
+}
 
 /// A connection with its secrets: never shown, never stored.
 pub struct LiveConnection {
@@ -76,31 +78,42 @@ impl Connections {
         if !problems.is_empty() {
             return Err(ConnectionsError { problems });
         }
-        let public: LazyClient = LazyLock::new(|| build(builder().dns_resolver(Arc::new(PublicOnly))));
-        Ok(Connections { by_name, public, private: LazyLock::new(|| build(builder())) })
+        Ok(Connections { by_name, clients: OnceLock::new() })
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&LiveConnection> {
         self.by_name.get(name)
     }
 
-    /// The client that may dial a connection. An address in the URL itself is never resolved, so it is checked here.
-    pub(super) fn client(&self, connection: &LiveConnection) -> Result<&Client, String> {
+    /// An error is ours, and whoever comes next tries again.
+    pub(super) fn clients(&self) -> reqwest::Result<&Clients> {
+        if let Some(clients) = self.clients.get() {
+            return Ok(clients);
+        }
+        let clients = Clients::new()?;
+        Ok(self.clients.get_or_init(|| clients))
+    }
+}
+
+impl Clients {
+    fn new() -> reqwest::Result<Self> {
+        // Whoever was first may have installed the same one.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let public = builder().dns_resolver(Arc::new(PublicOnly)).build()?;
+        Ok(Clients { public, private: builder().build()? })
+    }
+
+    /// The one that may dial a connection. An address in the URL itself is never resolved, so it is checked here.
+    pub(super) fn of(&self, connection: &LiveConnection) -> Result<&Client, String> {
         if connection.private {
-            return self.private.as_ref().map_err(Clone::clone);
+            return Ok(&self.private);
         }
         let address = connection.url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse().ok());
         if let Some(address) = address {
             check_public(address).map_err(|error| error.to_string())?;
         }
-        self.public.as_ref().map_err(Clone::clone)
+        Ok(&self.public)
     }
-}
-
-fn build(builder: reqwest::ClientBuilder) -> Result<Client, String> {
-    // Whoever was first may have installed the same one.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    builder.build().map_err(|error| format!("HTTP cannot be set up: {error}"))
 }
 
 fn builder() -> reqwest::ClientBuilder {

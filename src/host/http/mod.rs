@@ -18,7 +18,8 @@ pub use connections::{ConnectionProblem, Connections, ConnectionsError, LiveConn
 pub use idempotency::Requests;
 pub use path::{PathError, normalise};
 
-use super::{Answer, EffectError, HttpRequest, HttpResponse};
+use self::connections::Clients;
+use super::{Answer, EffectError, HostFault, HttpRequest, HttpResponse};
 use crate::deployment::Function;
 
 /// Body of a request.
@@ -64,26 +65,27 @@ pub(super) async fn answer(
     function: &Function,
     received: &AtomicUsize,
     request: &HttpRequest,
-) -> Answer {
+) -> Result<Answer, HostFault> {
     if let Err(error) = check_granted(function, &request.connection) {
-        return Answer::Failed(error);
+        return Ok(Answer::Failed(error));
     }
+    let clients = connections.clients()?;
     let sent = match received.load(Ordering::Relaxed) >= RESPONSES_BYTES_MAX {
         true => Err(format!("an invocation is answered at most {RESPONSES_BYTES_MAX} bytes in all")),
-        false => send(connections, request).await,
+        false => send(connections, clients, request).await,
     };
-    match sent {
+    Ok(match sent {
         Ok(response) => {
             received.fetch_add(response.body.len(), Ordering::Relaxed);
             Answer::Http(response)
         }
         Err(reason) => Answer::Failed(EffectError::Refused(format!("connection {}: {reason}", request.connection))),
-    }
+    })
 }
 
-async fn send(connections: &Connections, request: &HttpRequest) -> Result<HttpResponse, String> {
+async fn send(connections: &Connections, clients: &Clients, request: &HttpRequest) -> Result<HttpResponse, String> {
     let connection = connections.get(&request.connection).ok_or("the deployment has no such connection")?;
-    let client = connections.client(connection)?;
+    let client = clients.of(connection)?;
     let method =
         Method::from_bytes(request.method.as_bytes()).map_err(|_| "the method is no HTTP method".to_owned())?;
     let mut outgoing = client

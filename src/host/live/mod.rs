@@ -75,7 +75,7 @@ impl Live {
             Effect::Log { level, context, message } => log::write(self.function(), *level, context, message),
             Effect::Http(request) => {
                 let connections = self.world.connections(self.function.deployment())?;
-                http::answer(&connections, self.function(), &self.received, request).await
+                http::answer(&connections, self.function(), &self.received, request).await?
             }
             Effect::Statistics { function, component, from, to } => {
                 let window = statistics::Window { component: *component, from: *from, to: *to };

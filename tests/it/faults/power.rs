@@ -84,7 +84,8 @@ fn lost(lies: Option<(&str, bool)>, random: &mut Random) -> usize {
     for events in [16, 32] {
         let server = project.up();
         while load.sent() < events {
-            load.send(0, &server.api).expect("the server lives and answers");
+            let answer = load.send(0, &server.api).expect("the server lives and answers");
+            assert_eq!(answer.status, 202, "{}", answer.body);
         }
         server.kill();
         disk.keep();

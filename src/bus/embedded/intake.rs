@@ -11,7 +11,7 @@ use super::log::blob_failed;
 use super::rows::{self, Stored, sql};
 use super::shared::Shared;
 use super::sizes;
-use super::writer::{Fault, Group, Write};
+use super::writer::{Fault, Group, WhenFull, Write};
 use crate::blob::Blobs;
 use crate::bus::{BusError, Incoming, PublishError, Receipt};
 use crate::clock::Timestamp;
@@ -314,8 +314,8 @@ impl Write for Publish {
         self.batch.iter().map(|(prepared, _)| prepared.bytes() + 512).sum()
     }
 
-    fn is_intake(&self) -> bool {
-        true
+    fn when_full(&self) -> WhenFull {
+        WhenFull::Refused
     }
 
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
@@ -353,8 +353,8 @@ impl Write for Promote {
         0
     }
 
-    fn is_intake(&self) -> bool {
-        false
+    fn when_full(&self) -> WhenFull {
+        WhenFull::Waits
     }
 
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {

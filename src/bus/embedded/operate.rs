@@ -10,7 +10,7 @@ use super::intake::Prepared;
 use super::item::Item;
 use super::rows::{self, sql};
 use super::shared::Shared;
-use super::writer::{Fault, Group, Write};
+use super::writer::{Fault, Group, WhenFull, Write};
 use crate::bus::{ACTIVATED, ActivateError, BusError, Cause, PutBack, what_runs};
 use crate::deployment::{Deployment, Function, FunctionId, Start};
 use crate::event::{
@@ -100,8 +100,8 @@ impl Write for Activate {
         16 * 1024
     }
 
-    fn is_intake(&self) -> bool {
-        false
+    fn when_full(&self) -> WhenFull {
+        WhenFull::Tried
     }
 
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
@@ -182,8 +182,8 @@ impl Write for Redrive {
         self.letters.len() * 64
     }
 
-    fn is_intake(&self) -> bool {
-        false
+    fn when_full(&self) -> WhenFull {
+        WhenFull::Tried
     }
 
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
@@ -224,8 +224,8 @@ impl Write for DropLetters {
         self.letters.len() * 64
     }
 
-    fn is_intake(&self) -> bool {
-        false
+    fn when_full(&self) -> WhenFull {
+        WhenFull::Tried
     }
 
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
@@ -257,8 +257,8 @@ impl Write for Cursors {
         self.0.len() * 32
     }
 
-    fn is_intake(&self) -> bool {
-        false
+    fn when_full(&self) -> WhenFull {
+        WhenFull::Waits
     }
 
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {

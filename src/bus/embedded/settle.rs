@@ -15,7 +15,7 @@ use super::sizes;
 use super::statistics::Final;
 use super::subscription::Guard;
 use super::superseded;
-use super::writer::{Fault, Group, Write};
+use super::writer::{Fault, Group, WhenFull, Write};
 use crate::blob::Blobs;
 use crate::bus::{
     BusError, Delivery, KeyRead, KeyWrite, ReadScope, RecordingBytes, Revision, SettleError, Settled, Settlement,
@@ -227,8 +227,8 @@ impl Write for Settle {
         1024 + events + keys + recording
     }
 
-    fn is_intake(&self) -> bool {
-        false
+    fn when_full(&self) -> WhenFull {
+        WhenFull::Waits
     }
 
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {

@@ -9,7 +9,7 @@ use super::lines::Newest;
 use super::rows::{self, sql};
 use super::shared::Shared;
 use super::subscription::Guard;
-use super::writer::{Fault, Group, Write};
+use super::writer::{Fault, Group, WhenFull, Write};
 use crate::bus::Superseded;
 use crate::deployment::{FunctionId, FunctionName, Rank, Succession};
 use crate::event::Position;
@@ -73,8 +73,8 @@ impl Write for Supersede {
         128
     }
 
-    fn is_intake(&self) -> bool {
-        false
+    fn when_full(&self) -> WhenFull {
+        WhenFull::Waits
     }
 
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {

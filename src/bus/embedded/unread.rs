@@ -14,7 +14,7 @@ use super::queue::Judged;
 use super::rows::{self, Stored, sql};
 use super::shared::Shared;
 use super::subscription::Guard;
-use super::writer::{Fault, Group, Write};
+use super::writer::{Fault, Group, WhenFull, Write};
 use crate::blob::BlobError;
 use crate::bus::BusError;
 use crate::clock::Timestamp;
@@ -205,8 +205,8 @@ impl Write for Row {
         128
     }
 
-    fn is_intake(&self) -> bool {
-        false
+    fn when_full(&self) -> WhenFull {
+        WhenFull::Waits
     }
 
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {

@@ -41,14 +41,24 @@ const CHAINS_KNOWN_MAX: usize = 10_000;
 pub(super) trait Write: Send {
     /// About what it holds in memory.
     fn bytes(&self) -> usize;
-    /// Whether it brings something new in: that is refused on a full disk, and the rest waits.
-    fn is_intake(&self) -> bool;
+    fn when_full(&self) -> WhenFull;
     /// Checks, then writes. It may be run again after a rollback, so it starts anew each time.
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()>;
     /// It is durable: updates memory and answers.
     fn committed(self: Box<Self>, shared: &Arc<Shared>);
     /// Nothing of it was written.
     fn failed(self: Box<Self>, shared: &Arc<Shared>, fault: Fault);
+}
+
+/// What becomes of a change when the disk is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhenFull {
+    /// It would bring something in.
+    Refused,
+    /// Somebody waits for its answer: the reserve may have room for it, and else it is refused.
+    Tried,
+    /// It belongs to what was accepted.
+    Waits,
 }
 
 /// Why nothing was written.
@@ -353,7 +363,7 @@ impl Writer {
         }
     }
 
-    /// The disk is full. What would bring something in is refused; the rest has the reserve, and else waits for room.
+    /// The disk is full. What would bring something in is refused; the rest has the reserve, and what was accepted waits for room.
     fn wait_for_room(&mut self, group: Vec<Box<dyn Write>>) -> Result<(), Arc<rusqlite::Error>> {
         self.shared.inbox.full.store(true, Ordering::Relaxed);
         tracing::error!("the disk is full; nothing new is accepted until there is room");
@@ -376,7 +386,7 @@ impl Writer {
         }
     }
 
-    /// Commits each request that finds room, alone, so that a large one does not hold up the others; gives the rest back.
+    /// Commits each request that finds room, alone, so that a large one does not hold up the others; gives those back that wait.
     fn try_each(&mut self, requests: Vec<Box<dyn Write>>) -> Result<Vec<Box<dyn Write>>, Arc<rusqlite::Error>> {
         let mut left = Vec::new();
         let mut requests = requests.into_iter();
@@ -385,7 +395,10 @@ impl Writer {
             match self.transaction(&mut one) {
                 Ok(committed) => self.tell(one, committed),
                 Err(error) => match severity(&error) {
-                    Severity::Full => left.append(&mut one),
+                    Severity::Full if one.iter().all(|request| request.when_full() == WhenFull::Waits) => {
+                        left.append(&mut one);
+                    }
+                    Severity::Full => self.fail(one, &Fault::Full),
                     Severity::Request => self.fail(one, &Fault::Store(Arc::new(error))),
                     Severity::Disk => {
                         let error = Arc::new(error);
@@ -401,7 +414,7 @@ impl Writer {
     }
 
     fn refuse_intake(&self, group: Vec<Box<dyn Write>>) -> Vec<Box<dyn Write>> {
-        let (intake, rest) = group.into_iter().partition(|request| request.is_intake());
+        let (intake, rest) = group.into_iter().partition(|request| request.when_full() == WhenFull::Refused);
         self.fail(intake, &Fault::Full);
         rest
     }

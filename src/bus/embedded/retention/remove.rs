@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::super::rows::{self, sql};
 use super::super::shared::Shared;
-use super::super::writer::{Fault, Group, Write};
+use super::super::writer::{Fault, Group, WhenFull, Write};
 use super::Step;
 use super::plan::{Going, Plan};
 use crate::event::Position;
@@ -35,8 +35,8 @@ impl Write for Remove {
         STEP_BYTES
     }
 
-    fn is_intake(&self) -> bool {
-        false
+    fn when_full(&self) -> WhenFull {
+        WhenFull::Waits
     }
 
     fn execute(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {

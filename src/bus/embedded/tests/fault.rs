@@ -26,8 +26,8 @@ impl Write for Inject {
         0
     }
 
-    fn is_intake(&self) -> bool {
-        false
+    fn when_full(&self) -> writer::WhenFull {
+        writer::WhenFull::Waits
     }
 
     fn execute(&mut self, group: &mut writer::Group<'_>) -> rusqlite::Result<()> {
@@ -94,6 +94,19 @@ async fn a_full_disk_refuses_what_is_new_keeps_settlements_waiting_and_goes_on_w
     }
     let receipts = bus.publish(vec![large("after")]).await.unwrap();
     assert_eq!(receipts[0].position, Some(3), "nothing of what was refused is in the log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_asks_for_on_a_full_disk_is_refused_and_not_left_waiting() {
+    let storage = on_disk();
+    let bus = storage.try_open(Clock::system()).unwrap();
+    assert!(inject(&bus, Action::Pages(Some(1))).await);
+    // More than the pages that are there have room for.
+    let functions: Vec<_> = (0..1_000).map(|index| function("f", &format!("t.{index}"))).collect();
+    let refused = bus.activate(deployment(functions.clone()), 0, Cause::ProjectFile).await.unwrap_err();
+    assert!(matches!(refused, crate::bus::ActivateError::Bus(BusError::Full)), "{refused:?}");
+    assert!(inject(&bus, Action::Pages(None)).await);
+    assert_eq!(bus.activate(deployment(functions), 0, Cause::ProjectFile).await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

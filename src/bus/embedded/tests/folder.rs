@@ -106,8 +106,8 @@ impl Write for CountRows {
         0
     }
 
-    fn is_intake(&self) -> bool {
-        false
+    fn when_full(&self) -> writer::WhenFull {
+        writer::WhenFull::Waits
     }
 
     fn execute(&mut self, group: &mut writer::Group<'_>) -> rusqlite::Result<()> {

@@ -71,10 +71,16 @@ pub fn function(server: &Server<'_>, name: &str) -> Value {
 /// Waits until no function has anything left to do.
 #[track_caller]
 pub fn wait_until_settled(server: &Server<'_>) {
+    // Functions are looked at one after the other: one that settles meanwhile may give work to one that was seen to rest. So
+    // all must be seen to rest twice, with nothing new in between.
+    let mut rested_at = None;
     eventually("every function is at the end of the log", || {
         let functions = http::json(&server.api, "/functions");
         let rests = |function: &Value| ["lag", "pending", "running"].iter().all(|name| function[name] == 0);
-        functions["items"].as_array().expect("a listing").iter().all(rests).then_some(())
+        let all_rest = functions["items"].as_array().expect("a listing").iter().all(rests);
+        let rests_at = all_rest.then(|| functions["position"].as_u64().expect("a position"));
+        let before = std::mem::replace(&mut rested_at, rests_at);
+        (all_rest && before == rested_at).then_some(())
     });
 }
 

@@ -15,7 +15,7 @@ use super::{OpenError, thread};
 use crate::bus::BusError;
 
 /// As many as the log's writer takes.
-const GROUP_MAX: usize = super::writer::GROUP_REQUESTS_MAX;
+const GROUP_MAX: usize = super::inbox::GROUP_REQUESTS_MAX;
 const VALUE: [u8; 64] = [7; 64];
 
 /// Dropping it writes what waits and ends its thread.

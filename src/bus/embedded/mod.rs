@@ -16,6 +16,7 @@ mod feed;
 mod folder;
 mod function_queue;
 mod history;
+mod inbox;
 mod intake;
 mod item;
 mod lines;

@@ -4,16 +4,14 @@
 //! readers and answers. A request is checked before it writes, so a refused one leaves nothing; if the store fails on
 //! one, the group is rolled back and done again one by one, so that only that one fails.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, ffi, params};
 
 use super::folder::{Folder, checkpoint};
-use super::log::lock;
 use super::rows::sql;
 use super::shared::Shared;
 use super::sizes::Sizes;
@@ -23,13 +21,6 @@ use crate::clock::Timestamp;
 use crate::deployment::FunctionId;
 use crate::event::{Accepted, Position};
 
-pub(super) const GROUP_REQUESTS_MAX: usize = 512;
-const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// What waits at the door beyond this is sent away to come again.
-const INTAKE_BYTES_MAX: usize = 64 * 1024 * 1024;
-const INTAKE_AGE_MAX: Duration = Duration::from_secs(5);
-/// How long a full disk is left alone before it is tried again.
-const FULL_RETRY: Duration = Duration::from_secs(1);
 /// At so many pages (of 4 KiB) the write-ahead log is moved into the file: 16 MiB. A page that was written often is moved once.
 const CHECKPOINT_PAGES: u32 = 4_096;
 /// At so many, whoever still reads from it is waited for: 64 MiB.
@@ -154,89 +145,6 @@ impl Group<'_> {
         if self.known.chains.len() > CHAINS_KNOWN_MAX {
             self.known.chains.clear();
         }
-    }
-}
-
-/// Where requests wait for the writer.
-#[derive(Default)]
-pub(super) struct Inbox {
-    waiting: Mutex<Waiting>,
-    arrived: Condvar,
-    /// The disk is full: what comes in is refused at once.
-    full: AtomicBool,
-}
-
-#[derive(Default)]
-struct Waiting {
-    requests: VecDeque<(Instant, Box<dyn Write>)>,
-    bytes: usize,
-    closed: bool,
-}
-
-/// Too much waits.
-pub(super) struct Busy {
-    pub retry_after_seconds: u64,
-}
-
-impl Inbox {
-    /// Whether something new may come in.
-    pub fn admit(&self) -> Result<(), Busy> {
-        let waiting = lock(&self.waiting);
-        let old = waiting.requests.front().is_some_and(|(since, _)| since.elapsed() > INTAKE_AGE_MAX);
-        if waiting.bytes > INTAKE_BYTES_MAX || (old && !self.full.load(Ordering::Relaxed)) {
-            return Err(Busy { retry_after_seconds: 1 });
-        }
-        Ok(())
-    }
-
-    pub fn is_full(&self) -> bool {
-        self.full.load(Ordering::Relaxed)
-    }
-
-    /// Queues a change; gives it back when the bus is closed.
-    pub fn submit(&self, request: Box<dyn Write>) -> Result<(), Box<dyn Write>> {
-        let mut waiting = lock(&self.waiting);
-        if waiting.closed {
-            return Err(request);
-        }
-        waiting.bytes += request.bytes();
-        waiting.requests.push_back((Instant::now(), request));
-        self.arrived.notify_one();
-        Ok(())
-    }
-
-    /// Takes nothing more; the writer ends when it has done what waits.
-    pub fn close(&self) {
-        lock(&self.waiting).closed = true;
-        self.arrived.notify_all();
-    }
-
-    /// Takes nothing more, and lets go of what waits: nobody is left to write it, so it is answered as closed.
-    pub fn abandon(&self) {
-        let left = std::mem::replace(&mut *lock(&self.waiting), Waiting { closed: true, ..Waiting::default() });
-        self.arrived.notify_all();
-        // Unlocked: a delivery that is let go of goes back to its queue.
-        drop(left);
-    }
-
-    /// Waits for requests and takes as many as a group may have; none: closed and empty.
-    fn take(&self) -> Option<Vec<Box<dyn Write>>> {
-        let mut waiting = lock(&self.waiting);
-        while waiting.requests.is_empty() {
-            if waiting.closed {
-                return None;
-            }
-            waiting = self.arrived.wait(waiting).unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
-        let mut group = Vec::new();
-        let mut bytes = 0;
-        while group.len() < GROUP_REQUESTS_MAX && bytes < GROUP_BYTES_MAX {
-            let Some((_, request)) = waiting.requests.pop_front() else { break };
-            bytes += request.bytes();
-            group.push(request);
-        }
-        waiting.bytes = waiting.bytes.saturating_sub(bytes);
-        Some(group)
     }
 }
 
@@ -365,18 +273,18 @@ impl Writer {
 
     /// The disk is full. What would bring something in is refused; the rest has the reserve, and what was accepted waits for room.
     fn wait_for_room(&mut self, group: Vec<Box<dyn Write>>) -> Result<(), Arc<rusqlite::Error>> {
-        self.shared.inbox.full.store(true, Ordering::Relaxed);
+        self.shared.inbox.mark_full();
         tracing::error!("the disk is full; nothing new is accepted until there is room");
         self.folder.give_up_reserve();
         let mut waiting = self.refuse_intake(group);
         loop {
             waiting = self.try_each(waiting)?;
             if waiting.is_empty() && self.folder.keep_reserve().is_ok() {
-                self.shared.inbox.full.store(false, Ordering::Relaxed);
+                self.shared.inbox.mark_room();
                 tracing::info!("there is room on the disk again");
                 return Ok(());
             }
-            match self.wait_while_full() {
+            match self.shared.inbox.wait_while_full() {
                 Some(more) => waiting.extend(self.refuse_intake(more)),
                 None => {
                     self.fail(waiting, &Fault::Full);
@@ -417,21 +325,6 @@ impl Writer {
         let (intake, rest) = group.into_iter().partition(|request| request.when_full() == WhenFull::Refused);
         self.fail(intake, &Fault::Full);
         rest
-    }
-
-    /// Waits a while, or until something arrives that a little room may be enough for. None: the bus closes.
-    fn wait_while_full(&self) -> Option<Vec<Box<dyn Write>>> {
-        let inbox = &self.shared.inbox;
-        let waiting = lock(&inbox.waiting);
-        let (mut waiting, _) = inbox
-            .arrived
-            .wait_timeout_while(waiting, FULL_RETRY, |waiting| waiting.requests.is_empty() && !waiting.closed)
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if waiting.closed && waiting.requests.is_empty() {
-            return None;
-        }
-        waiting.bytes = 0;
-        Some(waiting.requests.drain(..).map(|(_, request)| request).collect())
     }
 
     /// The disk failed: after a failed sync nothing is known of what was written, so nothing more is.

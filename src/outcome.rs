@@ -92,7 +92,15 @@ impl Failure {
     pub fn timed_out(limit: Duration) -> Self {
         Failure::new(FailureKind::TimedOut, format!("ran longer than its limit of {limit:?} (limits.time)"))
     }
+
+    /// Of an attempt during which the process ended; `lost`: how many that were, with this one.
+    pub fn host_lost(lost: u32) -> Self {
+        Failure::new(FailureKind::HostLost, format!("the process ended while this ran ({lost} of {LOST_MAX})"))
+    }
 }
+
+/// An event that took this many processes with it goes to the dead letters.
+pub const LOST_MAX: u32 = 3;
 
 /// How often, and how long apart, a failed event is tried again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -166,7 +166,7 @@ impl Feed {
         let (events, read_to) = if wanted.len() > TYPES_BY_INDEX_MAX {
             let mut events = scan(db, after, until, PAGE_EVENTS_MAX)?;
             let read_to = if events.len() < PAGE_EVENTS_MAX { until } else { last(&events).unwrap_or(until) };
-            events.retain(|stored| matches_type(function, &stored.accepted.event.ty));
+            events.retain(|stored| function.filter.hears(&stored.accepted.event.ty));
             (events, read_to)
         } else {
             by_types(db, &wanted, after, until)?
@@ -187,11 +187,6 @@ impl Feed {
             cursor
         })
     }
-}
-
-pub(super) fn matches_type(function: &Function, ty: &str) -> bool {
-    let patterns = function.filter.types();
-    patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(ty))
 }
 
 /// What a function's queue takes in of an event of its types; none: its filter does not want it.

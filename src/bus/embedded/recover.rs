@@ -13,10 +13,7 @@ use super::superseded;
 use crate::clock::Timestamp;
 use crate::deployment::{Deployment, Digest, Succession};
 use crate::filter::Subject;
-use crate::outcome::{Failure, FailureKind};
-
-/// An event that took this many processes with it goes to the dead letters.
-const LOST_MAX: u32 = 3;
+use crate::outcome::{Failure, LOST_MAX};
 
 /// Counts the losses, in one transaction.
 pub(super) fn count_lost(db: &mut Connection, started: &[Started], now: Timestamp) -> rusqlite::Result<()> {
@@ -59,8 +56,7 @@ fn count(db: &Connection, start: &Started, deployment: Option<&Deployment>, now:
         .optional()?;
     let lost = before.unwrap_or(0) + 1;
     let is_dead = lost >= LOST_MAX;
-    let failure =
-        Failure::new(FailureKind::HostLost, format!("the process ended while this ran ({lost} of {LOST_MAX})"));
+    let failure = Failure::host_lost(lost);
     let component = deployment
         .and_then(|deployment| deployment.function_by_id(start.function))
         .map_or(Digest::from_bytes([0; 32]), |function| function.component.digest);

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::feed::matches_type;
 use super::log::Log;
 use super::rows::{self, PENDING, sql};
 use super::shared::Shared;
@@ -54,11 +53,11 @@ fn is_for(function: &Function, event: &Result<Accepted, Box<Unread>>) -> bool {
     match event {
         Ok(event) => {
             let passes = || matches!(function.judge(&Subject::new(event)), Judgement::Deliver(_));
-            matches_type(function, &event.event.ty) && passes()
+            function.filter.hears(&event.event.ty) && passes()
         }
         Err(unread) => {
             let told = || without_data(&unread.accepted, function).into_item();
-            matches_type(function, &unread.accepted.event.ty) && told().is_some()
+            function.filter.hears(&unread.accepted.event.ty) && told().is_some()
         }
     }
 }

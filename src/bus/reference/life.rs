@@ -13,10 +13,7 @@ use crate::deployment::{Deployment, Digest, FunctionId, Start};
 use crate::event::{
     self, Event, Origin, OriginKind, Position, attribute, cdevent, derive_uuid, hops_after, runtime_source,
 };
-use crate::outcome::{Decision, Failure, FailureKind};
-
-/// An event that took this many processes with it goes to the dead letters.
-const LOST_MAX: u32 = 3;
+use crate::outcome::{Decision, Failure, LOST_MAX};
 
 impl Log {
     pub fn activate(
@@ -151,10 +148,13 @@ impl Log {
         let active = self.active.clone();
         let function = active.as_ref().and_then(|active| active.function_by_id(place.0));
         let lost = owed.lost + 1;
-        let reason = format!("the process ended while this ran ({lost} of {LOST_MAX})");
         let component = function.map_or(Digest::from_bytes([0; 32]), |function| function.component.digest);
-        let failure = Failure::new(FailureKind::HostLost, reason);
-        let dead = Settlement::dead_letter(failure, RecordingBytes::new(), component, std::time::Duration::ZERO);
+        let dead = Settlement::dead_letter(
+            Failure::host_lost(lost),
+            RecordingBytes::new(),
+            component,
+            std::time::Duration::ZERO,
+        );
         let decision = if lost < LOST_MAX { Decision::RetryAt(now) } else { dead.decision };
         let id = InvocationId { position: place.1, function: place.0, round: owed.round, attempt: owed.attempt };
         let deployment = active.as_ref().map_or(0, |active| active.number);

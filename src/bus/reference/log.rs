@@ -210,8 +210,7 @@ impl Log {
 
     /// A function is owed what its filter lets pass, unless that is older than the newest of its line.
     pub fn judge(&mut self, function: &Function, accepted: &Accepted, now: Timestamp) {
-        let types = function.filter.types();
-        if !types.is_empty() && !types.iter().any(|pattern| pattern.matches(&accepted.event.ty)) {
+        if !function.filter.hears(&accepted.event.ty) {
             return;
         }
         let Judgement::Deliver(keys) = function.judge(&Subject::new(accepted)) else { return };

@@ -11,6 +11,7 @@ use super::terminal::Terminal;
 use super::{CliError, Status, input, render};
 use crate::api::model::ReceiptsView;
 use crate::clock::Clock;
+use crate::event::BATCH;
 
 mod batch;
 
@@ -66,7 +67,7 @@ pub async fn emit(args: &EmitArgs, terminal: &Terminal, clock: &Clock) -> Result
         None => batch::from_args(&args.event, &data(args.event.data.as_deref())?)?,
     };
     let client = Client::to_write(&args.server)?;
-    let receipts = client.post_bytes(&["events"], batch::MEDIA_TYPE, body).await;
+    let receipts = client.post_bytes(&["events"], BATCH, body).await;
     let receipts: ReceiptsView = receipts.map_err(|error| match &args.file {
         Some(file) => of_file(file, error),
         None => error,

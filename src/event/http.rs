@@ -8,8 +8,10 @@ use super::check::EventError;
 use super::json::{BatchError, JsonError, batch_from_json, check_version, from_json};
 use super::{Event, Extension};
 
-const STRUCTURED: &str = "application/cloudevents+json";
-const BATCH: &str = "application/cloudevents-batch+json";
+/// Media type of one event.
+pub const STRUCTURED: &str = "application/cloudevents+json";
+/// Media type of any number of events.
+pub const BATCH: &str = "application/cloudevents-batch+json";
 const PREFIX: &str = "ce-";
 
 /// Why a request holds no events.

@@ -31,7 +31,7 @@ pub use chain::{
     runtime_source,
 };
 pub use check::{DELIVER_AHEAD_MAX, EventError};
-pub use http::{HttpError, from_http};
+pub use http::{BATCH, HttpError, STRUCTURED, from_http};
 pub use id::{EventKey, derive as derive_uuid, derived_id};
 pub use json::{BatchError, JsonError, batch_from_json, from_json, to_json};
 pub use origin::{Origin, OriginKind};

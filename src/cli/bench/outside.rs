@@ -18,9 +18,7 @@ use crate::bench::{self, BenchError, Door, Ends, Flows, OutsideReport};
 use crate::cli::client::{Client, Messages, ServerArgs};
 use crate::cli::terminal::Terminal;
 use crate::cli::{CliError, Status, render};
-use crate::event::{Event, from_http, to_json};
-
-const MEDIA_TYPE: &str = "application/cloudevents+json";
+use crate::event::{Event, STRUCTURED, from_http, to_json};
 
 pub async fn bench(url: &str, args: &BenchArgs, terminal: &Terminal) -> Result<Status, CliError> {
     let at = |url: String| ServerArgs { url: Some(url), token_file: args.token_file.clone() };
@@ -85,7 +83,7 @@ async fn measure(
 #[async_trait]
 impl Door for Client {
     async fn publish(&self, event: Event) -> Result<(), BenchError> {
-        let taken = self.hand_over(MEDIA_TYPE, to_json(&event)).await;
+        let taken = self.hand_over(STRUCTURED, to_json(&event)).await;
         taken.map_err(|error| BenchError::Refused(Box::new(error)))
     }
 }

@@ -8,8 +8,6 @@ use serde_json::{Deserializer, Value};
 use super::{CliError, EventArgs};
 use crate::deployment::full_type;
 
-/// The batch mode of the CloudEvents HTTP binding.
-pub const MEDIA_TYPE: &str = "application/cloudevents-batch+json";
 const SOURCE_DEFAULT: &str = "/tidegate/emit";
 
 /// An event's members. Values are kept as they were written: a number in data must not change on its way.

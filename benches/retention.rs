@@ -7,8 +7,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-use load::Log;
-use tidegate::bench::{Figures, Run};
+use load::{Log, by_turns};
 use tidegate::bus::History;
 use tidegate::bus::embedded::Settings;
 use tidegate::deployment::{Retention, Rule};
@@ -31,17 +30,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ("removed", open(&folder.path().join("removed"), removed).await?),
     ];
     for at_once in AT_ONCE {
-        let mut runs: [Vec<Run>; 2] = Default::default();
-        for round in 0..=RUNS {
-            for ((_, log), runs) in logs.iter().zip(&mut runs) {
-                let run = log.run(at_once, PERIOD).await?;
-                if round > 0 {
-                    runs.push(run);
-                }
-            }
-        }
-        for ((name, log), runs) in logs.iter().zip(runs) {
-            let (storage, figures) = (log.bus.storage().await?, Figures::of(runs));
+        let figures = by_turns(logs.each_ref().map(|(_, log)| log), at_once, PERIOD, RUNS).await?;
+        for ((name, log), figures) in logs.iter().zip(figures) {
+            let storage = log.bus.storage().await?;
             println!(
                 "{at_once:>3} at once, {name:>7}: {:>6.0} published and settled/s, p50 {:>6} us, p99 {:>6} us; \
                  #{} is the first, {:.1} MiB of events, {:.1} MiB on disk",

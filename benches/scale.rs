@@ -14,12 +14,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use load::{Log, event, incoming};
+use load::{Log, by_turns, event, incoming};
 use tidegate::bench::Figures;
 use tidegate::bus::embedded::{Embedded, Settings};
 use tidegate::bus::{Bus, History};
 use tidegate::clock::{Clock, Timestamp};
-use tidegate::event::{Event, Extension};
+use tidegate::event::{Event, Extension, attribute};
 
 type Failed = Box<dyn Error>;
 
@@ -48,33 +48,10 @@ async fn main() -> Result<(), Failed> {
     measure_idle(&folder.path().join("idle"))
 }
 
-/// The median of runs at `AT_ONCE`, after one that warms up.
-async fn cost(log: &Log) -> Result<Figures, Failed> {
-    let mut runs = Vec::new();
-    for round in 0..=RUNS {
-        let run = log.run(AT_ONCE, PERIOD).await?;
-        if round > 0 {
-            runs.push(run);
-        }
-    }
-    Ok(Figures::of(runs))
-}
-
 async fn measure_functions(folder: &Path) -> Result<(), Failed> {
-    let mut logs = Vec::new();
-    for others in OTHERS {
-        logs.push(Log::open(&folder.join(others.to_string()), Settings::default(), others).await?);
-    }
-    let mut runs: [Vec<_>; OTHERS.len()] = Default::default();
-    for round in 0..=RUNS {
-        for (log, runs) in logs.iter().zip(&mut runs) {
-            let run = log.run(AT_ONCE, PERIOD).await?;
-            if round > 0 {
-                runs.push(run);
-            }
-        }
-    }
-    let figures = runs.map(Figures::of);
+    let open = async |others: usize| Log::open(&folder.join(others.to_string()), Settings::default(), others).await;
+    let (few, many) = (open(OTHERS[0]).await?, open(OTHERS[1]).await?);
+    let figures = by_turns([&few, &many], AT_ONCE, PERIOD, RUNS).await?;
     for (others, figures) in OTHERS.iter().zip(&figures) {
         println!("{others:>9} functions of other types: {}", shown(figures));
     }
@@ -88,7 +65,7 @@ async fn measure_growth(project: &Path) -> Result<(), Failed> {
     let mut first = None;
     for events in LOG_EVENTS {
         fill(&log, events).await?;
-        let figures = cost(&log).await?;
+        let [figures] = by_turns([&log], AT_ONCE, PERIOD, RUNS).await?;
         println!("{events:>9} events in the log: {}", shown(&figures));
         let first = first.get_or_insert(figures);
         if events == LOG_EVENTS[LOG_EVENTS.len() - 1] {
@@ -158,7 +135,7 @@ async fn wait_for_later(bus: &Arc<Embedded>) -> Result<(), Failed> {
 
 fn delayed(due: Timestamp) -> Event {
     let mut event = event();
-    event.extensions.insert("deliverat".to_owned(), Extension::Text(due.to_string()));
+    event.extensions.insert(attribute::DELIVER_AT.to_owned(), Extension::Text(due.to_string()));
     event
 }
 

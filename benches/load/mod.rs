@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tidegate::bench::{BenchError, Run, closed_loop};
+use tidegate::bench::{BenchError, Figures, Run, closed_loop};
 use tidegate::blob::FolderBlobs;
 use tidegate::bus::embedded::{Embedded, Settings};
 use tidegate::bus::{Bus, Cause, Delivery, Incoming, Settlement, Subscription};
@@ -67,6 +67,25 @@ impl Log {
         };
         closed_loop(at_once, period, work).await
     }
+}
+
+/// Runs on each log by turns, after one on each that warms up. Answers the figures of each.
+pub async fn by_turns<const N: usize>(
+    logs: [&Log; N],
+    at_once: usize,
+    period: Duration,
+    runs: usize,
+) -> Result<[Figures; N], BenchError> {
+    let mut counted = [const { Vec::new() }; N];
+    for round in 0..=runs {
+        for (log, counted) in logs.iter().zip(&mut counted) {
+            let run = log.run(at_once, period).await?;
+            if round > 0 {
+                counted.push(run);
+            }
+        }
+    }
+    Ok(counted.map(Figures::of))
 }
 
 async fn settle_all(bus: Arc<Embedded>, mut subscription: Box<dyn Subscription>, waiting: Waiting) {

@@ -50,6 +50,9 @@ pub trait History: Send + Sync {
 
     async fn recording(&self, id: &InvocationId) -> Result<Option<RecordingBytes>, BusError>;
 
+    /// Recorded attempts of one function with their events, in log order: page by page, as many as fit.
+    async fn recorded(&self, query: RecordedQuery) -> Result<RecordedPage, BusError>;
+
     /// Where each (event, function) that is not settled stands, for one event.
     async fn pending(&self, position: Position) -> Result<Vec<(FunctionId, PendingState)>, BusError>;
 
@@ -112,6 +115,40 @@ pub struct InvocationQuery {
     /// Only those with a lower `Invocation::sequence`.
     pub before: Option<u64>,
     pub max: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct RecordedQuery {
+    pub function: FunctionId,
+    /// Of events accepted at this time or later.
+    pub since: Option<Timestamp>,
+    /// Of events accepted before this time.
+    pub until: Option<Timestamp>,
+    /// Of events whose type matches; none: all.
+    pub ty: Option<crate::filter::TypePattern>,
+    pub failed_only: bool,
+    /// Only those that come after this one: the next page.
+    pub after: Option<InvocationId>,
+    /// At most so many are looked at; more than 1,000 would hold the log's memory for too long.
+    pub max: usize,
+    /// Of all of them together, about; the first one may be larger by itself.
+    pub bytes_max: usize,
+}
+
+/// An attempt of which something was recorded, and its event, whole.
+#[derive(Debug, Clone)]
+pub struct RecordedAttempt {
+    pub invocation: Invocation,
+    pub event: Accepted,
+    pub recording: RecordingBytes,
+}
+
+/// What a `RecordedQuery` is answered.
+#[derive(Debug, Clone, Default)]
+pub struct RecordedPage {
+    pub attempts: Vec<RecordedAttempt>,
+    /// Where to go on; none: there is no more.
+    pub next: Option<InvocationId>,
 }
 
 /// What an `EventQuery` is answered.

@@ -23,6 +23,17 @@ pub enum Effect {
     },
     /// What seeds a guest's hash maps.
     InsecureSeed,
+    /// Begins to wait so long; a poll waits for the end of it.
+    Sleep {
+        nanoseconds: u64,
+    },
+    /// Asks which of so many things that were begun have ended; waits for one if need be. When something ends hangs on the
+    /// world, so what a guest saw of it is kept.
+    Poll {
+        pollables: u32,
+    },
+    /// Asks whether one thing that was begun has ended, and does not wait.
+    IsReady,
     KeyGet {
         space: String,
         key: String,
@@ -71,6 +82,34 @@ pub enum Effect {
     },
 }
 
+impl Effect {
+    /// What it is, and of what the function was granted: `key-get gates`, `http github`.
+    pub fn name(&self) -> String {
+        let (name, of) = match self {
+            Effect::WallClock => ("wall-clock", None),
+            Effect::MonotonicClock => ("monotonic-clock", None),
+            Effect::Random { .. } => ("random", None),
+            Effect::InsecureRandom { .. } => ("insecure-random", None),
+            Effect::InsecureSeed => ("insecure-seed", None),
+            Effect::Sleep { .. } => ("sleep", None),
+            Effect::Poll { .. } => ("poll", None),
+            Effect::IsReady => ("is-ready", None),
+            Effect::KeyGet { space, .. } => ("key-get", Some(space)),
+            Effect::KeySet { space, .. } => ("key-set", Some(space)),
+            Effect::KeyDelete { space, .. } => ("key-delete", Some(space)),
+            Effect::KeyExists { space, .. } => ("key-exists", Some(space)),
+            Effect::KeyList { space, .. } => ("key-list", Some(space)),
+            Effect::KeyIncrement { space, .. } => ("key-increment", Some(space)),
+            Effect::ConfigGet { key } => ("config-get", Some(key)),
+            Effect::ConfigAll => ("config-all", None),
+            Effect::Log { context, .. } => ("log", Some(context)),
+            Effect::Http(request) => ("http", Some(&request.connection)),
+            Effect::Statistics { function, .. } => ("statistics", Some(function)),
+        };
+        of.map_or_else(|| name.to_owned(), |of| format!("{name} {of}"))
+    }
+}
+
 /// What the host answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -91,7 +130,11 @@ pub enum Answer {
     Pairs(Vec<(String, String)>),
     Http(HttpResponse),
     Statistics(Statistics),
+    /// Which of a poll's things had ended, by their place.
+    Ready(Vec<u32>),
     Failed(EffectError),
+    /// The function ended before the answer came.
+    Never,
 }
 
 /// A request to a connection, as the guest made it: no secret of the host is in it.
@@ -106,6 +149,14 @@ pub struct HttpRequest {
     #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
     pub timeout_millis: Option<u64>,
+}
+
+impl HttpRequest {
+    /// Whether all but the body is the same.
+    pub fn has_head_of(&self, other: &HttpRequest) -> bool {
+        let head = |request: &HttpRequest| HttpRequest { body: Vec::new(), ..request.clone() };
+        head(self) == head(other)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

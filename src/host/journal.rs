@@ -25,9 +25,19 @@ pub struct Journal {
     truncated: bool,
 }
 
-/// A place kept for an effect that the guest does not wait for. None: the journal was full.
+/// A place kept for an effect that the guest does not wait for.
 #[derive(Debug)]
-pub struct Place(Option<usize>);
+pub struct Place {
+    index: usize,
+    /// Whether the journal had room for it.
+    kept: bool,
+}
+
+impl Place {
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+}
 
 impl Journal {
     pub fn push(&mut self, effect: Effect, answer: Answer) {
@@ -38,25 +48,31 @@ impl Journal {
 
     /// Keeps the next place. If nobody fills it, the entry says that the function ended first.
     pub fn begin(&mut self, begun: Effect) -> Place {
-        if !self.admits(begun.bytes()) {
-            return Place(None);
+        let index = self.entries.len();
+        let kept = self.admits(begun.bytes());
+        if kept {
+            self.entries.push(Entry { effect: begun, answer: Answer::Never });
         }
-        let unanswered = EffectError::Refused("the function ended before the answer came".to_owned());
-        self.entries.push(Entry { effect: begun, answer: Answer::Failed(unanswered) });
-        Place(Some(self.entries.len() - 1))
+        Place { index, kept }
     }
 
     pub fn fill(&mut self, place: Place, effect: Effect, answer: Answer) {
         let fits = self.admits(effect.bytes() + answer.bytes());
         // After `into_trail` there is no such entry any more.
-        let entry = place.0.and_then(|index| self.entries.get_mut(index));
-        if let (true, Some(entry)) = (fits, entry) {
+        let entry = self.entries.get_mut(place.index).filter(|_| place.kept && fits);
+        if let Some(entry) = entry {
             *entry = Entry { effect, answer };
         }
     }
 
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Says of answers that never came what version 1 of recordings said otherwise.
+    pub fn say_never(&mut self) {
+        let old = Answer::Failed(EffectError::Refused("the function ended before the answer came".to_owned()));
+        self.entries.iter_mut().filter(|entry| entry.answer == old).for_each(|entry| entry.answer = Answer::Never);
     }
 
     /// Lets go of all but the first entries.
@@ -87,6 +103,9 @@ impl Effect {
             | Effect::Random { .. }
             | Effect::InsecureRandom { .. }
             | Effect::InsecureSeed
+            | Effect::Sleep { .. }
+            | Effect::Poll { .. }
+            | Effect::IsReady
             | Effect::ConfigAll => 0,
             Effect::KeySet { space, key, value } => space.len() + key.len() + value.len(),
             Effect::KeyGet { space, key }
@@ -112,6 +131,8 @@ impl Answer {
     fn bytes(&self) -> usize {
         match self {
             Answer::Done | Answer::Nanoseconds(_) | Answer::Seed(..) | Answer::Exists(_) | Answer::Number(_) => 8,
+            Answer::Never => 0,
+            Answer::Ready(ready) => 4 * ready.len(),
             Answer::Bytes(bytes) => bytes.len(),
             Answer::Value(value) => value.as_ref().map_or(0, Vec::len),
             Answer::Keys { keys, .. } => keys.iter().map(|key| key.len() + 1).sum(),

@@ -6,11 +6,14 @@
 //!
 //! Invariants: no lock is held across an await; answers to time, random, configuration and log never wait.
 
+mod chance;
 mod effect;
 pub mod http;
 mod journal;
+mod keys;
 mod live;
 mod log;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,15 +21,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use effect::{Answer, Effect, EffectError, HttpRequest, HttpResponse, LogLevel};
 pub use http::{Connections, ConnectionsError, LiveConnection};
 pub use journal::{Entry, JOURNAL_BYTES_MAX, Journal, Place};
-pub use live::{KEY_BYTES_MAX, KEYS_READ_MAX, VALUE_BYTES_MAX, WRITES_MAX};
+pub use keys::{KEY_BYTES_MAX, KEYS_READ_MAX, VALUE_BYTES_MAX, WRITES_MAX};
 pub use log::{LOG_LINE_BYTES_MAX, LOG_LINES_MAX};
+pub use replay::{Ended, Missing, Script, Unanswered};
 
 use crate::bus::{Bus, BusError, Delivery, History, KeyRead, KeyWrite};
 use crate::clock::{Clock, Timestamp};
-use crate::deployment::{Deployment, Env, Function};
+use crate::deployment::{DeployedFunction, Deployment, Env};
 use crate::event::EventKey;
 use live::Live;
 use log::Lines;
+use replay::Replay;
 
 /// Deployments whose connections are kept: the active one, and those whose last invocations still run.
 const DEPLOYMENTS_CONNECTED_MAX: usize = 4;
@@ -70,9 +75,26 @@ impl World {
 pub struct Host(Arc<Shared>);
 
 struct Shared {
-    live: Live,
+    call: Call,
+    answers: Answers,
     lines: Mutex<Lines>,
     journal: Mutex<Journal>,
+}
+
+/// Whose invocation it is, and what its answers begin with.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// With its grants, limits and configuration.
+    pub function: DeployedFunction,
+    /// Of the event that is handled.
+    pub event_key: EventKey,
+    /// Where the guest's wall clock starts.
+    pub wall_start: Timestamp,
+}
+
+enum Answers {
+    Live(Live),
+    Replay(Replay),
 }
 
 /// A fault of ours while an effect was answered or a guest was run: no outcome, no attempt.
@@ -84,6 +106,9 @@ pub enum HostFault {
     Connections(#[from] ConnectionsError),
     #[error("HTTP cannot be set up")]
     Http(#[from] reqwest::Error),
+    /// `Host::ended` says why.
+    #[error("the replay went no further")]
+    ReplayEnded,
     #[error("the engine lost an invocation")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -99,14 +124,29 @@ pub struct Trail {
 impl Host {
     /// Answers from the world, for this delivery's function and its grants.
     pub fn live(world: Arc<World>, delivery: &Delivery) -> Self {
-        Host(Arc::new(Shared { live: Live::new(world, delivery), lines: Mutex::default(), journal: Mutex::default() }))
+        let call = Call {
+            function: delivery.function.clone(),
+            event_key: EventKey::of(&delivery.event.event),
+            wall_start: delivery.first_attempt_at,
+        };
+        Self::new(Answers::Live(Live::new(world, &call)), call)
+    }
+
+    /// Answers from a recording, and reaches nothing else.
+    pub fn replay(script: Script, call: Call) -> Self {
+        Self::new(Answers::Replay(Replay::new(script, &call)), call)
+    }
+
+    fn new(answers: Answers, call: Call) -> Self {
+        Host(Arc::new(Shared { call, answers, lines: Mutex::default(), journal: Mutex::default() }))
     }
 
     /// The one seam: live or replay, every effect passes here and into the journal.
     pub async fn perform(&self, effect: Effect) -> Result<Answer, HostFault> {
         let admitted = lock(&self.0.lines).admit(effect);
         let Some(effect) = admitted else { return Ok(Answer::Done) };
-        let answer = self.0.live.answer(&effect).await?;
+        let index = self.journal().entries().len();
+        let answer = self.answer(index, &effect).await?;
         self.journal().push(effect, answer.clone());
         Ok(answer)
     }
@@ -119,35 +159,80 @@ impl Host {
 
     /// `perform` for an effect whose place was kept.
     pub async fn perform_at(&self, place: Place, effect: Effect) -> Result<Answer, HostFault> {
-        let answer = self.0.live.answer(&effect).await?;
+        let answer = self.answer(place.index(), &effect).await?;
         self.journal().fill(place, effect, answer.clone());
         Ok(answer)
     }
 
-    /// The function that asks, with its grants and limits.
-    pub fn function(&self) -> &Function {
-        self.0.live.function()
+    /// What the guest is to see of what it has begun, `Effect::Poll` or `IsReady`; none: what its own instance sees, which is
+    /// then told by `saw`.
+    pub fn seen(&self, place: &Place, effect: &Effect) -> Result<Option<Vec<u32>>, HostFault> {
+        match &self.0.answers {
+            Answers::Live(_) => Ok(None),
+            Answers::Replay(replay) => replay.seen(place.index(), effect),
+        }
     }
 
-    /// The key of the event that is handled.
-    pub fn event_key(&self) -> EventKey {
-        self.0.live.event_key
+    /// Ends what `begin` began with what the guest saw.
+    pub fn saw(&self, place: Place, effect: Effect, ready: Vec<u32>) {
+        self.journal().fill(place, effect, Answer::Ready(ready));
     }
 
-    /// Where the guest's wall clock starts.
-    pub fn wall_start(&self) -> Timestamp {
-        self.0.live.wall_start
+    async fn answer(&self, index: usize, effect: &Effect) -> Result<Answer, HostFault> {
+        match &self.0.answers {
+            Answers::Live(live) => live.answer(&self.0.call, effect).await,
+            Answers::Replay(replay) => replay.answer(&self.0.call, index, effect).await,
+        }
+    }
+
+    pub fn call(&self) -> &Call {
+        &self.0.call
+    }
+
+    /// Whether a guest that sleeps has to wait: the time of a recording has passed already.
+    pub fn time_passes(&self) -> bool {
+        matches!(self.0.answers, Answers::Live(_))
+    }
+
+    /// Where the run ends instead of at its time limit.
+    pub fn instructions_max(&self) -> Option<u64> {
+        match &self.0.answers {
+            Answers::Live(_) => None,
+            Answers::Replay(replay) => replay.instructions_max(),
+        }
+    }
+
+    /// Why a replay went no further; none: it did, or is none.
+    pub fn ended(&self) -> Option<Ended> {
+        match &self.0.answers {
+            Answers::Live(_) => None,
+            Answers::Replay(replay) => replay.ended(),
+        }
     }
 
     /// Ends the invocation. Requests that are still in flight no longer reach the journal.
     pub fn into_trail(self) -> Trail {
         let journal = std::mem::take(&mut *self.journal());
-        let (reads, writes) = self.0.live.take_keys();
+        let (reads, writes) = match &self.0.answers {
+            Answers::Live(live) => live.take_keys(),
+            Answers::Replay(_) => Default::default(),
+        };
         Trail { journal, reads, writes }
     }
 
     fn journal(&self) -> MutexGuard<'_, Journal> {
         lock(&self.0.journal)
+    }
+}
+
+impl Call {
+    fn config_value(&self, key: &str) -> Answer {
+        Answer::Text(self.function.config.get(key).map(|value| value.text.clone()))
+    }
+
+    fn config_all(&self) -> Answer {
+        let config = self.function.config.iter();
+        Answer::Pairs(config.map(|(key, value)| (key.clone(), value.text.clone())).collect())
     }
 }
 

@@ -41,8 +41,14 @@ impl Guest {
         }
     }
 
-    fn sleep(&mut self, duration: Duration) -> wasmtime::Result<Resource<DynPollable>> {
-        let sleep = self.table.push(Sleep { until: Instant::now().checked_add(duration) })?;
+    fn sleep(&mut self, nanoseconds: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        self.perform_now(Effect::Sleep { nanoseconds })?;
+        let now = Instant::now();
+        let until = match self.host.time_passes() {
+            true => now.checked_add(Duration::from_nanos(nanoseconds)),
+            false => Some(now),
+        };
+        let sleep = self.table.push(Sleep { until })?;
         subscribe(&mut self.table, sleep)
     }
 }
@@ -91,11 +97,11 @@ impl monotonic_clock::Host for Guest {
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
         let now = self.nanoseconds(Effect::MonotonicClock)?;
-        self.sleep(Duration::from_nanos(when.saturating_sub(now)))
+        self.sleep(when.saturating_sub(now))
     }
 
     fn subscribe_duration(&mut self, duration: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        self.sleep(Duration::from_nanos(duration))
+        self.sleep(duration)
     }
 }
 

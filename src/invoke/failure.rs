@@ -28,7 +28,7 @@ pub(super) fn of(error: &Error, guest: &Guest, limits: &Limits) -> Failure {
         Failure::new(FailureKind::BadOutput, format!("returned, or passed in one call, more than {limit}"))
     } else {
         match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => Failure::timed_out(limits.time_max),
+            Some(Trap::Interrupt | Trap::OutOfFuel) => Failure::timed_out(limits.time_max),
             trap => Failure::new(FailureKind::Trapped, trapped(error, trap.copied(), guest)),
         }
     };

@@ -1,7 +1,7 @@
 //! What stands behind one running guest: its host, its WASI context, its limits.
 
 use wasmtime::component::ResourceTable;
-use wasmtime::{ResourceLimiter, bail};
+use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -41,7 +41,7 @@ impl Guest {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         Guest {
-            memory: Memory { limit: host.function().limits.memory_bytes_max, ..Memory::default() },
+            memory: Memory { limit: host.call().function.limits.memory_bytes_max, ..Memory::default() },
             table,
             stopped: None,
             wasi: wasi.build(),
@@ -54,12 +54,20 @@ impl Guest {
 
     /// Performs an effect for the guest. A trap where the invocation must end.
     pub(super) async fn perform(&mut self, effect: Effect) -> wasmtime::Result<Answer> {
-        self.stopped = Some(match self.host.perform(effect).await {
-            Ok(Answer::Failed(EffectError::NotPermitted(reason))) => Stop::NotPermitted(reason),
-            Ok(answer) => return Ok(answer),
-            Err(fault) => Stop::Fault(fault),
-        });
-        bail!("the host ended the invocation")
+        match self.host.perform(effect).await {
+            Ok(Answer::Failed(EffectError::NotPermitted(reason))) => {
+                self.stopped = Some(Stop::NotPermitted(reason));
+                Err(ended())
+            }
+            Ok(answer) => Ok(answer),
+            Err(fault) => Err(self.stop(fault)),
+        }
+    }
+
+    /// Ends the invocation for a fault that is no doing of its function.
+    pub(super) fn stop(&mut self, fault: HostFault) -> wasmtime::Error {
+        self.stopped = Some(Stop::Fault(fault));
+        ended()
     }
 
     /// Whether the invocation must end.
@@ -70,6 +78,10 @@ impl Guest {
     pub(super) fn take_stop(&mut self) -> Option<Stop> {
         self.stopped.take().or_else(|| self.outgoing.not_permitted.take().map(Stop::NotPermitted))
     }
+}
+
+fn ended() -> wasmtime::Error {
+    wasmtime::Error::msg("the host ended the invocation")
 }
 
 impl WasiView for Guest {

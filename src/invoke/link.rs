@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::p2::bindings::{clocks, random};
+use wasmtime_wasi_io::bindings::wasi::io::poll;
 
 use super::bindings::statistics::tidegate::statistics::statistics;
 use super::bindings::wasi as wit;
@@ -68,8 +69,9 @@ impl Linkers {
 fn linker(engine: &Engine, grants: GrantSet) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    // Time and chance are the host's: they take the place of what WASI would have answered itself.
+    // Time, chance and what has ended are the host's: they take the place of what WASI would have answered itself.
     linker.allow_shadowing(true);
+    poll::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
     clocks::wall_clock::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
     clocks::monotonic_clock::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
     random::random::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;

@@ -11,6 +11,7 @@ mod failure;
 mod guest;
 mod imports;
 mod link;
+mod polls;
 mod requests;
 mod services;
 mod settings;
@@ -110,10 +111,18 @@ pub struct Invoked {
     /// The events as the guest returned them, or why there are none.
     pub result: Result<Vec<Event>, Failure>,
     pub trail: Trail,
-    pub duration: Duration,
-    pub memory_peak_bytes: u64,
+    pub used: Used,
     /// Whether this was the first run since the component was compiled or loaded.
     pub cold: bool,
+}
+
+/// What an attempt took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    pub duration: Duration,
+    /// WebAssembly instructions, about: the same for the same code on the same input.
+    pub instructions: u64,
+    pub memory_peak_bytes: u64,
 }
 
 impl Engine {
@@ -171,23 +180,16 @@ impl Engine {
         compiled.link(&self.wasm, &self.linkers, GrantSet::of(function)).map(drop)
     }
 
-    /// Runs one attempt. Dropping the future ends the guest.
-    pub async fn invoke(
-        &self,
-        compiled: &Compiled,
-        function: &Function,
-        event: &Accepted,
-        host: Host,
-    ) -> Result<Invoked, HostFault> {
+    /// Runs one attempt of the host's function. Dropping the future ends the guest.
+    pub async fn invoke(&self, compiled: &Compiled, event: &Accepted, host: Host) -> Result<Invoked, HostFault> {
+        let function = &host.call().function;
         let place = self.places.clone().acquire_owned().await.expect("the semaphore is never closed");
         let cold = !compiled.code.warm.swap(true, Ordering::Relaxed);
-        let linked = compiled.link(&self.wasm, &self.linkers, GrantSet::of(function));
-        let linked = match linked {
+        let linked = match compiled.link(&self.wasm, &self.linkers, GrantSet::of(function)) {
             Ok(linked) => linked.clone(),
             Err(error) => {
                 let result = Err(Failure::new(FailureKind::NotPermitted, error.to_string()));
-                let (duration, memory_peak_bytes) = (Duration::ZERO, 0);
-                return Ok(Invoked { result, trail: host.into_trail(), duration, memory_peak_bytes, cold });
+                return Ok(Invoked { result, trail: host.into_trail(), used: Used::default(), cold });
             }
         };
         let (event, limits) = (convert::to_guest(event), function.limits.clone());
@@ -274,25 +276,36 @@ async fn run(
     cold: bool,
 ) -> Result<Invoked, HostFault> {
     let started = Instant::now();
-    let deadline = started + limits.time_max;
+    let instructions_max = host.instructions_max();
+    // Of a run that is bounded by its instructions, the time says how fast this machine is.
+    let deadline = (instructions_max.is_none()).then(|| started + limits.time_max);
     let mut store = Store::new(linked.engine(), Guest::new(host.clone()));
     store.limiter(|guest| &mut guest.memory);
     store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
+    let fuel = instructions_max.unwrap_or(u64::MAX);
+    store.set_fuel(fuel).expect("the engine counts instructions");
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(move |context| match Instant::now() >= deadline || context.data().is_stopped() {
-        true => Ok(UpdateDeadline::Interrupt),
-        false => Ok(UpdateDeadline::Yield(1)),
+    store.epoch_deadline_callback(move |context| {
+        let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        match is_late || context.data().is_stopped() {
+            true => Ok(UpdateDeadline::Interrupt),
+            false => Ok(UpdateDeadline::Yield(1)),
+        }
     });
     let call = async {
         let instance = linked.instantiate_async(&mut store).await?;
         instance.call_handle(&mut store, &event).await
     };
     // The epoch ends a guest that computes; this ends one that waits.
-    let returned = tokio::time::timeout_at(deadline.into(), call).await;
+    let returned = match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), call).await,
+        None => Ok(call.await),
+    };
     let duration = started.elapsed();
+    let instructions = fuel - store.get_fuel().expect("the engine counts instructions");
     let guest = store.data_mut();
     guest.stdio.finish();
-    let memory_peak_bytes = guest.memory.peak;
+    let used = Used { duration, instructions, memory_peak_bytes: guest.memory.peak };
     let result = match (guest.take_stop(), returned) {
         (Some(Stop::Fault(fault)), _) => return Err(fault),
         (Some(Stop::NotPermitted(reason)), _) => Err(Failure::new(FailureKind::NotPermitted, reason)),
@@ -304,7 +317,7 @@ async fn run(
         (None, Ok(Err(error))) => Err(failure::of(&error, guest, limits)),
     };
     drop(store);
-    Ok(Invoked { result, trail: host.into_trail(), duration, memory_peak_bytes, cold })
+    Ok(Invoked { result, trail: host.into_trail(), used, cold })
 }
 
 /// A task that ends with whoever waits for it.

@@ -31,7 +31,7 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub(super) fn new(host: &Host) -> Self {
-        let requests = Requests::new(host.event_key(), host.function().id);
+        let requests = Requests::new(host.call().event_key, host.call().function.id);
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
         Outgoing { host: host.clone(), requests, in_flight, not_permitted: None }
     }
@@ -79,6 +79,11 @@ impl WasiHttpHooks for Outgoing {
         CHUNK_BYTES
     }
 
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        // As many as a body may have: how far the host has read must not show in what a guest can write next.
+        REQUEST_BYTES_MAX / CHUNK_BYTES + 1
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
@@ -90,7 +95,7 @@ impl WasiHttpHooks for Outgoing {
             Ok(head) => head,
             Err(error) => return Box::new(std::future::ready(Err(error))),
         };
-        if check_granted(self.host.function(), &head.connection).is_err() {
+        if check_granted(&self.host.call().function, &head.connection).is_err() {
             return Box::new(std::future::ready(Err(self.refuse(head))));
         }
         let place = self.host.begin(Effect::Http(head.clone()));

@@ -31,6 +31,8 @@ fn config(invocations_max: u32, pagemap_scan: bool) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
+        // Counts instructions: the same on every machine and in every run, which time is not.
+        .consume_fuel(true)
         .memory_init_cow(true)
         .concurrency_support(false)
         .wasm_component_model(true)

@@ -1,6 +1,10 @@
-//! Running a function on an event, and what is kept of it: `run` here, and later `replay` beside it.
+//! Running a function on an event, and what is kept of it; running it again from that, and what differs.
+//!
+//! `run` and `replay` stand side by side: the same engine, the same stamps, another host.
 
+mod diff;
 mod recording;
+mod replay;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +13,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub use recording::{DecodeError, RECORDING_BYTES_MAX, RECORDING_VERSION, Recorded, Recording};
+pub use diff::{Change, Diff, EventChange, diff};
+pub use recording::{DecodeError, Ground, RECORDING_BYTES_MAX, RECORDING_VERSION, Recorded, Recording};
+pub use replay::{Case, Ending, NotReplayable, Replayed, replay};
+
 
 use crate::bus::{Delivery, KeyRead, KeyWrite};
 use crate::clock::Timestamp;
 use crate::components::Components;
-use crate::deployment::Digest;
-use crate::event::derive;
+use crate::deployment::{DeployedFunction, Digest};
+use crate::event::{Accepted, Event, derive};
 use crate::host::{Host, HostFault, Trail, World};
-use crate::invoke::{Compiled, Engine, Invoked};
+use crate::invoke::{Compiled, Engine, Invoked, Used};
 use crate::native::{Fault, Native, Natives};
 use crate::outcome::{Failure, Outcome};
 
@@ -83,8 +90,7 @@ pub async fn run(
     delivery: &Delivery,
     now: Timestamp,
 ) -> Result<Ran, HostFault> {
-    let function = &delivery.function;
-    let invoked = engine.invoke(compiled, function, &delivery.event, Host::live(world, delivery)).await?;
+    let invoked = engine.invoke(compiled, &delivery.event, Host::live(world, delivery)).await?;
     Ok(record(delivery, compiled.digest, invoked, now))
 }
 
@@ -96,18 +102,16 @@ async fn run_native(native: &dyn Native, delivery: &Delivery, now: Timestamp) ->
     let handled = tokio::time::timeout(function.limits.time_max, native.handle(delivery)).await;
     let duration = started.elapsed();
     let result = handled.unwrap_or_else(|_| Ok(Err(Failure::timed_out(function.limits.time_max))))?;
-    let invoked = Invoked { result, trail: Trail::default(), duration, memory_peak_bytes: 0, cold: false };
+    let used = Used { duration, ..Used::default() };
+    let invoked = Invoked { result, trail: Trail::default(), used, cold: false };
     Ok(record(delivery, function.component.digest, invoked, now.plus(duration)))
 }
 
 /// Stamps what an invocation returned, and makes its recording.
 fn record(delivery: &Delivery, component: Digest, invoked: Invoked, now: Timestamp) -> Ran {
     let function = &delivery.function;
-    let parent = &*delivery.event;
-    let stamped =
-        invoked.result.and_then(|returned| derive(parent, &function.deployment().project, function, returned, now));
-
-    let truncated = invoked.trail.journal.is_truncated();
+    let stamped = stamp(&delivery.event, function, invoked.result, now);
+    let used = invoked.used;
     let recording = Recording {
         component,
         deployment: function.deployment().number,
@@ -115,11 +119,13 @@ fn record(delivery: &Delivery, component: Digest, invoked: Invoked, now: Timesta
         attempt: delivery.attempt,
         round: delivery.round,
         wall_start: delivery.first_attempt_at,
+        stamped_at: Some(now),
+        truncated: invoked.trail.journal.is_truncated(),
         journal: invoked.trail.journal,
         outcome: Recorded::of(&stamped),
-        duration: invoked.duration,
-        memory_peak_bytes: invoked.memory_peak_bytes,
-        truncated,
+        duration: used.duration,
+        instructions: Some(used.instructions),
+        memory_peak_bytes: used.memory_peak_bytes,
     };
     let (reads, writes) = match &stamped {
         Ok(_) => (invoked.trail.reads, invoked.trail.writes),
@@ -132,10 +138,20 @@ fn record(delivery: &Delivery, component: Digest, invoked: Invoked, now: Timesta
         },
         reads,
         writes,
-        recording: recording.encode(),
-        duration: invoked.duration,
+        recording: recording.encode(&Ground::new(&delivery.event.event, function)),
+        duration: used.duration,
         cold: invoked.cold,
     }
+}
+
+/// The events that leave an attempt: what it returned, with all that the host sets, and held against its grants.
+fn stamp(
+    parent: &Accepted,
+    function: &DeployedFunction,
+    returned: Result<Vec<Event>, Failure>,
+    now: Timestamp,
+) -> Result<Vec<Event>, Failure> {
+    returned.and_then(|returned| derive(parent, &function.deployment().project, function, returned, now))
 }
 
 #[cfg(test)]

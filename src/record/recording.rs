@@ -1,4 +1,15 @@
-//! The stored form of an attempt: one byte of version, then MessagePack with the names of fields.
+//! The stored form of an attempt.
+//!
+//! ```text
+//! 1 byte   version: 2
+//! 4 bytes  CRC-32 of what is compressed, big endian
+//! 4 bytes  its length, big endian
+//! rest     LZ4 block, with what the attempt began with as its dictionary: MessagePack with the names of fields
+//! ```
+//!
+//! Most of what a function emits, writes and logs stands in its event or its configuration already, and those are kept
+//! beside the recording anyway: as the dictionary, each such repetition costs a few bytes. Version 1 was the MessagePack
+//! alone.
 
 use std::time::Duration;
 
@@ -7,15 +18,18 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::clock::Timestamp;
-use crate::deployment::{Digest, FunctionId};
-use crate::event::Event;
+use crate::deployment::{Digest, Function, FunctionId};
+use crate::event::{self, Event, Extension};
 use crate::host::Journal;
 use crate::outcome::Failure;
 
 /// Raised whenever the stored form changes; older ones stay readable, which `tests/fixtures/recordings` holds it to.
-pub const RECORDING_VERSION: u8 = 1;
-/// A larger recording is truncated, marked, and cannot be replayed.
+pub const RECORDING_VERSION: u8 = 2;
+/// A larger recording, before it is compressed, is truncated, marked, and cannot be replayed.
 pub const RECORDING_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Version, checksum and length.
+const HEAD_BYTES: usize = 9;
 
 /// One attempt: with its event and component, all that it takes to run it again. It holds no secret of a connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,9 +44,15 @@ pub struct Recording {
     pub round: u32,
     /// Where the guest's wall clock started.
     pub wall_start: Timestamp,
+    /// What its events were stamped with; none in version 1.
+    #[serde(default)]
+    pub stamped_at: Option<Timestamp>,
     pub journal: Journal,
     pub outcome: Recorded,
     pub duration: Duration,
+    /// None in version 1.
+    #[serde(default)]
+    pub instructions: Option<u64>,
     pub memory_peak_bytes: u64,
     /// Whether effects or events are missing; then it cannot be replayed.
     pub truncated: bool,
@@ -57,6 +77,8 @@ pub enum DecodeError {
     Empty,
     #[error("the recording is damaged")]
     Damaged(#[from] rmp_serde::decode::Error),
+    #[error("the recording is damaged, or is not of this event and deployment")]
+    Mismatch,
 }
 
 impl Recorded {
@@ -68,15 +90,43 @@ impl Recorded {
             Err(failure) => Recorded::Failed(failure.clone()),
         }
     }
+
+    /// The emitted events; none of one that failed.
+    pub fn emitted(&self) -> Result<Vec<Event>, event::DecodeError> {
+        match self {
+            Recorded::Completed { emitted } => {
+                emitted.iter().map(|stored| Event::decode(Bytes::copy_from_slice(stored))).collect()
+            }
+            Recorded::Failed(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+/// What an attempt began with, which its recording does not repeat.
+pub struct Ground(Vec<u8>);
+
+impl Ground {
+    /// Its texts, one after the other: configuration, then the event's attributes, then its data.
+    pub fn new(event: &Event, function: &Function) -> Self {
+        let texts = event.extensions.values().filter_map(|value| match value {
+            Extension::Text(text) => Some(text),
+            Extension::Integer(_) | Extension::Boolean(_) => None,
+        });
+        let attributes = [&event.ty, &event.source, &event.id].into_iter().chain(&event.subject).chain(texts);
+        let config = function.config.values().map(|value| &value.text);
+        let mut ground: Vec<u8> = config.chain(attributes).flat_map(|text| text.as_bytes()).copied().collect();
+        ground.extend_from_slice(event.data.as_deref().unwrap_or_default());
+        Ground(ground)
+    }
 }
 
 impl Recording {
-    /// The stored form, at most `RECORDING_BYTES_MAX`: what does not fit is left out, the latest effects first.
-    pub fn encode(mut self) -> Bytes {
+    /// The stored form: of at most `RECORDING_BYTES_MAX`, and what does not fit is left out, the latest effects first.
+    pub fn encode(mut self, ground: &Ground) -> Bytes {
         loop {
-            let bytes = self.encode_whole();
-            if bytes.len() <= RECORDING_BYTES_MAX {
-                return bytes;
+            let plain = self.encode_plain();
+            if plain.len() <= RECORDING_BYTES_MAX {
+                return compress(&plain, ground);
             }
             self.truncated = true;
             match (self.journal.entries().len(), &mut self.outcome) {
@@ -87,18 +137,45 @@ impl Recording {
         }
     }
 
-    fn encode_whole(&self) -> Bytes {
-        let mut bytes = vec![RECORDING_VERSION];
+    fn encode_plain(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(2048);
         rmp_serde::encode::write_named(&mut bytes, self).expect("every part of a recording has a stored form");
-        bytes.into()
+        bytes
     }
 
-    /// Reads the stored form.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    /// Reads the stored form; `ground`: of the event and the function that it was recorded of.
+    pub fn decode(bytes: &[u8], ground: &Ground) -> Result<Self, DecodeError> {
         match bytes.split_first() {
-            Some((1..=RECORDING_VERSION, rest)) => Ok(rmp_serde::from_slice(rest)?),
+            Some((1, plain)) => {
+                let mut recording: Recording = rmp_serde::from_slice(plain)?;
+                recording.journal.say_never();
+                Ok(recording)
+            }
+            Some((2, rest)) => Ok(rmp_serde::from_slice(&decompress(rest, ground)?)?),
             Some((version, _)) => Err(DecodeError::Version(*version)),
             None => Err(DecodeError::Empty),
         }
     }
+}
+
+fn compress(plain: &[u8], ground: &Ground) -> Bytes {
+    let mut bytes = vec![0; HEAD_BYTES + lz4_flex::block::get_maximum_output_size(plain.len())];
+    bytes[0] = RECORDING_VERSION;
+    bytes[1..5].copy_from_slice(&crc32fast::hash(plain).to_be_bytes());
+    let length = u32::try_from(plain.len()).expect("a recording is limited to far less than 4 GiB");
+    bytes[5..HEAD_BYTES].copy_from_slice(&length.to_be_bytes());
+    let compressed = lz4_flex::block::compress_into_with_dict(plain, &mut bytes[HEAD_BYTES..], &ground.0)
+        .expect("the buffer has room for what does not compress");
+    bytes.truncate(HEAD_BYTES + compressed);
+    bytes.into()
+}
+
+fn decompress(rest: &[u8], ground: &Ground) -> Result<Vec<u8>, DecodeError> {
+    let (&[a, b, c, d, e, f, g, h], block) = rest.split_first_chunk::<8>().ok_or(DecodeError::Mismatch)?;
+    let (crc, length) = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]) as usize);
+    if length > RECORDING_BYTES_MAX {
+        return Err(DecodeError::Mismatch);
+    }
+    let plain = lz4_flex::block::decompress_with_dict(block, length, &ground.0).map_err(|_| DecodeError::Mismatch)?;
+    if crc32fast::hash(&plain) == crc { Ok(plain) } else { Err(DecodeError::Mismatch) }
 }

@@ -16,14 +16,14 @@ use super::unread::Shown;
 use crate::blob::Blobs;
 use crate::bus::{
     BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation,
-    InvocationId, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordingBytes, Statistics,
+    InvocationId, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordedPage, RecordedQuery, RecordingBytes, Statistics,
     StatisticsQuery, Storage, StoredDeployment, StoredVerdict, Superseded,
 };
 use crate::clock::Timestamp;
 use crate::deployment::{Digest, FunctionId};
 use crate::event::{Accepted, Position};
 
-const INVOCATION: &str = "i.sequence, i.function, i.position, i.round, i.attempt, i.verdict, i.retry_at, i.failure,
+pub(super) const INVOCATION: &str = "i.sequence, i.function, i.position, i.round, i.attempt, i.verdict, i.retry_at, i.failure,
      i.settled_at, i.duration_micros, i.deployment, i.component, i.emitted";
 
 /// Reads a project's log: of a bus in this process, or of one that is stopped or runs elsewhere.
@@ -232,6 +232,11 @@ impl<T: Reads> History for T {
         .await?
     }
 
+    async fn recorded(&self, query: RecordedQuery) -> Result<RecordedPage, BusError> {
+        let source = self.source().clone();
+        super::blocking(move || super::recorded::page(source.log(), &query)).await?
+    }
+
     async fn pending(&self, position: Position) -> Result<Vec<(FunctionId, PendingState)>, BusError> {
         let source = self.source().clone();
         super::blocking(move || super::status::pending(source.log(), source.shared(), position)).await?
@@ -336,7 +341,7 @@ impl<T: Reads> History for T {
 }
 
 /// Reads the columns `INVOCATION`.
-fn invocation(row: &Row<'_>) -> rusqlite::Result<Invocation> {
+pub(super) fn invocation(row: &Row<'_>) -> rusqlite::Result<Invocation> {
     let retry_at = row.get::<_, Option<i64>>(6)?.map(Timestamp::from_micros);
     let failure = row.get_ref(7)?.as_str_or_null()?.map(serde_json::from_str).transpose();
     Ok(Invocation {

@@ -24,6 +24,7 @@ mod log;
 mod operate;
 mod queue;
 mod reader;
+mod recorded;
 mod recover;
 mod retention;
 mod rows;

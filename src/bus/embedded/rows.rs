@@ -58,15 +58,21 @@ pub(super) struct Stored {
 
 /// Reads the columns `ACCEPTED`.
 pub(super) fn accepted(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    accepted_from(row, 0)
+}
+
+/// Reads the columns `ACCEPTED` that stand behind others: the first of them at `at`.
+pub(super) fn accepted_from(row: &Row<'_>, at: usize) -> rusqlite::Result<Stored> {
+    let kind = origin_kind(row.get_ref(at + 3)?.as_str()?)?;
     Ok(Stored {
         accepted: Accepted {
-            position: unsigned(row, 0)?,
-            accepted_at: time(row, 1)?,
-            hops: row.get(2)?,
-            origin: Origin { kind: origin_kind(&row.get::<_, String>(3)?)?, name: row.get(4)?, verified: row.get(5)? },
-            event: event(row, 6)?,
+            position: unsigned(row, at)?,
+            accepted_at: time(row, at + 1)?,
+            hops: row.get(at + 2)?,
+            origin: Origin { kind, name: row.get(at + 4)?, verified: row.get(at + 5)? },
+            event: event(row, at + 6)?,
         },
-        data: row.get::<_, Option<[u8; 32]>>(7)?.map(Digest::from_bytes),
+        data: row.get::<_, Option<[u8; 32]>>(at + 7)?.map(Digest::from_bytes),
     })
 }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::super::{
     BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation,
-    InvocationId, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordingBytes, Statistics,
+    InvocationId, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordedAttempt, RecordedPage, RecordedQuery, RecordingBytes, Statistics,
     StatisticsQuery, Storage, StoredDeployment, StoredVerdict, Superseded,
 };
 use super::Reference;
@@ -148,6 +148,34 @@ impl History for Reference {
     async fn recording(&self, id: &InvocationId) -> Result<Option<RecordingBytes>, BusError> {
         let (log, _) = self.0.log();
         Ok(log.invocations.iter().find(|(invocation, _)| invocation.id == *id).map(|(_, bytes)| bytes.clone()))
+    }
+
+    async fn recorded(&self, query: RecordedQuery) -> Result<RecordedPage, BusError> {
+        let (log, _) = self.0.log();
+        let is_asked = |(invocation, event): &(&Invocation, &Accepted)| {
+            let id = invocation.id;
+            id.function == query.function
+                && query.after.is_none_or(|after| id > after)
+                && query.since.is_none_or(|since| event.accepted_at >= since)
+                && query.until.is_none_or(|until| event.accepted_at < until)
+                && query.ty.as_ref().is_none_or(|ty| ty.matches(&event.event.ty))
+                && !(query.failed_only && invocation.verdict == StoredVerdict::Delivered)
+        };
+        let mut found: Vec<RecordedAttempt> = log
+            .invocations
+            .iter()
+            .filter(|(invocation, _)| is_asked(&(invocation, &log.events[&invocation.id.position])))
+            .map(|(invocation, recording)| RecordedAttempt {
+                invocation: invocation.clone(),
+                event: Accepted::clone(&log.events[&invocation.id.position]),
+                recording: recording.clone(),
+            })
+            .collect();
+        found.sort_by_key(|attempt| attempt.invocation.id);
+        let more = found.len() > query.max;
+        found.truncate(query.max);
+        let next = found.last().filter(|_| more).map(|attempt| attempt.invocation.id);
+        Ok(RecordedPage { attempts: found, next })
     }
 
     async fn pending(&self, position: Position) -> Result<Vec<(FunctionId, PendingState)>, BusError> {

@@ -1,7 +1,6 @@
 //! Live answers, one file for each kind of effect.
 
-mod chance;
-mod keys;
+mod committed;
 mod log;
 mod statistics;
 mod time;
@@ -9,23 +8,16 @@ mod time;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
-pub use keys::{KEY_BYTES_MAX, KEYS_READ_MAX, VALUE_BYTES_MAX, WRITES_MAX};
-
-use super::{Answer, Effect, HostFault, World, http, lock};
-use crate::bus::{Delivery, KeyRead, KeyWrite};
-use crate::clock::Timestamp;
-use crate::deployment::{DeployedFunction, Function};
-use crate::event::EventKey;
-use chance::Chance;
-use keys::Keys;
+use super::chance::Chance;
+use super::keys::{self, Keys};
+use super::{Answer, Call, Effect, HostFault, World, http, lock};
+use crate::bus::{KeyRead, KeyWrite};
+use committed::OnBus;
 use time::Elapsed;
 
 /// Answers from the world, for one attempt.
 pub(super) struct Live {
-    pub(super) event_key: EventKey,
-    pub(super) wall_start: Timestamp,
     world: Arc<World>,
-    function: DeployedFunction,
     elapsed: Elapsed,
     chance: Mutex<Chance>,
     keys: Mutex<Keys>,
@@ -34,52 +26,44 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(world: Arc<World>, delivery: &Delivery) -> Self {
-        let event_key = EventKey::of(&delivery.event.event);
+    pub(super) fn new(world: Arc<World>, call: &Call) -> Self {
         Live {
-            event_key,
-            wall_start: delivery.first_attempt_at,
             world,
-            function: delivery.function.clone(),
             elapsed: Elapsed::default(),
-            chance: Mutex::new(Chance::new(event_key, delivery.function.id)),
+            chance: Mutex::new(Chance::new(call.event_key, call.function.id)),
             keys: Mutex::default(),
             received: AtomicUsize::new(0),
         }
     }
 
-    pub(super) fn function(&self) -> &Function {
-        &self.function
-    }
-
-    pub(super) async fn answer(&self, effect: &Effect) -> Result<Answer, HostFault> {
+    pub(super) async fn answer(&self, call: &Call, effect: &Effect) -> Result<Answer, HostFault> {
+        let function = &call.function;
         let answer = match effect {
-            Effect::WallClock => self.elapsed.wall_clock(self.wall_start),
+            Effect::WallClock => self.elapsed.wall_clock(call.wall_start),
             Effect::MonotonicClock => self.elapsed.monotonic_clock(),
             Effect::Random { bytes } => lock(&self.chance).random(*bytes),
             Effect::InsecureRandom { bytes } => lock(&self.chance).insecure_random(*bytes),
             Effect::InsecureSeed => lock(&self.chance).insecure_seed(),
+            Effect::Sleep { .. } => Answer::Done,
+            Effect::Poll { .. } | Effect::IsReady => unreachable!("the guest's own instance knows what has ended in it"),
             Effect::KeyGet { .. }
             | Effect::KeySet { .. }
             | Effect::KeyDelete { .. }
             | Effect::KeyExists { .. }
             | Effect::KeyList { .. }
             | Effect::KeyIncrement { .. } => {
-                keys::answer(&*self.world.bus, self.function(), &self.keys, effect).await?
+                keys::answer(&OnBus(&*self.world.bus), function, &self.keys, effect).await?
             }
-            Effect::ConfigGet { key } => Answer::Text(self.function().config.get(key).map(|value| value.text.clone())),
-            Effect::ConfigAll => {
-                let config = &self.function().config;
-                Answer::Pairs(config.iter().map(|(key, value)| (key.clone(), value.text.clone())).collect())
-            }
-            Effect::Log { level, context, message } => log::write(self.function(), *level, context, message),
+            Effect::ConfigGet { key } => call.config_value(key),
+            Effect::ConfigAll => call.config_all(),
+            Effect::Log { level, context, message } => log::write(function, *level, context, message),
             Effect::Http(request) => {
-                let connections = self.world.connections(self.function.deployment())?;
-                http::answer(&connections, self.function(), &self.received, request).await?
+                let connections = self.world.connections(function.deployment())?;
+                http::answer(&connections, function, &self.received, request).await?
             }
-            Effect::Statistics { function, component, from, to } => {
+            Effect::Statistics { function: name, component, from, to } => {
                 let window = statistics::Window { component: *component, from: *from, to: *to };
-                statistics::answer(&*self.world.history, &self.function, function, window).await?
+                statistics::answer(&*self.world.history, function, name, window).await?
             }
         };
         Ok(answer)

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Mutex;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Answer, Effect, lock};
-use crate::bus::{Bus, BusError, KeyRead, KeyWrite, ReadScope, Revision};
+use super::{Answer, Effect, EffectError, HostFault, lock};
+use crate::bus::{KeyRead, KeyWrite, ReadScope, Revision, Versioned};
 use crate::deployment::Function;
-use crate::host::EffectError;
 
 /// Bytes of a key.
 pub const KEY_BYTES_MAX: usize = 512;
@@ -23,7 +23,34 @@ pub const WRITES_MAX: usize = 1_000;
 /// Keys and spaces that one invocation reads.
 pub const KEYS_READ_MAX: usize = 10_000;
 /// Keys in one answer to a listing.
-const PAGE: usize = 256;
+pub(super) const PAGE_KEYS_MAX: usize = 256;
+
+/// The keys that others committed, under what the invocation itself writes: those of the bus, or what a recording tells of
+/// them.
+#[async_trait]
+pub(super) trait Committed: Send + Sync {
+    async fn value(&self, space: &str, key: &str, wanted: Wanted) -> Result<Versioned, HostFault>;
+
+    async fn page(&self, space: &str, after: Option<&str>) -> Result<Page, HostFault>;
+}
+
+/// Some keys of a space, in order.
+#[derive(Debug, Clone)]
+pub(super) struct Page {
+    /// The whole space's.
+    pub revision: Revision,
+    pub keys: Vec<String>,
+    /// More may follow this key; none: these were the last.
+    pub next: Option<String>,
+}
+
+/// What a value is wanted for: a recording may know only as much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Value,
+    Existence,
+    Number,
+}
 
 /// What an invocation read and wrote, by space and key.
 #[derive(Default)]
@@ -38,31 +65,31 @@ enum Stop {
     /// The guest is told.
     Effect(EffectError),
     /// It is ours.
-    Fault(BusError),
+    Fault(HostFault),
 }
 
-impl From<BusError> for Stop {
-    fn from(error: BusError) -> Self {
-        Stop::Fault(error)
+impl From<HostFault> for Stop {
+    fn from(fault: HostFault) -> Self {
+        Stop::Fault(fault)
     }
 }
 
 pub(super) async fn answer(
-    bus: &dyn Bus,
+    committed: &dyn Committed,
     function: &Function,
     keys: &Mutex<Keys>,
     effect: &Effect,
-) -> Result<Answer, BusError> {
-    let space = Space { bus, function, keys };
+) -> Result<Answer, HostFault> {
+    let space = Space { committed, function, keys };
     match space.answer(effect).await {
         Ok(answer) => Ok(answer),
         Err(Stop::Effect(error)) => Ok(Answer::Failed(error)),
-        Err(Stop::Fault(error)) => Err(error),
+        Err(Stop::Fault(fault)) => Err(fault),
     }
 }
 
 struct Space<'a> {
-    bus: &'a dyn Bus,
+    committed: &'a dyn Committed,
     function: &'a Function,
     keys: &'a Mutex<Keys>,
 }
@@ -71,10 +98,12 @@ impl Space<'_> {
     async fn answer(&self, effect: &Effect) -> Result<Answer, Stop> {
         match effect {
             Effect::KeyGet { space, key } => {
-                let value = self.get(space, key).await?;
+                let value = self.get(space, key, Wanted::Value).await?;
                 Ok(Answer::Value(value.map(|value| value.to_vec())))
             }
-            Effect::KeyExists { space, key } => Ok(Answer::Exists(self.get(space, key).await?.is_some())),
+            Effect::KeyExists { space, key } => {
+                Ok(Answer::Exists(self.get(space, key, Wanted::Existence).await?.is_some()))
+            }
             Effect::KeySet { space, key, value } => self.write(space, key, Some(Bytes::copy_from_slice(value))),
             Effect::KeyDelete { space, key } => self.write(space, key, None),
             Effect::KeyIncrement { space, key, delta } => self.increment(space, key, *delta).await,
@@ -83,13 +112,13 @@ impl Space<'_> {
         }
     }
 
-    async fn get(&self, space: &str, key: &str) -> Result<Option<Bytes>, Stop> {
+    async fn get(&self, space: &str, key: &str, wanted: Wanted) -> Result<Option<Bytes>, Stop> {
         self.may_read(space)?;
         check_key(key)?;
         if let Some(own) = lock(self.keys).writes.get(&(space.to_owned(), key.to_owned())) {
             return Ok(own.clone());
         }
-        let committed = self.bus.read_key(space, key).await?;
+        let committed = self.committed.value(space, key, wanted).await?;
         lock(self.keys).note_read(space, Some(key), committed.revision)?;
         Ok(committed.value)
     }
@@ -113,7 +142,7 @@ impl Space<'_> {
     /// Adds to a number in decimal text, so that a later `get` reads what a person would.
     async fn increment(&self, space: &str, key: &str, delta: i64) -> Result<Answer, Stop> {
         self.may_write(space)?;
-        let before = match self.get(space, key).await? {
+        let before = match self.get(space, key, Wanted::Number).await? {
             None => 0,
             Some(value) => std::str::from_utf8(&value)
                 .ok()
@@ -130,19 +159,16 @@ impl Space<'_> {
     /// A page of keys, own writes merged in.
     async fn list(&self, space: &str, after: Option<&str>) -> Result<Answer, Stop> {
         self.may_read(space)?;
-        let (revision, committed) = self.bus.list_keys(space, after, PAGE).await?;
+        let Page { revision, keys: committed, next } = self.committed.page(space, after).await?;
         let mut keys = lock(self.keys);
         keys.note_read(space, None, revision)?;
-        let more = committed.len() == PAGE;
-        let end = if more { committed.last().cloned() } else { None };
         let mut page: BTreeSet<String> = committed.into_iter().collect();
-        for (key, written) in keys.own(space, after, end.as_deref()) {
+        for (key, written) in keys.own(space, after, next.as_deref()) {
             match written {
                 Some(_) => page.insert(key.to_owned()),
                 None => page.remove(key),
             };
         }
-        let next = if more { end } else { None };
         Ok(Answer::Keys { keys: page.into_iter().collect(), next })
     }
 

@@ -4,10 +4,9 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
-use super::Answer;
+use super::{Answer, EffectError};
 use crate::deployment::FunctionId;
 use crate::event::EventKey;
-use crate::host::EffectError;
 
 /// Bytes in one request for random bytes.
 const RANDOM_BYTES_MAX: u64 = 1024 * 1024;

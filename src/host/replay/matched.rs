@@ -1,0 +1,160 @@
+//! Effects of other code, or on another input, answered by name and arguments.
+//!
+//! What follows from the event, the function and its own writes is answered as it would be live: configuration, chance, own
+//! keys. What came from the world is answered where the recording has it. Time goes as recorded, and then stands still.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::remembered::Remembered;
+use super::{Answer, Call, Effect, Ended, Journal, Missing, Unanswered, lock};
+use crate::host::chance::Chance;
+use crate::host::keys::{self, Keys};
+use crate::host::{Entry, HttpRequest, http};
+
+pub(super) struct Matched {
+    journal: Arc<Journal>,
+    missing: Option<Arc<dyn Missing>>,
+    chance: Mutex<Chance>,
+    keys: Mutex<Keys>,
+    committed: Remembered,
+    wall_clock: Mutex<Clock>,
+    monotonic_clock: Mutex<Clock>,
+    /// Whether each entry has answered a request: one that changes something is answered once.
+    used: Mutex<Vec<bool>>,
+}
+
+impl Matched {
+    pub(super) fn new(journal: Arc<Journal>, missing: Option<Arc<dyn Missing>>, call: &Call) -> Self {
+        let start = Duration::from_micros(u64::try_from(call.wall_start.as_micros()).unwrap_or(0));
+        let start = u64::try_from(start.as_nanos()).unwrap_or(u64::MAX);
+        Matched {
+            missing,
+            chance: Mutex::new(Chance::new(call.event_key, call.function.id)),
+            keys: Mutex::default(),
+            committed: Remembered::of(&journal),
+            wall_clock: Mutex::new(Clock::recorded(&journal, &Effect::WallClock, start)),
+            monotonic_clock: Mutex::new(Clock::recorded(&journal, &Effect::MonotonicClock, 0)),
+            used: Mutex::new(vec![false; journal.entries().len()]),
+            journal,
+        }
+    }
+
+    pub(super) async fn answer(&self, call: &Call, index: usize, effect: &Effect) -> Result<Answer, Ended> {
+        let known = match effect {
+            Effect::WallClock => Some(lock(&self.wall_clock).next()),
+            Effect::MonotonicClock => Some(lock(&self.monotonic_clock).next()),
+            Effect::Random { bytes } => Some(lock(&self.chance).random(*bytes)),
+            Effect::InsecureRandom { bytes } => Some(lock(&self.chance).insecure_random(*bytes)),
+            Effect::InsecureSeed => Some(lock(&self.chance).insecure_seed()),
+            Effect::Sleep { .. } | Effect::Log { .. } => Some(Answer::Done),
+            Effect::Poll { .. } | Effect::IsReady => unreachable!("the guest's own instance knows what has ended in it"),
+            Effect::ConfigGet { key } => Some(call.config_value(key)),
+            Effect::ConfigAll => Some(call.config_all()),
+            Effect::KeyGet { .. }
+            | Effect::KeySet { .. }
+            | Effect::KeyDelete { .. }
+            | Effect::KeyExists { .. }
+            | Effect::KeyList { .. }
+            | Effect::KeyIncrement { .. } => self.key(call, effect).await,
+            Effect::Http(request) => match http::check_granted(&call.function, &request.connection) {
+                Err(error) => Some(Answer::Failed(error)),
+                Ok(()) => self.take(effect),
+            },
+            Effect::Statistics { .. } => self.find(effect).map(|(_, entry)| entry.answer.clone()),
+        };
+        match known {
+            Some(answer) => Ok(answer),
+            None => self.ask_elsewhere(index, effect).await,
+        }
+    }
+
+    async fn key(&self, call: &Call, effect: &Effect) -> Option<Answer> {
+        match keys::answer(&self.committed, &call.function, &self.keys, effect).await {
+            Ok(answer) => Some(answer),
+            // What is remembered has no other fault than that it does not know.
+            Err(_) => None,
+        }
+    }
+
+    /// The first entry with this very effect that has not answered yet.
+    fn take(&self, effect: &Effect) -> Option<Answer> {
+        let mut used = lock(&self.used);
+        let free = |(index, entry): &(usize, &Entry)| entry.effect == *effect && !used[*index];
+        let (index, entry) = self.journal.entries().iter().enumerate().find(free)?;
+        used[index] = true;
+        Some(entry.answer.clone())
+    }
+
+    fn find(&self, effect: &Effect) -> Option<(usize, &Entry)> {
+        self.journal.entries().iter().enumerate().find(|(_, entry)| entry.effect == *effect)
+    }
+
+    async fn ask_elsewhere(&self, index: usize, effect: &Effect) -> Result<Answer, Ended> {
+        let unanswered = Unanswered { after: index, asked: effect.clone(), recorded: self.nearest(effect) };
+        let answer = match &self.missing {
+            Some(missing) => missing.answer(&unanswered).await,
+            None => None,
+        };
+        answer.ok_or_else(|| Ended::Unanswered(Box::new(unanswered)))
+    }
+
+    /// The recorded effect of the same kind that has most in common with one.
+    fn nearest(&self, effect: &Effect) -> Option<Effect> {
+        let mut best: Option<(usize, &Effect)> = None;
+        for entry in self.journal.entries() {
+            let Some(alike) = alike(effect, &entry.effect) else { continue };
+            if best.is_none_or(|(most, _)| alike > most) {
+                best = Some((alike, &entry.effect));
+            }
+        }
+        best.map(|(_, effect)| effect.clone())
+    }
+}
+
+/// Times as they were told, and after the last one that time.
+struct Clock {
+    times: VecDeque<u64>,
+    last: u64,
+}
+
+impl Clock {
+    fn recorded(journal: &Journal, clock: &Effect, start: u64) -> Self {
+        let told = journal.entries().iter().filter(|entry| entry.effect == *clock);
+        let times = told.filter_map(|entry| match entry.answer {
+            Answer::Nanoseconds(time) => Some(time),
+            _ => None,
+        });
+        Clock { times: times.collect(), last: start }
+    }
+
+    fn next(&mut self) -> Answer {
+        self.last = self.times.pop_front().unwrap_or(self.last);
+        Answer::Nanoseconds(self.last)
+    }
+}
+
+/// In how many arguments two effects agree; none: they are of different kinds.
+fn alike(asked: &Effect, recorded: &Effect) -> Option<usize> {
+    let agree = |pairs: &[bool]| Some(pairs.iter().filter(|agrees| **agrees).count());
+    match (asked, recorded) {
+        (Effect::Http(a), Effect::Http(b)) => requests_alike(a, b),
+        (Effect::Statistics { function: f, component: c, from: a, to: z }, Effect::Statistics { function, component, from, to }) => {
+            agree(&[f == function, c == component, a == from, z == to])
+        }
+        (
+            Effect::KeyGet { space: a, key: b } | Effect::KeyExists { space: a, key: b } | Effect::KeyIncrement { space: a, key: b, .. },
+            Effect::KeyGet { space, key } | Effect::KeyExists { space, key } | Effect::KeyIncrement { space, key, .. },
+        ) => agree(&[a == space, b == key]),
+        (Effect::KeyList { space: a, after: b }, Effect::KeyList { space, after }) => agree(&[a == space, b == after]),
+        _ => None,
+    }
+}
+
+fn requests_alike(a: &HttpRequest, b: &HttpRequest) -> Option<usize> {
+    let same = [a.connection == b.connection, a.method == b.method, a.path == b.path, a.body == b.body];
+    let headers = a.headers.iter().filter(|header| b.headers.contains(header)).count();
+    // One header less is nearer than another path.
+    Some(100 * same.iter().filter(|agrees| **agrees).count() + headers)
+}

@@ -154,6 +154,13 @@ fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Where compiled components are kept: the user's cache folder, never a place that comes with a project.
+pub fn cache_folder() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let user = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+    user.map(|cache| cache.join("tidegate"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

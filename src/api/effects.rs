@@ -8,19 +8,35 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Value, json};
 
 use super::model::EffectView;
-use crate::host::Journal;
+use crate::host::{Answer, Effect, Entry, Journal};
 
 /// Every effect of a journal. An effect or an answer is taken apart by its stored form, so that a new one needs nothing here.
-pub(super) fn of_journal(journal: &Journal) -> Vec<EffectView> {
-    let shown = |entry: &crate::host::Entry| {
-        let (effect, arguments) = named(readable(&entry.effect));
-        let answer = match named(readable(&entry.answer)) {
-            (name, Value::Null) => Value::String(name),
-            (name, inner) => json!({ name: inner }),
-        };
-        EffectView { effect, arguments, answer }
+pub fn of_journal(journal: &Journal) -> Vec<EffectView> {
+    let shown = |entry: &Entry| {
+        let (effect, arguments) = of_effect(&entry.effect);
+        EffectView { effect, arguments, answer: of_answer(&entry.answer) }
     };
     journal.entries().iter().map(shown).collect()
+}
+
+/// An effect's name and its arguments.
+pub fn of_effect(effect: &Effect) -> (String, Value) {
+    named(readable(effect))
+}
+
+pub fn of_answer(answer: &Answer) -> Value {
+    match named(readable(answer)) {
+        (name, Value::Null) => Value::String(name),
+        (name, inner) => json!({ name: inner }),
+    }
+}
+
+/// Bytes as text where they are text.
+pub fn of_bytes(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => json!({ "base64": STANDARD.encode(bytes) }),
+    }
 }
 
 /// A variant by its name and what it holds; `null` where it holds nothing.
@@ -78,10 +94,7 @@ impl<'de> Visitor<'de> for ReadableVisitor {
     }
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Value, E> {
-        Ok(match std::str::from_utf8(bytes) {
-            Ok(text) => text.into(),
-            Err(_) => json!({ "base64": STANDARD.encode(bytes) }),
-        })
+        Ok(of_bytes(bytes))
     }
 
     fn visit_none<E: Error>(self) -> Result<Value, E> {
@@ -120,7 +133,7 @@ impl<'de> Visitor<'de> for ReadableVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::{Answer, Effect, EffectError, HttpRequest};
+    use crate::host::{EffectError, HttpRequest};
 
     #[track_caller]
     fn check(effect: Effect, answer: Answer, expected: Value) {

@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use super::door::{Caller, check_content_type, check_host};
 use super::error::{ApiError, Told};
-use super::{ApiState, blobs, deploy, events, letters, path, reads, status};
+use super::{ApiState, blobs, deploy, events, letters, path, reads, recordings, status};
 use crate::deployment::Scope;
 use crate::telemetry::door_span;
 
@@ -31,10 +31,13 @@ pub fn api(state: Arc<ApiState>) -> Router {
         .route("/events/{id}/explain", get(events::explain))
         .route("/invocations", get(reads::invocations))
         .route("/invocations/{id}", get(reads::invocation))
+        .route("/invocations/{id}/recording", get(recordings::one))
+        .route("/recordings", get(recordings::list))
         .route("/functions", get(reads::functions))
         .route("/functions/{name}", get(reads::function))
         .route("/deployments", get(reads::deployments))
         .route("/deployments/{number}", get(reads::deployment))
+        .route("/deployments/{number}/stored", get(recordings::deployment))
         .route("/dlq", get(letters::list))
         .route("/dlq/{id}", get(letters::show))
         .route("/blobs/{digest}", get(blobs::show))

@@ -4,7 +4,7 @@ mod active;
 mod deployer;
 
 use std::net::SocketAddr;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::host::World;
 use crate::invoke::{Engine, EngineError, EngineSettings};
 use crate::native::Natives;
 use crate::process::Runner;
-use crate::project::{Folder, Project, blobs_folder};
+use crate::project::{Folder, Project, blobs_folder, cache_folder};
 use crate::reconcile::Reconciler;
 use crate::record::Guests;
 use crate::tasks::Tasks;
@@ -197,7 +197,9 @@ impl Parts {
         let retention = project.manifest.retention.clone();
         let settings = Settings { metrics: metrics.clone(), retention, disk_bytes_max, ..Settings::default() };
         let bus = Arc::new(Embedded::open(&state, blobs.clone(), clock.clone(), settings)?);
-        let engine = Engine::new(engine_settings(&state, project.manifest.limits.invocations_max))?;
+        let invocations_max = project.manifest.limits.invocations_max.unwrap_or(INVOCATIONS_MAX);
+        let cache = cache_folder().unwrap_or_else(|| state.join("compiled"));
+        let engine = Engine::new(EngineSettings::of_machine(invocations_max, Some(cache)))?;
         let components = Components::new(Arc::new(engine), blobs.clone());
         Ok(Parts { bus, blobs, components, clock, metrics })
     }
@@ -279,20 +281,4 @@ async fn listen(what: &'static str, address: SocketAddr) -> Result<(TcpListener,
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
-}
-
-/// Guests get as many threads as the machine has cores: waiting for a guest must not keep another from running.
-fn engine_settings(state: &FilePath, invocations_max: Option<u32>) -> EngineSettings {
-    EngineSettings {
-        invocations_max: invocations_max.unwrap_or(INVOCATIONS_MAX),
-        cache: Some(cache_folder(state)),
-        threads: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
-    }
-}
-
-/// The user's cache folder, else the project's state: never a place that comes with a project.
-fn cache_folder(state: &FilePath) -> PathBuf {
-    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let user = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-    user.map_or_else(|| state.join("compiled"), |cache| cache.join("tidegate"))
 }

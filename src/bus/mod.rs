@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 pub use activation::{ACTIVATED, what_runs};
 pub use history::{
     Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation, InvocationId,
-    InvocationIdError, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordedAttempt, RecordedPage, RecordedQuery, StoredDeployment,
-    StoredVerdict, Superseded,
+    InvocationIdError, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordedAttempt, RecordedPage,
+    RecordedQuery, StoredDeployment, StoredVerdict, Superseded,
 };
 pub use settlement::{KeyRead, KeyWrite, ReadScope, Revision, Settled, Settlement, Versioned};
 pub use statistics::{Bucket, Statistics, StatisticsQuery};

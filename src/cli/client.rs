@@ -112,6 +112,24 @@ impl Client {
         self.read(answer)
     }
 
+    /// Asks for bytes.
+    pub async fn get_bytes(&self, path: &[&str], query: &[(&str, String)]) -> Result<Bytes, CliError> {
+        match self.send(Method::GET, self.address(path, query), None).await? {
+            (status, body) if status.is_success() => Ok(body),
+            (status, body) => Err(self.refusal(status, &body)),
+        }
+    }
+
+    /// Asks for a value in MessagePack.
+    pub async fn get_packed<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<T, CliError> {
+        let body = self.get_bytes(path, query).await?;
+        rmp_serde::from_slice(&body).map_err(|error| self.stranger(error.to_string()))
+    }
+
     /// Asks for a stream of values that goes on.
     pub async fn follow(&self, path: &[&str], query: &[(&str, String)]) -> Result<Messages, CliError> {
         let Transport::Http(client) = &self.transport else {

@@ -26,6 +26,18 @@ pub fn read_text(path: &Path) -> Result<String, CliError> {
     Ok(text)
 }
 
+/// The bytes of a file of at most `bytes_max`.
+pub fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliError> {
+    let failed = |source| CliError::Input { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(failed(std::io::Error::other(format!("it has more than {bytes_max} bytes"))));
+    }
+    Ok(bytes)
+}
+
 /// A time as people give one: RFC 3339, or how long ago.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {

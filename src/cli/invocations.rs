@@ -64,7 +64,7 @@ fn is_asked_for(attempt: &InvocationView, args: &InvocationsArgs) -> bool {
 
 /// Whether it names an attempt: `POSITION.FUNCTION.ROUND.ATTEMPT`. No event id has three dots between such parts by
 /// accident, and one that does can be written as `#POSITION`.
-fn is_invocation(id: &str) -> bool {
+pub fn is_invocation(id: &str) -> bool {
     let parts: Vec<&str> = id.split('.').collect();
     let number = |part: &str| part.parse::<u64>().is_ok();
     matches!(parts[..], [position, _, round, attempt] if number(position) && number(round) && number(attempt))

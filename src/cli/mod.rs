@@ -19,6 +19,7 @@ mod offline;
 mod path;
 mod project;
 mod render;
+mod replay;
 mod terminal;
 mod up;
 
@@ -61,6 +62,8 @@ pub enum Command {
     Trace(events::TraceArgs),
     Explain(events::ExplainArgs),
     Invocations(invocations::InvocationsArgs),
+    Replay(Box<replay::ReplayArgs>),
+    Bundle(replay::BundleArgs),
     Dlq(dlq::DlqArgs),
     Functions(functions::FunctionsArgs),
     Deployments(deploy::DeploymentsArgs),
@@ -100,6 +103,8 @@ pub async fn run(cli: Cli) -> Result<Status, CliError> {
         Command::Trace(args) => events::trace(&args, &terminal).await,
         Command::Explain(args) => events::explain(&args, &terminal).await,
         Command::Invocations(args) => invocations::invocations(&args, &terminal).await,
+        Command::Replay(args) => replay::replay(&args, &terminal, &clock).await,
+        Command::Bundle(args) => replay::bundle(&args, &terminal).await,
         Command::Dlq(args) => dlq::dlq(&args, &terminal).await,
         Command::Functions(args) => functions::functions(&args, &terminal).await,
         Command::Deployments(args) => deploy::deployments(&args, &terminal).await,

@@ -20,7 +20,7 @@ use crate::event::{Accepted, Event, Origin, OriginKind, Position};
 use crate::host::World;
 use crate::invoke::{Engine, EngineSettings};
 use crate::native::{Native, Natives};
-use crate::record::{Guests, Recorded, Recording};
+use crate::record::{Ground, Guests, Recorded, Recording};
 
 const PROJECT: &str = r#"
     name = "shop"
@@ -142,7 +142,10 @@ async fn what_a_native_returns_is_stamped_recorded_and_settled() {
     assert_eq!((attempts.len(), attempts[0].verdict), (1, StoredVerdict::Delivered));
     assert_eq!(attempts[0].component, NativeKind::Process.digest());
     let recording = stage.bus.recording(&attempts[0].id).await.unwrap().unwrap();
-    let recording = Recording::decode(&recording).unwrap();
+    let event = stage.bus.event_at(position).await.unwrap().unwrap();
+    let active = stage.bus.active().borrow().clone().unwrap();
+    let ground = Ground::new(&event.event, active.function_by_id(attempts[0].id.function).unwrap());
+    let recording = Recording::decode(&recording, &ground).unwrap();
     assert!(recording.journal.entries().is_empty() && !recording.truncated);
     assert!(matches!(recording.outcome, Recorded::Completed { emitted } if emitted.len() == 1));
 }

@@ -23,6 +23,10 @@ pub struct Journal {
     bytes: usize,
     #[serde(skip)]
     truncated: bool,
+    /// The function asked for what it was not granted. How far it comes before it is stopped is chance, so nothing more is
+    /// kept of it.
+    #[serde(skip)]
+    closed: Option<EffectError>,
 }
 
 /// A place kept for an effect that the guest does not wait for.
@@ -42,14 +46,22 @@ impl Place {
 impl Journal {
     pub fn push(&mut self, effect: Effect, answer: Answer) {
         if self.admits(effect.bytes() + answer.bytes()) {
+            if let Answer::Failed(denied @ EffectError::NotPermitted(_)) = &answer {
+                self.closed = Some(denied.clone());
+            }
             self.entries.push(Entry { effect, answer });
         }
+    }
+
+    /// Why nothing more is kept, nor answered.
+    pub fn closed(&self) -> Option<EffectError> {
+        self.closed.clone()
     }
 
     /// Keeps the next place. If nobody fills it, the entry says that the function ended first.
     pub fn begin(&mut self, begun: Effect) -> Place {
         let index = self.entries.len();
-        let kept = self.admits(begun.bytes());
+        let kept = self.closed.is_none() && self.admits(begun.bytes());
         if kept {
             self.entries.push(Entry { effect: begun, answer: Answer::Never });
         }

@@ -143,6 +143,9 @@ impl Host {
 
     /// The one seam: live or replay, every effect passes here and into the journal.
     pub async fn perform(&self, effect: Effect) -> Result<Answer, HostFault> {
+        if let Some(denied) = self.journal().closed() {
+            return Ok(Answer::Failed(denied));
+        }
         let admitted = lock(&self.0.lines).admit(effect);
         let Some(effect) = admitted else { return Ok(Answer::Done) };
         let index = self.journal().entries().len();

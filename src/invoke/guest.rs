@@ -1,7 +1,7 @@
 //! What stands behind one running guest: its host, its WASI context, its limits.
 
-use wasmtime::component::ResourceTable;
 use wasmtime::ResourceLimiter;
+use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -68,6 +68,11 @@ impl Guest {
     pub(super) fn stop(&mut self, fault: HostFault) -> wasmtime::Error {
         self.stopped = Some(Stop::Fault(fault));
         ended()
+    }
+
+    /// An error where the invocation must end, whatever the guest makes of what it was told.
+    pub(super) fn go_on(&self) -> wasmtime::Result<()> {
+        if self.is_stopped() { Err(ended()) } else { Ok(()) }
     }
 
     /// Whether the invocation must end.

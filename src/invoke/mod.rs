@@ -58,6 +58,14 @@ pub struct EngineSettings {
     pub threads: usize,
 }
 
+impl EngineSettings {
+    /// Guests get as many threads as the machine has cores: waiting for a guest must not keep another from running.
+    pub fn of_machine(invocations_max: u32, cache: Option<PathBuf>) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        EngineSettings { invocations_max, cache, threads }
+    }
+}
+
 /// Compiles components and runs invocations. Dropping it ends every invocation in flight.
 pub struct Engine {
     wasm: wasmtime::Engine,

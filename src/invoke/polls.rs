@@ -10,18 +10,21 @@ use super::guest::Guest;
 use crate::host::{Effect, Place};
 
 impl Guest {
-    /// What was seen according to a recording, which the guest's own instance then waits for.
-    fn seen(&mut self, place: &Place, effect: &Effect) -> Result<Option<Vec<u32>>> {
-        let seen = self.host.seen(place, effect);
-        seen.map_err(|fault| self.stop(fault))
+    /// Keeps a place for a look at what has ended, and answers what was seen then according to a recording, which the guest's
+    /// own instance then waits for.
+    fn look(&mut self, effect: &Effect) -> Result<(Place, Option<Vec<u32>>)> {
+        self.go_on()?;
+        let place = self.host.begin(effect.clone());
+        let seen = self.host.seen(&place, effect).map_err(|fault| self.stop(fault))?;
+        Ok((place, seen))
     }
 }
 
 impl poll::Host for Guest {
     async fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> Result<Vec<u32>> {
         let effect = Effect::Poll { pollables: u32::try_from(pollables.len())? };
-        let place = self.host.begin(effect.clone());
-        let ready = match self.seen(&place, &effect)? {
+        let (place, seen) = self.look(&effect)?;
+        let ready = match seen {
             None => poll::Host::poll(&mut self.table, pollables).await?,
             Some(ready) => {
                 for pollable in ready.iter().filter_map(|index| pollables.get(usize::try_from(*index).ok()?)) {
@@ -38,8 +41,8 @@ impl poll::Host for Guest {
 
 impl poll::HostPollable for Guest {
     async fn ready(&mut self, pollable: Resource<DynPollable>) -> Result<bool> {
-        let place = self.host.begin(Effect::IsReady);
-        let ready = match self.seen(&place, &Effect::IsReady)? {
+        let (place, seen) = self.look(&Effect::IsReady)?;
+        let ready = match seen {
             None => match poll::HostPollable::ready(&mut self.table, pollable).await? {
                 true => vec![0],
                 false => Vec::new(),

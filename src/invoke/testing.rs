@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{Compiled, Engine, EngineSettings, Invoked};
 use crate::blob::FolderBlobs;
 use crate::bus::embedded::{Embedded, Settings};
-use crate::bus::{Bus, Cause, Delivery, History, Incoming, KeyWrite, Settled, Settlement};
+use crate::bus::{Bus, Cause, Delivery, History, Incoming, InvocationId, KeyWrite, Settled, Settlement};
 use crate::clock::{Clock, Timestamp};
 use crate::deployment::{
     Component, ComponentRef, ConfigValue, Connection, DeployedFunction, Deployment, Digest, Function, FunctionId,
@@ -24,7 +24,7 @@ use crate::event::{Accepted, Event, Origin, OriginKind};
 use crate::filter::Filter;
 use crate::host::{Host, World};
 use crate::outcome::Decision;
-use crate::record::{self, Ran};
+use crate::record::{self, Case, Ground, Ran, Recording};
 use crate::scaffold::cargo;
 
 /// Value of `PEER_TOKEN`, which the connection `peer` sends.
@@ -124,7 +124,7 @@ impl Stage {
         let delivery = self.delivery(ty, data);
         let host = Host::live(self.world(), &delivery);
         let compiled = compiled(guests::hostile()).await;
-        engine().invoke(&compiled, &self.function, &delivery.event, host).await.unwrap()
+        engine().invoke(&compiled, &delivery.event, host).await.unwrap()
     }
 
     pub async fn run(&self, ty: &str, data: &str) -> Ran {
@@ -135,6 +135,20 @@ impl Stage {
         let delivery = self.delivery(ty, data);
         let compiled = compiled(component).await;
         record::run(engine(), &compiled, self.world(), &delivery, self.first_attempt_at).await.unwrap()
+    }
+
+    /// What was recorded of a run on such an event.
+    pub fn recording(&self, ty: &str, data: &str, ran: &Ran) -> Recording {
+        let ground = Ground::new(&self.delivery(ty, data).event.event, &self.function);
+        Recording::decode(&ran.recording, &ground).unwrap()
+    }
+
+    /// The same as a case that can be run again.
+    pub fn case(&self, ty: &str, data: &str, ran: &Ran) -> Case {
+        let delivery = self.delivery(ty, data);
+        let id = InvocationId { position: 1, function: self.function.id, round: 0, attempt: 1 };
+        let event = Accepted::clone(&delivery.event);
+        Case::new(id, event, Arc::new(self.deployment()), self.recording(ty, data, ran)).unwrap()
     }
 
     /// Commits keys, as a settlement of the function does.

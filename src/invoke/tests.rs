@@ -106,9 +106,9 @@ async fn memory_is_told_and_the_first_run_is_cold() {
     for cold in [true, false] {
         let delivery = stage.delivery("test.echo", "");
         let host = Host::live(stage.world(), &delivery);
-        let invoked = engine.invoke(&compiled, &stage.function, &delivery.event, host).await.unwrap();
+        let invoked = engine.invoke(&compiled, &delivery.event, host).await.unwrap();
         assert_eq!(invoked.cold, cold);
-        assert!((65_536..64 << 20).contains(&invoked.memory_peak_bytes));
+        assert!((65_536..64 << 20).contains(&invoked.used.memory_peak_bytes));
     }
 }
 

@@ -2,9 +2,15 @@
 //!
 //! `run` and `replay` stand side by side: the same engine, the same stamps, another host.
 
-mod diff;
 mod recording;
+
+mod changes;
+mod diff;
 mod replay;
+
+mod backtest;
+mod bundle;
+mod judged;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +19,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub use diff::{Change, Diff, EventChange, diff};
+pub use backtest::{Stored, Told, backtest};
+pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_VERSION, Bundle, BundleError};
+pub use changes::{Changes, Edit, EditError};
+pub use diff::{Change, Diff, EventChange, ValueChange, Write, diff};
+pub use judged::{Class, JudgeError, Judged, Kind, Summary, Total, judge};
 pub use recording::{DecodeError, Ground, RECORDING_BYTES_MAX, RECORDING_VERSION, Recorded, Recording};
 pub use replay::{Case, Ending, NotReplayable, Replayed, replay};
-
 
 use crate::bus::{Delivery, KeyRead, KeyWrite};
 use crate::clock::Timestamp;

@@ -152,5 +152,10 @@ pub async fn replay(engine: &Engine, compiled: &Compiled, case: &Case, script: S
         Ended::Unanswered(unanswered) if !case.was_cut_off_at(unanswered.after) => Ending::Unanswered(unanswered),
         Ended::Unanswered(_) | Ended::Waited => Ending::Failed(Failure::timed_out(case.function.limits.time_max)),
     };
-    Ok(Replayed { ending, journal: host.into_trail().journal, used: Used::default() })
+    // A guest may not hear of it, as of a line that it prints, and run on to its end.
+    let (journal, used) = match invoked {
+        Ok(invoked) => (invoked.trail.journal, invoked.used),
+        Err(_) => (host.into_trail().journal, Used::default()),
+    };
+    Ok(Replayed { ending, journal, used })
 }

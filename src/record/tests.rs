@@ -1,5 +1,6 @@
 //! Guests that misbehave, each in its way: what becomes of them, and what is kept.
 
+mod replay;
 mod stored;
 
 use std::time::Duration;
@@ -32,7 +33,7 @@ async fn check_failure(ty: &str, data: &str, kind: FailureKind, names: &str) -> 
     assert_eq!(failure.kind, kind, "{ty}: {failure:?}");
     assert!(failure.reason.contains(names), "{ty}: {:?} does not name {names:?}", failure.reason);
     assert!(ran.reads.is_empty() && ran.writes.is_empty(), "{ty}: a failed attempt commits nothing");
-    let recording = Recording::decode(&ran.recording).unwrap();
+    let recording = stage.recording(ty, data, &ran);
     assert_eq!(recording.outcome, Recorded::Failed(failure.clone()), "{ty}");
     failure
 }
@@ -127,7 +128,7 @@ async fn every_attempt_starts_at_the_first_ones_time() {
     let stage = Stage::new();
     let ran = stage.run("test.clock", "").await;
     assert_eq!(text(emitted(&ran)).split_once(' ').map(|(_, slept)| slept), Some("true"));
-    let recording = Recording::decode(&ran.recording).unwrap();
+    let recording = stage.recording("test.clock", "", &ran);
     let clocks = recording.journal.entries().iter().filter_map(|entry| match (&entry.effect, &entry.answer) {
         (Effect::WallClock, Answer::Nanoseconds(wall)) => Some(wall / 1_000),
         _ => None,
@@ -167,8 +168,9 @@ async fn a_fault_of_ours_is_no_outcome() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_guest_prints_is_its_log_up_to_the_limit() {
     let logged = async |lines: usize| {
-        let ran = Stage::new().run("test.print", &lines.to_string()).await;
-        let recording = Recording::decode(&ran.recording).unwrap();
+        let stage = Stage::new();
+        let ran = stage.run("test.print", &lines.to_string()).await;
+        let recording = stage.recording("test.print", &lines.to_string(), &ran);
         let lines = recording.journal.entries().iter().filter_map(|entry| match &entry.effect {
             Effect::Log { context, message, .. } => Some(format!("{context}: {message}")),
             _ => None,
@@ -183,11 +185,13 @@ async fn what_a_guest_prints_is_its_log_up_to_the_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_is_read_back_as_it_was_written() {
-    let ran = Stage::new().run("test.count", "orders").await;
-    let recording = Recording::decode(&ran.recording).unwrap();
+    let stage = Stage::new();
+    let ran = stage.run("test.count", "orders").await;
+    let recording = stage.recording("test.count", "orders", &ran);
+    let ground = Ground::new(&stage.delivery("test.count", "orders").event.event, &stage.function);
     assert_eq!((recording.deployment, recording.attempt, recording.round), (7, 1, 0));
     assert!(recording.memory_peak_bytes > 0 && !recording.truncated);
-    assert_eq!(recording.clone().encode(), ran.recording);
+    assert_eq!(recording.clone().encode(&ground), ran.recording);
     let Recorded::Completed { emitted: stored } = recording.outcome else { panic!("it completed") };
     assert_eq!(Event::decode(Bytes::from(stored[0].to_vec())).unwrap(), emitted(&ran)[0]);
 }
@@ -207,21 +211,35 @@ fn a_recording_that_is_too_large_keeps_its_first_effects_and_says_so() {
         attempt: 1,
         round: 0,
         wall_start: Timestamp::EPOCH,
+        stamped_at: None,
         journal,
         outcome: Recorded::Completed { emitted: vec![vec![0; 3 << 20].into()] },
         duration: Duration::ZERO,
+        instructions: None,
         memory_peak_bytes: 0,
         truncated: false,
     };
-    let bytes = recording.encode();
+    let ground = Ground::new(&Event::default(), &Stage::new().function);
+    let bytes = recording.encode(&ground);
     assert!(bytes.len() <= RECORDING_BYTES_MAX);
-    let read = Recording::decode(&bytes).unwrap();
+    let read = Recording::decode(&bytes, &ground).unwrap();
     assert!(read.truncated && !read.journal.entries().is_empty());
 }
 
 #[test]
 fn bytes_that_are_no_recording_are_told_apart() {
-    assert!(matches!(Recording::decode(&[]), Err(DecodeError::Empty)));
-    assert!(matches!(Recording::decode(&[9, 1]), Err(DecodeError::Version(9))));
-    assert!(matches!(Recording::decode(&[RECORDING_VERSION, 0xc1]), Err(DecodeError::Damaged(_))));
+    let ground = Ground::new(&Event::default(), &Stage::new().function);
+    let error = |bytes: &[u8]| Recording::decode(bytes, &ground).unwrap_err();
+    assert!(matches!(error(&[]), DecodeError::Empty));
+    assert!(matches!(error(&[9, 1]), DecodeError::Version(9)));
+    assert!(matches!(error(&[1, 0xc1]), DecodeError::Damaged(_)));
+    assert!(matches!(error(&[RECORDING_VERSION, 0xc1]), DecodeError::Mismatch));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_is_read_with_what_its_attempt_began_with_and_nothing_else() {
+    let stage = Stage::new();
+    let ran = stage.run("test.echo", "a text that the function repeats, which its recording does not").await;
+    let other = Ground::new(&stage.delivery("test.echo", "another text").event.event, &stage.function);
+    assert!(matches!(Recording::decode(&ran.recording, &other), Err(DecodeError::Mismatch)));
 }

@@ -8,6 +8,7 @@ mod event;
 mod filter;
 mod invocation;
 mod path;
+mod recorded;
 mod storage;
 mod verdict;
 
@@ -23,6 +24,7 @@ pub use invocation::{DeadLetterView, EffectView, InvocationView, LettersRequest,
 pub use path::{
     DriftView, LiftRequest, RedeployRequest, ReleaseView, Standing, StandingView, WhyCause, WhyState, WhyStep, WhyView,
 };
+pub use recorded::{MESSAGE_PACK, RecordedListing, RecordedView};
 pub use storage::{FirstView, HeldByView, HeldView, StorageView};
 pub use verdict::{ExplanationView, FunctionExplanation, VerdictView};
 

@@ -198,6 +198,10 @@ impl History for Log {
         Ok(None)
     }
 
+    async fn recorded(&self, _query: RecordedQuery) -> Result<RecordedPage, BusError> {
+        Ok(RecordedPage::default())
+    }
+
     async fn pending(&self, position: Position) -> Result<Vec<(FunctionId, PendingState)>, BusError> {
         let own = self.pending.iter().filter(|(pending, _, _)| *pending == position);
         Ok(own.map(|(_, function, state)| (*function, state.clone())).collect())

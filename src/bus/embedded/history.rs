@@ -16,14 +16,15 @@ use super::unread::Shown;
 use crate::blob::Blobs;
 use crate::bus::{
     BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation,
-    InvocationId, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordedPage, RecordedQuery, RecordingBytes, Statistics,
-    StatisticsQuery, Storage, StoredDeployment, StoredVerdict, Superseded,
+    InvocationId, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordedPage, RecordedQuery,
+    RecordingBytes, Statistics, StatisticsQuery, Storage, StoredDeployment, StoredVerdict, Superseded,
 };
 use crate::clock::Timestamp;
 use crate::deployment::{Digest, FunctionId};
 use crate::event::{Accepted, Position};
 
-pub(super) const INVOCATION: &str = "i.sequence, i.function, i.position, i.round, i.attempt, i.verdict, i.retry_at, i.failure,
+pub(super) const INVOCATION: &str =
+    "i.sequence, i.function, i.position, i.round, i.attempt, i.verdict, i.retry_at, i.failure,
      i.settled_at, i.duration_micros, i.deployment, i.component, i.emitted";
 
 /// Reads a project's log: of a bus in this process, or of one that is stopped or runs elsewhere.

@@ -11,7 +11,8 @@ use crate::deployment::Digest;
 use crate::event::Position;
 
 /// The columns of an event behind those of its invocation and its recording.
-const EVENT: &str = "e.position, e.accepted_at, e.hops, e.origin_kind, e.origin_name, e.origin_verified, e.body, e.data_digest";
+const EVENT: &str =
+    "e.position, e.accepted_at, e.hops, e.origin_kind, e.origin_name, e.origin_verified, e.body, e.data_digest";
 const RECORDING_AT: usize = 13;
 
 struct Found {

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use super::super::{
     BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation,
-    InvocationId, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordedAttempt, RecordedPage, RecordedQuery, RecordingBytes, Statistics,
-    StatisticsQuery, Storage, StoredDeployment, StoredVerdict, Superseded,
+    InvocationId, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordedAttempt, RecordedPage,
+    RecordedQuery, RecordingBytes, Statistics, StatisticsQuery, Storage, StoredDeployment, StoredVerdict, Superseded,
 };
 use super::Reference;
 use super::log::{Letter, Log, Place};

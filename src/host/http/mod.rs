@@ -74,13 +74,29 @@ pub(super) async fn answer(
         true => Err(format!("an invocation is answered at most {RESPONSES_BYTES_MAX} bytes in all")),
         false => send(connections, clients, request).await,
     };
-    Ok(match sent {
-        Ok(response) => {
-            received.fetch_add(response.body.len(), Ordering::Relaxed);
-            Answer::Http(response)
-        }
+    if let Ok(response) = &sent {
+        received.fetch_add(response.body.len(), Ordering::Relaxed);
+    }
+    Ok(told(request, sent))
+}
+
+impl Connections {
+    /// Sends a request that a replay was allowed to make, though nothing was recorded of it.
+    pub async fn fetch(&self, request: &HttpRequest) -> Answer {
+        let sent = match self.clients() {
+            Ok(clients) => send(self, clients, request).await,
+            Err(error) => Err(describe(error)),
+        };
+        told(request, sent)
+    }
+}
+
+/// What the guest is answered.
+fn told(request: &HttpRequest, sent: Result<HttpResponse, String>) -> Answer {
+    match sent {
+        Ok(response) => Answer::Http(response),
         Err(reason) => Answer::Failed(EffectError::Refused(format!("connection {}: {reason}", request.connection))),
-    })
+    }
 }
 
 async fn send(connections: &Connections, clients: &Clients, request: &HttpRequest) -> Result<HttpResponse, String> {

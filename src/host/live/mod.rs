@@ -45,7 +45,9 @@ impl Live {
             Effect::InsecureRandom { bytes } => lock(&self.chance).insecure_random(*bytes),
             Effect::InsecureSeed => lock(&self.chance).insecure_seed(),
             Effect::Sleep { .. } => Answer::Done,
-            Effect::Poll { .. } | Effect::IsReady => unreachable!("the guest's own instance knows what has ended in it"),
+            Effect::Poll { .. } | Effect::IsReady => {
+                unreachable!("the guest's own instance knows what has ended in it")
+            }
             Effect::KeyGet { .. }
             | Effect::KeySet { .. }
             | Effect::KeyDelete { .. }

@@ -49,7 +49,9 @@ impl Matched {
             Effect::InsecureRandom { bytes } => Some(lock(&self.chance).insecure_random(*bytes)),
             Effect::InsecureSeed => Some(lock(&self.chance).insecure_seed()),
             Effect::Sleep { .. } | Effect::Log { .. } => Some(Answer::Done),
-            Effect::Poll { .. } | Effect::IsReady => unreachable!("the guest's own instance knows what has ended in it"),
+            Effect::Poll { .. } | Effect::IsReady => {
+                unreachable!("the guest's own instance knows what has ended in it")
+            }
             Effect::ConfigGet { key } => Some(call.config_value(key)),
             Effect::ConfigAll => Some(call.config_all()),
             Effect::KeyGet { .. }
@@ -140,11 +142,14 @@ fn alike(asked: &Effect, recorded: &Effect) -> Option<usize> {
     let agree = |pairs: &[bool]| Some(pairs.iter().filter(|agrees| **agrees).count());
     match (asked, recorded) {
         (Effect::Http(a), Effect::Http(b)) => requests_alike(a, b),
-        (Effect::Statistics { function: f, component: c, from: a, to: z }, Effect::Statistics { function, component, from, to }) => {
-            agree(&[f == function, c == component, a == from, z == to])
-        }
         (
-            Effect::KeyGet { space: a, key: b } | Effect::KeyExists { space: a, key: b } | Effect::KeyIncrement { space: a, key: b, .. },
+            Effect::Statistics { function: f, component: c, from: a, to: z },
+            Effect::Statistics { function, component, from, to },
+        ) => agree(&[f == function, c == component, a == from, z == to]),
+        (
+            Effect::KeyGet { space: a, key: b }
+            | Effect::KeyExists { space: a, key: b }
+            | Effect::KeyIncrement { space: a, key: b, .. },
             Effect::KeyGet { space, key } | Effect::KeyExists { space, key } | Effect::KeyIncrement { space, key, .. },
         ) => agree(&[a == space, b == key]),
         (Effect::KeyList { space: a, after: b }, Effect::KeyList { space, after }) => agree(&[a == space, b == after]),

@@ -12,7 +12,7 @@ use expect_test::expect_file;
 
 use super::*;
 use crate::bus::{Bucket, Statistics};
-use crate::deployment::{Digest, FunctionId};
+use crate::deployment::{ConfigValue, Digest, Function, FunctionId};
 use crate::host::{EffectError, HttpRequest, HttpResponse, Journal, LogLevel};
 
 /// Every effect with every answer that it has, success and failure, in what completed; and what failed.
@@ -38,9 +38,11 @@ fn samples() -> [(&'static str, Recording); 2] {
         attempt: 2,
         round: 1,
         wall_start: Timestamp::from_micros(1_795_000_000_123_456),
+        stamped_at: Some(Timestamp::from_micros(1_795_000_000_200_000)),
         journal,
         outcome: Recorded::of(&Ok(vec![event])),
         duration: Duration::from_micros(1_234_567),
+        instructions: Some(123_456),
         memory_peak_bytes: 1 << 20,
         truncated: false,
     };
@@ -90,6 +92,9 @@ fn effects() -> Vec<(Effect, Answer)> {
         ),
         (Effect::KeyIncrement { space, key, delta: -1 }, Answer::Number(i64::MIN)),
         (Effect::ConfigGet { key: "policy".to_owned() }, Answer::Text(Some("strict".to_owned()))),
+        (Effect::Sleep { nanoseconds: 2_000_000 }, Answer::Done),
+        (Effect::Poll { pollables: 2 }, Answer::Ready(vec![1])),
+        (Effect::IsReady, Answer::Ready(Vec::new())),
         (Effect::ConfigGet { key: "absent".to_owned() }, Answer::Text(None)),
         (Effect::ConfigAll, Answer::Pairs(vec![("policy".to_owned(), "strict".to_owned())])),
         (Effect::Http(request("POST", b"{}".to_vec())), Answer::Http(response)),
@@ -149,6 +154,9 @@ fn effect_kind(effect: &Effect) -> usize {
         Effect::Log { .. } => 13,
         Effect::Http(_) => 14,
         Effect::Statistics { .. } => 15,
+        Effect::Sleep { .. } => 16,
+        Effect::Poll { .. } => 17,
+        Effect::IsReady => 18,
     }
 }
 
@@ -168,11 +176,13 @@ fn answer_kind(answer: &Answer) -> usize {
         Answer::Failed(EffectError::NotPermitted(_)) => 11,
         Answer::Failed(EffectError::Refused(_)) => 12,
         Answer::Statistics(_) => 13,
+        Answer::Ready(_) => 14,
+        Answer::Never => 15,
     }
 }
 
-const EFFECT_KINDS: usize = 16;
-const ANSWER_KINDS: usize = 14;
+const EFFECT_KINDS: usize = 19;
+const ANSWER_KINDS: usize = 16;
 
 #[test]
 fn the_sample_has_every_kind_of_effect_and_answer() {
@@ -181,6 +191,14 @@ fn the_sample_has_every_kind_of_effect_and_answer() {
     let effects: BTreeSet<usize> = entries.iter().map(|entry| effect_kind(&entry.effect)).collect();
     let answers: BTreeSet<usize> = entries.iter().map(|entry| answer_kind(&entry.answer)).collect();
     assert_eq!((effects, answers), ((0..EFFECT_KINDS).collect(), (0..ANSWER_KINDS).collect()));
+}
+
+/// What the samples began with.
+fn ground() -> Ground {
+    let event = Event { ty: "com.example.order.placed".to_owned(), subject: Some("order/7".to_owned()), ..Event::default() };
+    let config = ConfigValue { text: "strict".to_owned(), file: None };
+    let function = Function { config: [("policy".to_owned(), config)].into(), ..Stage::new().function };
+    Ground::new(&event, &function)
 }
 
 fn file(version: u8, name: &str) -> PathBuf {
@@ -195,6 +213,9 @@ fn shown(recording: &Recording) -> String {
         "component {component}\ndeployment {deployment}\nfunction {function}\nattempt {attempt} of round {round}\n\
          started {wall_start}, took {duration:?}, {memory_peak_bytes} bytes at most, truncated: {truncated}\n\n"
     );
+    if let (Some(stamped_at), Some(instructions)) = (recording.stamped_at, recording.instructions) {
+        writeln!(text, "stamped {stamped_at}, {instructions} instructions\n").unwrap();
+    }
     for entry in recording.journal.entries() {
         writeln!(text, "{:?}\n    {:?}", entry.effect, entry.answer).unwrap();
     }
@@ -217,11 +238,11 @@ fn a_recording_of_every_version_is_still_read() {
             let path = file(version, name);
             let missing = version == RECORDING_VERSION && !path.exists();
             if missing && std::env::var_os("UPDATE_EXPECT").is_some() {
-                std::fs::write(&path, sample.encode()).unwrap();
+                std::fs::write(&path, sample.encode(&ground())).unwrap();
             }
             let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert_eq!(bytes[0], version, "{}", path.display());
-            let recording = Recording::decode(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let recording = Recording::decode(&bytes, &ground()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             expect_file![path.with_extension("txt")].assert_eq(&shown(&recording));
         }
     }
@@ -231,9 +252,9 @@ fn a_recording_of_every_version_is_still_read() {
 fn what_is_written_now_has_the_form_of_its_version() {
     for (name, sample) in samples() {
         let stored = std::fs::read(file(RECORDING_VERSION, name)).unwrap();
-        let read = Recording::decode(&stored).unwrap();
+        let read = Recording::decode(&stored, &ground()).unwrap();
         assert!(
-            sample.encode() == stored && read.encode() == stored,
+            sample.encode(&ground()) == stored && read.encode(&ground()) == stored,
             "the stored form has changed: raise RECORDING_VERSION, and make its samples as this file says"
         );
     }

@@ -1,7 +1,7 @@
 //! Requests. The answer, or why there is none, is told as text.
 
 use wasip2::http::outgoing_handler::handle;
-use wasip2::http::types::{ErrorCode, Fields, Method, OutgoingBody, OutgoingRequest, Scheme};
+use wasip2::http::types::{ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme};
 
 /// `AUTHORITY/PATH` or `AUTHORITY/PATH BODY`; with a body it is a POST.
 pub fn get(target: &str) -> String {
@@ -25,7 +25,24 @@ pub fn set_header(name: &str) -> String {
     }
 }
 
+/// Sends `AUTHORITY/PATH` and does not wait.
+pub fn send(target: &str) -> FutureIncomingResponse {
+    let at = target.find('/').unwrap_or(target.len());
+    begin(&target[..at], &target[at..], "", Fields::new()).expect("the request is valid and granted")
+}
+
+/// What a request that is ready was answered.
+pub fn answer(future: FutureIncomingResponse) -> String {
+    read(future).unwrap_or_else(|error| format!("error: {error:?}"))
+}
+
 fn request(authority: &str, path: &str, body: &str, headers: Fields) -> Result<String, ErrorCode> {
+    let future = begin(authority, path, body, headers)?;
+    future.subscribe().block();
+    read(future)
+}
+
+fn begin(authority: &str, path: &str, body: &str, headers: Fields) -> Result<FutureIncomingResponse, ErrorCode> {
     let request = OutgoingRequest::new(headers);
     let method = if body.is_empty() { Method::Get } else { Method::Post };
     request.set_method(&method).expect("the method is valid");
@@ -39,7 +56,10 @@ fn request(authority: &str, path: &str, body: &str, headers: Fields) -> Result<S
         stream.blocking_write_and_flush(body.as_bytes()).expect("the body is written");
     }
     OutgoingBody::finish(outgoing, None)?;
-    future.subscribe().block();
+    Ok(future)
+}
+
+fn read(future: FutureIncomingResponse) -> Result<String, ErrorCode> {
     let response = future.get().expect("it is ready").expect("it is taken once")?;
     let status = response.status();
     let mut headers: Vec<String> = response

@@ -8,6 +8,7 @@ wit_bindgen::generate!({ path: "../../../wit", world: "function", generate_all }
 
 mod http;
 mod keys;
+mod script;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -60,6 +61,7 @@ impl Guest for Hostile {
             "test.config" => Ok(vec![done(format!("{:?}", wasi::config::store::get_all()))]),
             "test.http" => Ok(vec![done(http::get(&text))]),
             "test.http-headers" => Ok(vec![done(http::set_header(&text))]),
+            "test.script" => script::run(&text),
             other => keys::handle(other, &text),
         }
     }

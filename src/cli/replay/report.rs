@@ -1,0 +1,296 @@
+//! What replays came to, as people and programs read it. Keys are stable.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::api::effects::{of_answer, of_bytes, of_effect};
+use crate::event;
+use crate::host::Effect;
+use crate::invoke::Used;
+use crate::outcome::Failure;
+use crate::record::{
+    Case, Change, Class, Diff, Ending, EventChange, Judged, Recording, Summary, Total, Write,
+};
+
+/// One attempt that was run again.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReplayView {
+    /// `POSITION.FUNCTION-NAME.ROUND.ATTEMPT`.
+    pub invocation: String,
+    /// `same`, `determinism-fault`, `newly-failing`, `newly-passing`, `changed`, `unanswered`.
+    pub class: &'static str,
+    pub outcome: OutcomeView,
+    pub emitted: u64,
+    pub effects: u64,
+    pub changes: Vec<ChangeView>,
+    pub before: UsedView,
+    pub after: UsedView,
+}
+
+/// How it ended now: `completed`, or why it failed or went no further.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum OutcomeView {
+    Completed,
+    Failed { failure: Failure },
+    Stopped,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct UsedView {
+    pub duration_micros: u64,
+    /// Absent: not recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<u64>,
+    pub memory_peak_bytes: u64,
+}
+
+/// One difference; `before` was recorded. What is absent was not there.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "change")]
+pub enum ChangeView {
+    Outcome {
+        before: Option<Failure>,
+        after: Option<Failure>,
+    },
+    /// The run ended at this effect. `recorded`: what was recorded in its place, or comes nearest.
+    Unanswered {
+        effects_before: usize,
+        asked: EffectView,
+        recorded: Option<EffectView>,
+    },
+    EventAdded {
+        index: usize,
+        event: Value,
+    },
+    EventRemoved {
+        index: usize,
+        event: Value,
+    },
+    EventValue {
+        index: usize,
+        path: String,
+        before: Option<Value>,
+        after: Option<Value>,
+    },
+    Write {
+        space: String,
+        key: String,
+        before: Option<Value>,
+        after: Option<Value>,
+    },
+    EffectMade {
+        effect: EffectView,
+    },
+    EffectNotMade {
+        effect: EffectView,
+    },
+    EffectAnswer {
+        effect: EffectView,
+        before: Value,
+        after: Value,
+    },
+    EffectOrder {
+        from: usize,
+    },
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct EffectView {
+    /// Like `http github`.
+    pub name: String,
+    pub arguments: Value,
+}
+
+impl ReplayView {
+    pub fn of(case: &Case, judged: &Judged) -> Self {
+        let replayed = &judged.replayed;
+        let (outcome, emitted) = match &replayed.ending {
+            Ending::Completed(emitted) => (OutcomeView::Completed, emitted.len() as u64),
+            Ending::Failed(failure) => (OutcomeView::Failed { failure: failure.clone() }, 0),
+            Ending::Unanswered(_) => (OutcomeView::Stopped, 0),
+        };
+        ReplayView {
+            invocation: name(case),
+            class: judged.class.as_str(),
+            outcome,
+            emitted,
+            effects: replayed.journal.entries().len() as u64,
+            changes: changes(&judged.diff),
+            before: UsedView::recorded(&case.recording),
+            after: UsedView::of(replayed.used),
+        }
+    }
+}
+
+/// By the name that the function had then.
+pub fn name(case: &Case) -> String {
+    let id = case.id;
+    format!("{}.{}.{}.{}", id.position, case.function.name, id.round, id.attempt)
+}
+
+impl UsedView {
+    fn of(used: Used) -> Self {
+        UsedView {
+            duration_micros: micros(used.duration),
+            instructions: Some(used.instructions),
+            memory_peak_bytes: used.memory_peak_bytes,
+        }
+    }
+
+    fn recorded(recording: &Recording) -> Self {
+        UsedView {
+            duration_micros: micros(recording.duration),
+            instructions: recording.instructions,
+            memory_peak_bytes: recording.memory_peak_bytes,
+        }
+    }
+}
+
+fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+pub fn changes(diff: &Diff) -> Vec<ChangeView> {
+    diff.changes.iter().flat_map(change).collect()
+}
+
+fn change(change: &Change) -> Vec<ChangeView> {
+    let one = match change.clone() {
+        Change::Outcome { before, after } => ChangeView::Outcome { before, after },
+        Change::Unanswered(unanswered) => ChangeView::Unanswered {
+            effects_before: unanswered.after,
+            asked: effect(&unanswered.asked),
+            recorded: unanswered.recorded.as_ref().map(effect),
+        },
+        Change::Event { index, change: EventChange::Added(event) } => {
+            ChangeView::EventAdded { index, event: whole(&event) }
+        }
+        Change::Event { index, change: EventChange::Removed(event) } => {
+            ChangeView::EventRemoved { index, event: whole(&event) }
+        }
+        Change::Event { index, change: EventChange::Changed(values) } => {
+            let value = |value: crate::record::ValueChange| {
+                let (path, before, after) = (value.path, value.before, value.after);
+                ChangeView::EventValue { index, path, before, after }
+            };
+            return values.into_iter().map(value).collect();
+        }
+        Change::Write { space, key, before, after } => {
+            ChangeView::Write { space, key, before: before.as_ref().map(write), after: after.as_ref().map(write) }
+        }
+        Change::Made(made) => ChangeView::EffectMade { effect: effect(&made) },
+        Change::NotMade(made) => ChangeView::EffectNotMade { effect: effect(&made) },
+        Change::Order { from } => ChangeView::EffectOrder { from },
+        Change::Answer { effect: made, before, after } => {
+            ChangeView::EffectAnswer { effect: effect(&made), before: of_answer(&before), after: of_answer(&after) }
+        }
+    };
+    vec![one]
+}
+
+fn effect(effect: &Effect) -> EffectView {
+    EffectView { name: effect.name(), arguments: of_effect(effect).1 }
+}
+
+fn whole(event: &event::Event) -> Value {
+    serde_json::from_slice(&event::to_json(event)).expect("an event is written as JSON")
+}
+
+fn write(write: &Write) -> Value {
+    match write {
+        Write::Set(value) => of_bytes(value),
+        Write::Deleted => json!({ "deleted": true }),
+    }
+}
+
+/// What many replays came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct BacktestView {
+    /// None: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    pub cases: u64,
+    pub same: u64,
+    pub changed: u64,
+    pub newly_failing: u64,
+    pub newly_passing: u64,
+    pub unanswered: u64,
+    pub determinism_faults: u64,
+    pub kinds: Vec<KindView>,
+    pub not_replayed: Vec<NotReplayedView>,
+    pub seconds: f64,
+    pub before: UsedView,
+    pub after: UsedView,
+    /// Whether no more differ than `--max-changed` lets, and all could be run.
+    pub passed: bool,
+}
+
+/// Attempts that differ alike, and one of them.
+#[derive(Debug, Clone, Serialize)]
+pub struct KindView {
+    pub class: &'static str,
+    pub kind: String,
+    pub cases: u64,
+    /// As `tidegate replay` takes it.
+    pub example: String,
+    pub changes: Vec<ChangeView>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct NotReplayedView {
+    pub cases: u64,
+    pub reason: String,
+}
+
+impl BacktestView {
+    pub fn of(summary: &Summary, function: Option<&str>, seconds: f64, max_changed: Option<u64>) -> Self {
+        let kinds = summary.kinds.iter().map(|((class, kind), found)| KindView {
+            class: class.as_str(),
+            kind: kind.clone(),
+            cases: found.cases,
+            example: found.example.to_string(),
+            changes: changes(&found.diff),
+        });
+        let mut kinds: Vec<KindView> = kinds.collect();
+        kinds.sort_by_key(|kind| std::cmp::Reverse(kind.cases));
+        let not_replayed = summary
+            .not_replayed
+            .iter()
+            .map(|(reason, cases)| NotReplayedView { cases: *cases, reason: reason.clone() });
+        BacktestView {
+            function: function.map(str::to_owned),
+            cases: summary.cases,
+            same: summary.count(Class::Same),
+            changed: summary.count(Class::Changed),
+            newly_failing: summary.count(Class::NewlyFailing),
+            newly_passing: summary.count(Class::NewlyPassing),
+            unanswered: summary.count(Class::Unanswered),
+            determinism_faults: summary.count(Class::Fault),
+            kinds,
+            not_replayed: not_replayed.collect(),
+            seconds,
+            before: total(&summary.before),
+            after: total(&summary.after),
+            passed: summary.changed() <= max_changed.unwrap_or(u64::MAX) && summary.count(Class::Fault) == 0,
+        }
+    }
+}
+
+fn total(total: &Total) -> UsedView {
+    UsedView {
+        duration_micros: micros(total.duration),
+        instructions: Some(total.instructions),
+        memory_peak_bytes: total.memory_peak_bytes_max,
+    }
+}
+
+/// A bundle that was written.
+#[derive(Debug, Clone, Serialize)]
+pub struct BundleView {
+    pub file: PathBuf,
+    pub invocation: String,
+    pub bytes: u64,
+}

@@ -1,0 +1,196 @@
+//! What became of one case that was run again, and of many.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Case, Changes, Diff, EditError, Ending, Recorded, Replayed, diff, replay};
+use crate::bus::InvocationId;
+use crate::host::{HostFault, Missing};
+use crate::invoke::{Compiled, Engine, Used};
+
+/// Kinds of difference that are told apart in a summary; what comes after counts with the last.
+pub const KINDS_MAX: usize = 200;
+
+/// One case, run again.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    pub class: Class,
+    pub diff: Diff,
+    pub replayed: Replayed,
+}
+
+/// How a replay stands to what was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    Same,
+    /// The same code on the same input did otherwise: it depends on what is not recorded, or the host has a fault.
+    Fault,
+    NewlyFailing,
+    NewlyPassing,
+    /// It did otherwise, and ended as before.
+    Changed,
+    /// It asked what was not recorded.
+    Unanswered,
+}
+
+impl Class {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Class::Same => "same",
+            Class::Fault => "determinism-fault",
+            Class::NewlyFailing => "newly-failing",
+            Class::NewlyPassing => "newly-passing",
+            Class::Changed => "changed",
+            Class::Unanswered => "unanswered",
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    #[error(transparent)]
+    Host(#[from] HostFault),
+}
+
+/// Runs a case again as `changes` say and holds it against what was recorded. `compiled`: the recorded component.
+pub async fn judge(
+    engine: &Engine,
+    compiled: &Compiled,
+    case: &Case,
+    changes: &Changes,
+    missing: Option<Arc<dyn Missing>>,
+) -> Result<Judged, JudgeError> {
+    let exact = changes.is_none(case);
+    let replayed = if exact {
+        replay(engine, compiled, case, case.exact()).await?
+    } else {
+        let changed = changes.apply(case)?;
+        let compiled = changes.component.as_ref().unwrap_or(compiled);
+        replay(engine, compiled, &changed, changed.matched(missing)).await?
+    };
+    let diff = diff(&case.recording, &replayed);
+    let class = class(&case.recording.outcome, &replayed.ending, &diff, exact);
+    Ok(Judged { class, diff, replayed })
+}
+
+fn class(recorded: &Recorded, ending: &Ending, diff: &Diff, exact: bool) -> Class {
+    match (recorded, ending) {
+        _ if diff.is_empty() => Class::Same,
+        _ if exact => Class::Fault,
+        (_, Ending::Unanswered(_)) => Class::Unanswered,
+        (Recorded::Completed { .. }, Ending::Failed(_)) => Class::NewlyFailing,
+        (Recorded::Failed(_), Ending::Completed(_)) => Class::NewlyPassing,
+        (Recorded::Completed { .. }, Ending::Completed(_)) | (Recorded::Failed(_), Ending::Failed(_)) => Class::Changed,
+    }
+}
+
+/// Many cases, counted. It grows with the kinds of difference, not with the cases.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    pub cases: u64,
+    pub classes: BTreeMap<Class, u64>,
+    /// By class and kind of difference.
+    pub kinds: BTreeMap<(Class, String), Kind>,
+    /// Why cases could not be run again, and how many.
+    pub not_replayed: BTreeMap<String, u64>,
+    /// Of all cases that ended, as recorded and now.
+    pub before: Total,
+    pub after: Total,
+}
+
+/// Cases that differ alike.
+#[derive(Debug, Clone)]
+pub struct Kind {
+    pub cases: u64,
+    /// The first one in log order.
+    pub example: InvocationId,
+    pub diff: Diff,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Total {
+    pub duration: Duration,
+    pub instructions: u64,
+    pub memory_peak_bytes_max: u64,
+}
+
+impl Total {
+    fn add(&mut self, used: Used) {
+        self.duration += used.duration;
+        self.instructions += used.instructions;
+        self.memory_peak_bytes_max = self.memory_peak_bytes_max.max(used.memory_peak_bytes);
+    }
+}
+
+impl Summary {
+    pub fn add(&mut self, case: &Case, judged: Judged) {
+        self.cases += 1;
+        *self.classes.entry(judged.class).or_default() += 1;
+        let recording = &case.recording;
+        self.before.add(Used {
+            duration: recording.duration,
+            instructions: recording.instructions.unwrap_or(0),
+            memory_peak_bytes: recording.memory_peak_bytes,
+        });
+        self.after.add(judged.replayed.used);
+        if judged.class != Class::Same {
+            self.add_kind(case.id, judged);
+        }
+    }
+
+    pub fn add_not_replayed(&mut self, reason: String) {
+        self.cases += 1;
+        let room = self.not_replayed.len() < KINDS_MAX || self.not_replayed.contains_key(&reason);
+        let reason = if room { reason } else { "for other reasons".to_owned() };
+        *self.not_replayed.entry(reason).or_default() += 1;
+    }
+
+    fn add_kind(&mut self, id: InvocationId, judged: Judged) {
+        let kind = judged.diff.kind();
+        let key = (judged.class, kind);
+        let key = match self.kinds.len() < KINDS_MAX || self.kinds.contains_key(&key) {
+            true => key,
+            false => (judged.class, "in other ways".to_owned()),
+        };
+        let known = self.kinds.entry(key).or_insert_with(|| Kind { cases: 0, example: id, diff: judged.diff.clone() });
+        known.cases += 1;
+        if id < known.example {
+            (known.example, known.diff) = (id, judged.diff);
+        }
+    }
+
+    pub fn count(&self, class: Class) -> u64 {
+        self.classes.get(&class).copied().unwrap_or(0)
+    }
+
+    /// Cases that did not come out the same.
+    pub fn changed(&self) -> u64 {
+        self.classes.iter().filter(|(class, _)| **class != Class::Same).map(|(_, count)| count).sum()
+    }
+
+    /// Both together.
+    pub fn merge(&mut self, other: Summary) {
+        self.cases += other.cases;
+        for (class, count) in other.classes {
+            *self.classes.entry(class).or_default() += count;
+        }
+        for (reason, count) in other.not_replayed {
+            *self.not_replayed.entry(reason).or_default() += count;
+        }
+        for (key, kind) in other.kinds {
+            let known = self.kinds.entry(key).or_insert_with(|| Kind { cases: 0, ..kind.clone() });
+            known.cases += kind.cases;
+            if kind.example < known.example {
+                (known.example, known.diff) = (kind.example, kind.diff);
+            }
+        }
+        for (total, more) in [(&mut self.before, other.before), (&mut self.after, other.after)] {
+            total.duration += more.duration;
+            total.instructions += more.instructions;
+            total.memory_peak_bytes_max = total.memory_peak_bytes_max.max(more.memory_peak_bytes_max);
+        }
+    }
+}

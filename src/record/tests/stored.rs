@@ -18,11 +18,11 @@ use crate::host::{EffectError, HttpRequest, HttpResponse, Journal, LogLevel};
 /// Every effect with every answer that it has, success and failure, in what completed; and what failed.
 fn samples() -> [(&'static str, Recording); 2] {
     let mut journal = Journal::default();
+    // The guest did not wait for the answer.
+    let _place = journal.begin(Effect::Http(request("GET", Vec::new())));
     for (effect, answer) in effects() {
         journal.push(effect, answer);
     }
-    // The guest did not wait for the answer.
-    let _place = journal.begin(Effect::Http(request("GET", Vec::new())));
     let event = Event {
         id: "6ddbefad-6d4b-59b6-89c0-7b9abe870325".to_owned(),
         source: "tidegate/shop/gate".to_owned(),

@@ -24,16 +24,14 @@ pub enum Change {
     Unanswered(Box<Unanswered>),
     /// The event at this place among those that it emits.
     Event { index: usize, change: EventChange },
-    /// What it leaves under a key.
-    Write { space: String, key: String, before: Option<Write>, after: Option<Write> },
+    /// What it leaves under a key. `values`: where both are JSON, what in it.
+    Write { space: String, key: String, before: Option<Write>, after: Option<Write>, values: Vec<ValueChange> },
     /// An effect that it makes now.
     Made(Effect),
     /// An effect that it no longer makes.
     NotMade(Effect),
     /// The same effects in another order, from this one on.
     Order { from: usize },
-    /// The same effect was answered otherwise.
-    Answer { effect: Effect, before: Answer, after: Answer },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -90,10 +88,12 @@ impl Diff {
         self.changes.is_empty()
     }
 
-    /// What kind of difference it is, without the values: replays that differ alike have the same.
+    /// What kind of difference it is, without the values: replays that differ alike have the same. What it asked otherwise
+    /// counts only where nothing came of it.
     pub fn kind(&self) -> String {
+        let shows = self.changes.iter().any(|change| !change.is_inside());
         let mut kinds: Vec<String> = Vec::new();
-        for kind in self.changes.iter().flat_map(Change::kinds) {
+        for kind in self.changes.iter().filter(|change| !shows || !change.is_inside()).flat_map(Change::kinds) {
             if !kinds.contains(&kind) {
                 kinds.push(kind);
             }
@@ -145,12 +145,24 @@ fn compare_writes(before: &BTreeMap<(&str, &str), Write>, after: &BTreeMap<(&str
         key: key.1.to_owned(),
         before: before.get(key).cloned(),
         after: after.get(key).cloned(),
+        values: before.get(key).zip(after.get(key)).map_or_else(Vec::new, |(before, after)| inside(before, after)),
     };
     differs.map(change).collect()
 }
 
-/// Effects that one side alone makes; where both make the same, their order and their answers. What a guest waited for and
-/// when it looked at a clock says how it is built, and is left out unless it is all there is.
+/// Where two values of a key differ that are JSON objects or lists.
+fn inside(before: &Write, after: &Write) -> Vec<ValueChange> {
+    let json = |write: &Write| match write {
+        Write::Set(value) => {
+            serde_json::from_slice::<Value>(value).ok().filter(|value| value.is_object() || value.is_array())
+        }
+        Write::Deleted => None,
+    };
+    json(before).zip(json(after)).map_or_else(Vec::new, |(before, after)| values(&before, &after))
+}
+
+/// Effects that one side alone makes; where both make the same, their order. How they were answered says nothing more: it
+/// follows from the recording, and from what was changed.
 fn compare_effects(before: &[Entry], after: &[Entry]) -> Vec<Change> {
     let mut missing: Vec<&Entry> = before.iter().collect();
     let mut changes = Vec::new();
@@ -158,11 +170,7 @@ fn compare_effects(before: &[Entry], after: &[Entry]) -> Vec<Change> {
         match missing.iter().position(|recorded| agree(recorded, entry)) {
             None => changes.push(Change::Made(entry.effect.clone())),
             Some(found) => {
-                let recorded = missing.remove(found);
-                if recorded.answer != entry.answer && !is_unfinished(recorded) && !is_unfinished(entry) {
-                    let (effect, before) = (entry.effect.clone(), recorded.answer.clone());
-                    changes.push(Change::Answer { effect, before, after: entry.answer.clone() });
-                }
+                missing.remove(found);
             }
         }
     }
@@ -219,6 +227,14 @@ fn compare_values(path: &str, before: Option<&Value>, after: Option<&Value>, cha
 }
 
 impl Change {
+    /// Whether it shows only in what the function asked its host.
+    fn is_inside(&self) -> bool {
+        match self {
+            Change::Made(_) | Change::NotMade(_) | Change::Order { .. } => true,
+            Change::Outcome { .. } | Change::Unanswered(_) | Change::Event { .. } | Change::Write { .. } => false,
+        }
+    }
+
     /// What kinds of difference it is, without its values.
     fn kinds(&self) -> Vec<String> {
         let outcome = |failure: &Option<Failure>| match failure {
@@ -241,7 +257,6 @@ impl Change {
             Change::Made(effect) => vec![format!("makes {} anew", effect.name())],
             Change::NotMade(effect) => vec![format!("makes {} no longer", effect.name())],
             Change::Order { .. } => vec!["makes its effects in another order".to_owned()],
-            Change::Answer { effect, .. } => vec![format!("{} is answered otherwise", effect.name())],
         }
     }
 }

@@ -105,9 +105,20 @@ pub struct Summary {
 #[derive(Debug, Clone)]
 pub struct Kind {
     pub cases: u64,
-    /// The first one in log order.
+    /// The first one in log order, and its function's name.
     pub example: InvocationId,
+    pub function: String,
     pub diff: Diff,
+}
+
+impl Kind {
+    fn merge(&mut self, other: Kind) {
+        let cases = self.cases + other.cases;
+        if other.example < self.example {
+            *self = other;
+        }
+        self.cases = cases;
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -137,7 +148,7 @@ impl Summary {
         });
         self.after.add(judged.replayed.used);
         if judged.class != Class::Same {
-            self.add_kind(case.id, judged);
+            self.add_kind(case, judged);
         }
     }
 
@@ -148,18 +159,15 @@ impl Summary {
         *self.not_replayed.entry(reason).or_default() += 1;
     }
 
-    fn add_kind(&mut self, id: InvocationId, judged: Judged) {
+    fn add_kind(&mut self, case: &Case, judged: Judged) {
         let kind = judged.diff.kind();
         let key = (judged.class, kind);
         let key = match self.kinds.len() < KINDS_MAX || self.kinds.contains_key(&key) {
             true => key,
             false => (judged.class, "in other ways".to_owned()),
         };
-        let known = self.kinds.entry(key).or_insert_with(|| Kind { cases: 0, example: id, diff: judged.diff.clone() });
-        known.cases += 1;
-        if id < known.example {
-            (known.example, known.diff) = (id, judged.diff);
-        }
+        let kind = Kind { cases: 1, example: case.id, function: case.function.name.to_string(), diff: judged.diff };
+        self.kinds.entry(key).and_modify(|known| known.merge(kind.clone())).or_insert(kind);
     }
 
     pub fn count(&self, class: Class) -> u64 {
@@ -181,11 +189,7 @@ impl Summary {
             *self.not_replayed.entry(reason).or_default() += count;
         }
         for (key, kind) in other.kinds {
-            let known = self.kinds.entry(key).or_insert_with(|| Kind { cases: 0, ..kind.clone() });
-            known.cases += kind.cases;
-            if kind.example < known.example {
-                (known.example, known.diff) = (kind.example, kind.diff);
-            }
+            self.kinds.entry(key).and_modify(|known| known.merge(kind.clone())).or_insert(kind);
         }
         for (total, more) in [(&mut self.before, other.before), (&mut self.after, other.after)] {
             total.duration += more.duration;

@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
-use super::{Align, Look, Table, clean, count, duration, painted, plain, verdict};
+use super::text::{brief_type, shorten};
+use super::{Align, Look, Table, brief, clean, count, duration, painted, plain, verdict};
 use crate::cli::render::text::Colour;
 use crate::cli::replay::{
-    BacktestView, BundleView, ChangeView, EffectView, KindView, OutcomeView, ReplayView, UsedView,
+    BacktestView, BundleView, ChangeView, DecisionView, EffectView, KindView, OutcomeView, ReplayView, UsedView,
+    ValueView,
 };
 use crate::outcome::Failure;
 
@@ -41,46 +43,79 @@ fn outcome(outcome: &OutcomeView) -> String {
     }
 }
 
+/// Differences that are shown; `-o json` has them all.
+const CHANGES_SHOWN_MAX: usize = 24;
+/// Characters of one value that are shown.
+const VALUE_SHOWN_MAX: usize = 120;
+
 fn changes(changes: &[ChangeView], look: &Look) -> String {
-    changes.iter().map(|change| lines(change, look)).collect()
+    let mut text: String = changes.iter().take(CHANGES_SHOWN_MAX).map(|change| lines(change, look)).collect();
+    if let more @ 1.. = changes.len().saturating_sub(CHANGES_SHOWN_MAX) {
+        text += &format!("  and {more} more; `-o json` has them all\n");
+    }
+    text
+}
+
+fn shown(text: &str) -> String {
+    clean(&shorten(text, VALUE_SHOWN_MAX)).into_owned()
 }
 
 fn lines(change: &ChangeView, look: &Look) -> String {
     let arrow = |what: &str, before: &str, after: &str| {
-        format!("  {what}  {} -> {}\n", look.bad(&clean(before)), look.good(&clean(after)))
+        format!("  {what}  {} -> {}\n", look.bad(&shown(before)), look.good(&shown(after)))
     };
-    let with = |sign: &str, what: &str, rest: &str| format!("  {sign} {what}  {}\n", clean(rest));
+    let with = |sign: &str, what: &str, rest: &str| format!("  {sign} {what}  {}\n", shown(rest));
     match change {
         ChangeView::Outcome { before, after } => arrow("outcome", &ended(before.as_ref()), &ended(after.as_ref())),
         ChangeView::Unanswered { effects_before, asked, recorded } => {
             unanswered(*effects_before, asked, recorded.as_ref(), look)
         }
-        ChangeView::EventAdded { index, event } => with("+", &format!("event {index}"), &event.to_string()),
-        ChangeView::EventRemoved { index, event } => with("-", &format!("event {index}"), &event.to_string()),
+        ChangeView::EventAdded { index, event } => with("+", &format!("event {index}"), &brief_event(event)),
+        ChangeView::EventRemoved { index, event } => with("-", &format!("event {index}"), &brief_event(event)),
         ChangeView::EventValue { index, path, before, after } => {
             arrow(&format!("event {index}  {}", clean(path)), &value(before.as_ref()), &value(after.as_ref()))
         }
-        ChangeView::Write { space, key, before, after } => {
+        ChangeView::Write { space, key, before, after, values } => {
             let what = format!("write  {}", clean(&format!("{space}/{key}")));
-            arrow(&what, &value(before.as_ref()), &value(after.as_ref()))
+            match values.as_slice() {
+                [] => arrow(&what, &value(before.as_ref()), &value(after.as_ref())),
+                values => format!("  {what}\n{}", inside(values, look)),
+            }
         }
         ChangeView::EffectMade { effect } => with("+", "effect", &call(effect)),
         ChangeView::EffectNotMade { effect } => with("-", "effect", &call(effect)),
-        ChangeView::EffectAnswer { effect, before, after } => {
-            arrow(&format!("answer  {}", clean(&call(effect))), &before.to_string(), &after.to_string())
-        }
         ChangeView::EffectOrder { from } => {
             format!("  the same effects in another order, from effect {} on\n", from + 1)
         }
     }
 }
 
+/// What differs inside of a value.
+fn inside(values: &[ValueView], look: &Look) -> String {
+    let line = |inner: &ValueView| {
+        let (before, after) = (shown(&value(inner.before.as_ref())), shown(&value(inner.after.as_ref())));
+        format!("    {}  {} -> {}\n", clean(&inner.path), look.bad(&before), look.good(&after))
+    };
+    let mut text: String = values.iter().take(CHANGES_SHOWN_MAX).map(line).collect();
+    if let more @ 1.. = values.len().saturating_sub(CHANGES_SHOWN_MAX) {
+        text += &format!("    and {more} more\n");
+    }
+    text
+}
+
+/// An event by its type and its subject, and its data as far as there is room.
+fn brief_event(event: &Value) -> String {
+    let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
+    let data = event.get("data").map_or_else(String::new, Value::to_string);
+    format!("{} {} {data}", brief_type(text("type")), brief(text("subject")))
+}
+
 fn unanswered(before: usize, asked: &EffectView, recorded: Option<&EffectView>, look: &Look) -> String {
     let at = before + 1;
     let mut text = format!("  stopped at effect {at}, to which the recording has no answer\n");
-    text += &format!("    asks      {}\n", look.bad(&clean(&call(asked))));
+    text += &format!("    asks      {}\n", look.bad(&shown(&call(asked))));
     match recorded {
-        Some(recorded) => text += &format!("    recorded  {}\n", clean(&call(recorded))),
+        Some(recorded) => text += &format!("    recorded  {}\n", shown(&call(recorded))),
         None => text += "    recorded  nothing like it\n",
     }
     text
@@ -138,10 +173,55 @@ pub fn backtest(view: &BacktestView, look: &Look) -> String {
     for kind in &view.kinds {
         text += &kind_lines(kind, look);
     }
+    text += &decisions(&view.decisions, look);
     for not in &view.not_replayed {
         text += &format!("{} not run again: {}\n", not.cases, clean(&not.reason));
     }
     text + &used(&view.before, &view.after)
+}
+
+/// What a gate would have done otherwise, and what became of those releases.
+fn decisions(decisions: &[DecisionView], look: &Look) -> String {
+    if decisions.is_empty() {
+        return String::new();
+    }
+    let (passed, blocked): (Vec<_>, Vec<_>) = decisions.iter().partition(|decision| decision.passes);
+    let of = |decisions: &[&DecisionView]| {
+        let back = decisions.iter().filter(|decision| decision.rolled_back).count();
+        let among = match (back, decisions.len()) {
+            (0, _) => String::new(),
+            (1, 1) => ", which was rolled back".to_owned(),
+            (back, all) if back == all => format!(", all {back} of which were rolled back"),
+            (1, _) => ", among them the one that was rolled back".to_owned(),
+            (back, _) => format!(", among them the {back} that were rolled back"),
+        };
+        format!("{}{among}", count(decisions.len() as u64, "release"))
+    };
+    let head = format!("would have blocked {}; would have let {} pass", of(&blocked), of(&passed));
+    let mut table = Table::new([
+        ("NOW", Align::Left),
+        ("RELEASE", Align::Left),
+        ("ENVIRONMENT", Align::Left),
+        ("STANDS", Align::Left),
+        ("WHY", Align::Left),
+    ]);
+    for decision in decisions {
+        let (colour, now) = if decision.passes { (Colour::Good, "passes") } else { (Colour::Bad, "blocked") };
+        let standing =
+            decision.standing.map_or_else(|| "-".to_owned(), |standing| format!("{standing:?}").to_lowercase());
+        let why = match (&decision.rule, &decision.reason) {
+            (Some(rule), Some(reason)) => format!("{rule}: {reason}"),
+            _ => "-".to_owned(),
+        };
+        table.row([
+            painted(colour, now),
+            plain(&decision.release),
+            plain(&decision.environment),
+            plain(standing),
+            plain(why),
+        ]);
+    }
+    format!("{}\n{}", look.strong(&head), table.render(look))
 }
 
 fn kind_lines(kind: &KindView, look: &Look) -> String {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::decisions::Decisions;
 use super::report::BacktestView;
 use super::source::Source;
 use super::{ReplayArgs, changes, engine, junit};
@@ -17,7 +18,7 @@ use crate::cli::replay::missing::MissingPolicy;
 use crate::cli::terminal::Terminal;
 use crate::cli::{CliError, Status, render};
 use crate::clock::{Clock, Timestamp};
-use crate::record::{Stored, Summary, backtest as run_all};
+use crate::record::{Stored, backtest as run_all};
 
 /// Batches that are read ahead: what is in memory, beside what runs.
 const BATCHES_AHEAD: usize = 4;
@@ -37,14 +38,16 @@ pub async fn backtest(args: &ReplayArgs, terminal: &Terminal, clock: &Clock) -> 
     let started = Instant::now();
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     let progress = Arc::new(Progress::default());
-    let told = progress.clone();
+    let decisions = Arc::new(Decisions::default());
+    let (counted, noted) = (progress.clone(), decisions.clone());
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let running = run_all(
         engine,
         receiver,
         changes,
-        Arc::new(move |_, _| {
-            told.done.fetch_add(1, Ordering::Relaxed);
+        Arc::new(move |case, judged| {
+            counted.done.fetch_add(1, Ordering::Relaxed);
+            noted.note(case, judged);
         }),
         cores * AT_ONCE_PER_CORE,
     );
@@ -55,7 +58,10 @@ pub async fn backtest(args: &ReplayArgs, terminal: &Terminal, clock: &Clock) -> 
     fed?;
     let summary = summary
         .map_err(|source| CliError::Failed { what: "the replays broke off".to_owned(), source: source.into() })?;
-    tell(&summary, args, started.elapsed(), terminal)
+    let took = started.elapsed().as_secs_f64();
+    let decisions = decisions.changed(source.client()).await?;
+    let view = BacktestView::of(&summary, decisions, args.range.function.as_deref(), took, args.max_changed);
+    tell(&view, args, terminal)
 }
 
 fn check(args: &ReplayArgs) -> Result<(), CliError> {
@@ -74,16 +80,15 @@ fn check(args: &ReplayArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-fn tell(summary: &Summary, args: &ReplayArgs, took: Duration, terminal: &Terminal) -> Result<Status, CliError> {
-    let view = BacktestView::of(summary, args.range.function.as_deref(), took.as_secs_f64(), args.max_changed);
+fn tell(view: &BacktestView, args: &ReplayArgs, terminal: &Terminal) -> Result<Status, CliError> {
     if let Some(path) = &args.junit {
-        let report = junit::report(&view);
+        let report = junit::report(view);
         std::fs::write(path, report).map_err(|source| CliError::Failed {
             what: format!("cannot write {}", path.display()),
             source: source.into(),
         })?;
     }
-    terminal.show(&view, render::backtest)?;
+    terminal.show(view, render::backtest)?;
     Ok(if view.passed { Status::Done } else { Status::Failed })
 }
 

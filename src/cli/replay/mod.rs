@@ -4,6 +4,7 @@
 
 mod backtest;
 mod changes;
+mod decisions;
 mod junit;
 mod missing;
 mod one;
@@ -26,8 +27,11 @@ use crate::invoke::{Compiled, Engine, EngineSettings};
 use crate::project::cache_folder;
 use crate::record::{BUNDLE_BYTES_MAX, Bundle, Edit};
 
+pub use decisions::DecisionView;
 pub use missing::MissingPolicy;
-pub use report::{BacktestView, BundleView, ChangeView, EffectView, KindView, OutcomeView, ReplayView, UsedView};
+pub use report::{
+    BacktestView, BundleView, ChangeView, EffectView, KindView, OutcomeView, ReplayView, UsedView, ValueView,
+};
 
 /// Instances of all replays at once: two for each of many cores.
 const INVOCATIONS_MAX: u32 = 64;

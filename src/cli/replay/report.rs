@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::api::effects::{of_answer, of_bytes, of_effect};
+use super::decisions::DecisionView;
+use crate::api::effects::{of_bytes, of_effect};
+use crate::bus::InvocationId;
 use crate::event;
 use crate::host::Effect;
 use crate::invoke::Used;
 use crate::outcome::Failure;
 use crate::record::{
-    Case, Change, Class, Diff, Ending, EventChange, Judged, Recording, Summary, Total, Write,
+    Case, Change, Class, Diff, Ending, EventChange, Judged, Recording, Summary, Total, ValueChange, Write,
 };
 
 /// One attempt that was run again.
@@ -80,6 +82,7 @@ pub enum ChangeView {
         key: String,
         before: Option<Value>,
         after: Option<Value>,
+        values: Vec<ValueView>,
     },
     EffectMade {
         effect: EffectView,
@@ -87,14 +90,17 @@ pub enum ChangeView {
     EffectNotMade {
         effect: EffectView,
     },
-    EffectAnswer {
-        effect: EffectView,
-        before: Value,
-        after: Value,
-    },
     EffectOrder {
         from: usize,
     },
+}
+
+/// What differs inside of a value that is JSON, like `told.storefront.passed`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ValueView {
+    pub path: String,
+    pub before: Option<Value>,
+    pub after: Option<Value>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -127,8 +133,11 @@ impl ReplayView {
 
 /// By the name that the function had then.
 pub fn name(case: &Case) -> String {
-    let id = case.id;
-    format!("{}.{}.{}.{}", id.position, case.function.name, id.round, id.attempt)
+    attempt(case.id, case.function.name.as_str())
+}
+
+fn attempt(id: InvocationId, function: &str) -> String {
+    format!("{}.{function}.{}.{}", id.position, id.round, id.attempt)
 }
 
 impl UsedView {
@@ -172,23 +181,25 @@ fn change(change: &Change) -> Vec<ChangeView> {
             ChangeView::EventRemoved { index, event: whole(&event) }
         }
         Change::Event { index, change: EventChange::Changed(values) } => {
-            let value = |value: crate::record::ValueChange| {
-                let (path, before, after) = (value.path, value.before, value.after);
-                ChangeView::EventValue { index, path, before, after }
-            };
-            return values.into_iter().map(value).collect();
+            let value = |ValueView { path, before, after }| ChangeView::EventValue { index, path, before, after };
+            return values.into_iter().map(inner).map(value).collect();
         }
-        Change::Write { space, key, before, after } => {
-            ChangeView::Write { space, key, before: before.as_ref().map(write), after: after.as_ref().map(write) }
-        }
+        Change::Write { space, key, before, after, values } => ChangeView::Write {
+            space,
+            key,
+            before: before.as_ref().map(write),
+            after: after.as_ref().map(write),
+            values: values.into_iter().map(inner).collect(),
+        },
         Change::Made(made) => ChangeView::EffectMade { effect: effect(&made) },
         Change::NotMade(made) => ChangeView::EffectNotMade { effect: effect(&made) },
         Change::Order { from } => ChangeView::EffectOrder { from },
-        Change::Answer { effect: made, before, after } => {
-            ChangeView::EffectAnswer { effect: effect(&made), before: of_answer(&before), after: of_answer(&after) }
-        }
     };
     vec![one]
+}
+
+fn inner(ValueChange { path, before, after }: ValueChange) -> ValueView {
+    ValueView { path, before, after }
 }
 
 fn effect(effect: &Effect) -> EffectView {
@@ -220,6 +231,9 @@ pub struct BacktestView {
     pub unanswered: u64,
     pub determinism_faults: u64,
     pub kinds: Vec<KindView>,
+    /// Of gates: releases that would have fared otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<DecisionView>,
     pub not_replayed: Vec<NotReplayedView>,
     pub seconds: f64,
     pub before: UsedView,
@@ -246,12 +260,18 @@ pub struct NotReplayedView {
 }
 
 impl BacktestView {
-    pub fn of(summary: &Summary, function: Option<&str>, seconds: f64, max_changed: Option<u64>) -> Self {
+    pub fn of(
+        summary: &Summary,
+        decisions: Vec<DecisionView>,
+        function: Option<&str>,
+        seconds: f64,
+        max_changed: Option<u64>,
+    ) -> Self {
         let kinds = summary.kinds.iter().map(|((class, kind), found)| KindView {
             class: class.as_str(),
             kind: kind.clone(),
             cases: found.cases,
-            example: found.example.to_string(),
+            example: attempt(found.example, &found.function),
             changes: changes(&found.diff),
         });
         let mut kinds: Vec<KindView> = kinds.collect();
@@ -270,6 +290,7 @@ impl BacktestView {
             unanswered: summary.count(Class::Unanswered),
             determinism_faults: summary.count(Class::Fault),
             kinds,
+            decisions,
             not_replayed: not_replayed.collect(),
             seconds,
             before: total(&summary.before),

@@ -156,17 +156,16 @@ fn with_scripts(check: impl Fn(&Runtime, &Stage, &[String], &Case) -> Result<(),
 
 #[test]
 fn any_effects_come_out_again_by_place_and_by_name() {
-    with_scripts(|runtime, stage, lines, case| {
+    with_scripts(|runtime, _, lines, case| {
         let exact = runtime.block_on(judged(case, &Changes::default()));
         prop_assert_eq!((exact.class, &exact.diff), (Class::Same, &Diff::default()), "{:?}", lines);
         // The same code, as if it were other code: answered by name, it does the same.
         let compiled = runtime.block_on(compiled(guests::hostile()));
         let replayed = runtime.block_on(replay(engine(), &compiled, case, case.matched(None))).unwrap();
-        let polls = |change: &Change| matches!(change, Change::Answer { effect: Effect::Poll { .. }, .. });
         let own = diff(&case.recording, &replayed);
+        // Which of two answers came first is the world's doing, and other code may be told otherwise.
         let concurrent = lines.iter().any(|line| line.starts_with("pair"));
-        prop_assert!(own.is_empty() || concurrent || own.changes.iter().all(polls), "{:?}: {:?}", lines, own);
-        let _ = stage;
+        prop_assert!(own.is_empty() || concurrent, "{:?}: {:?}", lines, own);
         Ok(())
     });
 }
@@ -240,7 +239,8 @@ async fn with_input(case: &Case, script: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_input_is_answered_from_what_was_recorded() {
     let (_stage, case) =
-        recorded("get counts a\nexists counts b\nincrement counts n 2\nlist counts\nset counts own 1\nhttp peer/x").await;
+        recorded("get counts a\nexists counts b\nincrement counts n 2\nlist counts\nset counts own 1\nhttp peer/x")
+            .await;
     let check = async |script: &str, expected: &str| {
         assert_eq!(with_input(&case, script).await, expected, "{script}");
     };
@@ -267,7 +267,7 @@ async fn what_differs_is_told_by_kind() {
     };
     let (class, kind) = with("get counts a\nset counts own 2\nemit first").await;
     assert_eq!(class, Class::Changed);
-    assert_eq!(kind, "writes to counts differ; makes key-set counts anew; makes key-set counts no longer");
+    assert_eq!(kind, "writes to counts differ");
     let (class, kind) = with("get counts a\nset counts own 1\nemit first\nemit second").await;
     assert_eq!((class, kind.contains("emits test.done more")), (Class::Changed, true), "{kind}");
     let (class, kind) = with("reject").await;
@@ -281,7 +281,7 @@ async fn a_configuration_that_differs_is_what_the_function_reads() {
     let config = BTreeMap::from([("greeting".to_owned(), "farewell".to_owned())]);
     let other = judged(&case, &Changes { config, ..Changes::default() }).await;
     assert_eq!(other.class, Class::Changed);
-    assert!(other.diff.kind().contains("config-get greeting is answered otherwise"), "{:?}", other.diff);
+    assert_eq!(other.diff.kind(), "data differs");
     let same = BTreeMap::from([("greeting".to_owned(), "hello".to_owned())]);
     check_same("config", &judged(&case, &Changes { config: same, ..Changes::default() }).await);
 }

@@ -195,7 +195,8 @@ fn the_sample_has_every_kind_of_effect_and_answer() {
 
 /// What the samples began with.
 fn ground() -> Ground {
-    let event = Event { ty: "com.example.order.placed".to_owned(), subject: Some("order/7".to_owned()), ..Event::default() };
+    let event =
+        Event { ty: "com.example.order.placed".to_owned(), subject: Some("order/7".to_owned()), ..Event::default() };
     let config = ConfigValue { text: "strict".to_owned(), file: None };
     let function = Function { config: [("policy".to_owned(), config)].into(), ..Stage::new().function };
     Ground::new(&event, &function)
@@ -242,7 +243,8 @@ fn a_recording_of_every_version_is_still_read() {
             }
             let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert_eq!(bytes[0], version, "{}", path.display());
-            let recording = Recording::decode(&bytes, &ground()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let recording =
+                Recording::decode(&bytes, &ground()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             expect_file![path.with_extension("txt")].assert_eq(&shown(&recording));
         }
     }

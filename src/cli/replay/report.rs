@@ -110,6 +110,16 @@ pub struct EffectView {
     pub arguments: Value,
 }
 
+impl ChangeView {
+    /// Whether it shows only in what the function asked its host.
+    pub fn is_effect(&self) -> bool {
+        matches!(
+            self,
+            ChangeView::EffectMade { .. } | ChangeView::EffectNotMade { .. } | ChangeView::EffectOrder { .. }
+        )
+    }
+}
+
 impl ReplayView {
     pub fn of(case: &Case, judged: &Judged) -> Self {
         let replayed = &judged.replayed;

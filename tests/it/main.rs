@@ -25,6 +25,7 @@ mod promises;
 mod refusals;
 mod registry;
 mod releases;
+mod replay;
 mod retention;
 mod shutdown;
 mod stage;

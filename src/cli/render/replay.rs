@@ -229,7 +229,7 @@ fn decisions(decisions: &[DecisionView], look: &Look) -> String {
 /// Of a kind, one attempt with what shows outside of it; where nothing does, with what it asked otherwise.
 fn kind_lines(kind: &KindView, look: &Look) -> String {
     let head = format!("{} {}: {}", kind.cases, kind.class, clean(&kind.kind));
-    let example = format!("  like tidegate replay {}\n", clean(&kind.example));
+    let example = format!("  like tidegate replay {}\n", clean(kind.example()));
     let outside: Vec<&ChangeView> = kind.changes.iter().filter(|change| !change.is_effect()).collect();
     let shown = if outside.is_empty() { kind.changes.iter().collect() } else { outside };
     let lines: String = shown.iter().take(KIND_CHANGES_SHOWN_MAX).map(|change| lines(change, look)).collect();

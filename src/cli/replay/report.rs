@@ -258,8 +258,9 @@ pub struct KindView {
     pub class: &'static str,
     pub kind: String,
     pub cases: u64,
-    /// As `tidegate replay` takes it.
-    pub example: String,
+    /// The first of them, at most 100, as `tidegate replay` takes them.
+    pub attempts: Vec<String>,
+    /// Of the very first.
     pub changes: Vec<ChangeView>,
 }
 
@@ -267,6 +268,13 @@ pub struct KindView {
 pub struct NotReplayedView {
     pub cases: u64,
     pub reason: String,
+}
+
+impl KindView {
+    /// One that differs so.
+    pub fn example(&self) -> &str {
+        self.attempts.first().map_or("", String::as_str)
+    }
 }
 
 impl BacktestView {
@@ -281,7 +289,7 @@ impl BacktestView {
             class: class.as_str(),
             kind: kind.clone(),
             cases: found.cases,
-            example: attempt(found.example, &found.function),
+            attempts: found.first.iter().map(|(id, function)| attempt(*id, function)).collect(),
             changes: changes(&found.diff),
         });
         let mut kinds: Vec<KindView> = kinds.collect();

@@ -83,15 +83,16 @@ fn of_a_gate_that_was_changed_exactly_what_it_would_have_said_otherwise_is_told(
     let events = |pattern: &str| lines(&on_demo(&["events", "--type", pattern, "--limit", "1000", "-o", "json"]));
     let said = events("gate.blocked");
     let said = said.iter().filter(|event| {
-        let content = &event["data"]["subject"]["content"];
+        let content = &event["event"]["data"]["subject"]["content"];
         content["rule"] == "missing-evidence" && content["environment"] == "staging"
     });
-    let causes: BTreeSet<&str> = said.map(|event| event["causationid"].as_str().expect("it has a cause")).collect();
+    let causes: BTreeSet<&str> =
+        said.map(|event| event["event"]["causationid"].as_str().expect("it has a cause")).collect();
     let all = attempts(gate);
     let of_cause = |id: &&String| {
         let position = id.split('.').next().expect("an id begins with a position");
         let event = one(&on_demo(&["events", &format!("#{position}"), "-o", "json"]));
-        causes.contains(event["id"].as_str().expect("an event has an id"))
+        causes.contains(event["event"]["id"].as_str().expect("an event has an id"))
     };
     let expected: BTreeSet<String> = all.iter().filter(of_cause).cloned().collect();
     assert!(!expected.is_empty() && expected.len() < all.len(), "{expected:?}");

@@ -1,6 +1,7 @@
 //! What people read: pure functions from values to text, each line ended. They know colours and widths, and nothing of
 //! where values come from.
 
+mod against;
 mod bench;
 mod deployment;
 mod event;
@@ -19,6 +20,7 @@ mod time;
 mod trace;
 mod verdict;
 
+pub use against::against;
 pub use bench::{bench, bench_outside};
 pub use deployment::{deployed, deployment, deployments, rolled_back};
 pub use event::{event, event_line, events, receipts};

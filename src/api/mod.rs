@@ -14,15 +14,19 @@ mod events;
 mod explain;
 mod find;
 mod hooks;
+mod judge;
 mod letters;
 pub mod model;
 mod path;
 mod reads;
+mod refused;
 mod route;
 mod serve;
 mod status;
 mod trace;
+mod unknown;
 mod view;
+mod why_not;
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::notices::Notices;
-use crate::bus::{Bus, BusError, Incoming, PublishError};
+use crate::bus::{Bus, BusError, Incoming, Named, PublishError, Refusal, Shown};
 use crate::clock::Clock;
 use crate::deployment::{Env, Secret, SecretError};
 use crate::event::{Event, Origin, OriginKind};
@@ -71,7 +71,7 @@ impl Intake {
                 }
                 Err(error @ (PublishError::ContentDiffers { index } | PublishError::Refused { index, .. })) => {
                     let (place, Incoming { event, .. }) = batch.remove(index);
-                    self.metrics.rejected(name, "refused", &format!("{} of {}: {error}", event.id, event.source));
+                    self.refused(name, &event, &error);
                     refused.push(place);
                     continue;
                 }
@@ -93,6 +93,21 @@ impl Intake {
             }
         }
         Ok(Taken::Durable { refused })
+    }
+
+    fn refused(&self, name: &str, event: &Event, error: &PublishError) {
+        let code = "refused";
+        self.metrics.rejected(name, code, &format!("{} of {}: {error}", event.id, event.source));
+        self.bus.keep_refusal(Refusal {
+            at: self.clock.now(),
+            door: name.to_owned(),
+            status: None,
+            code: code.to_owned(),
+            reason: error.to_string(),
+            sender: None,
+            proof: Shown::Verified,
+            named: vec![Named::of(event)],
+        });
     }
 
     /// Waits; whether the loop was told to stop meanwhile.

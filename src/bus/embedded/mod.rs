@@ -25,6 +25,7 @@ mod operate;
 mod queue;
 mod reader;
 mod recover;
+mod refused;
 mod retention;
 mod rows;
 mod schema;
@@ -71,8 +72,8 @@ use self::starts::Starts;
 use self::subscription::FunctionSubscription;
 use self::writer::{Fault, Write, Writer};
 use super::{
-    ActivateError, Bus, BusError, Cause, Delivery, Incoming, PublishError, PutBack, Receipt, Revision, SettleError,
-    Settled, Settlement, Subscription, Versioned,
+    ActivateError, Bus, BusError, Cause, Delivery, Incoming, PublishError, PutBack, Receipt, Refusal, Revision,
+    SettleError, Settled, Settlement, Subscription, Versioned,
 };
 use crate::blob::Blobs;
 use crate::clock::Clock;
@@ -388,6 +389,10 @@ impl Bus for Embedded {
     async fn drop_letters(&self, letters: Vec<(FunctionId, Position)>, by: &str) -> Result<u64, BusError> {
         let (answer, answered) = oneshot::channel();
         self.submit(Box::new(DropLetters { letters, by: by.to_owned(), answer, dropped: 0 }), answered).await?
+    }
+
+    fn keep_refusal(&self, refusal: Refusal) {
+        self.0.shared.keep_refusal(refusal);
     }
 
     fn commits(&self) -> watch::Receiver<u64> {

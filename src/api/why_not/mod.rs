@@ -1,0 +1,86 @@
+//! Why an event of a type did not follow from another: `walk` finds where it stopped, and this reads what it walks over.
+
+mod followed;
+mod walk;
+
+use std::collections::BTreeSet;
+
+use super::explain::CHAIN_SHOWN_MAX;
+use super::judge::Ground;
+use super::model::{EmitterView, MissingView, SaidBy, WhyNotAnswer, WhyNotView};
+use super::view::event_ref;
+use crate::bus::{ACTIVATED, BusError, History};
+use crate::deployment::{Author, Function, FunctionId, NativeKind, catalogue};
+use crate::event::Accepted;
+use crate::filter::TypePattern;
+
+use self::followed::Followed;
+use self::walk::{Station, Walk, walk};
+
+/// Places that are told of.
+const STOPS_SHOWN_MAX: usize = 20;
+
+/// Where what followed from `event` stopped short of an event of a type.
+pub async fn why_not(history: &dyn History, event: &Accepted, wanted: &TypePattern) -> Result<WhyNotView, BusError> {
+    let ground = Ground::read(history).await?;
+    let correlation = event.event.correlation().unwrap_or(&event.event.id);
+    let chain = history.chain(correlation, CHAIN_SHOWN_MAX).await?;
+    let stations = stations(&ground);
+    let followed = Followed::read(history, event, &chain, &ground).await?;
+    let answer = match walk(wanted, &followed.links, &stations) {
+        Walk::Reached(link) => followed.reached(link),
+        Walk::Stopped(stops) => {
+            let mut told = Vec::new();
+            for stop in stops.iter().take(STOPS_SHOWN_MAX) {
+                told.push(followed.stop(history, &ground, stop).await?);
+            }
+            WhyNotAnswer::Stopped { stops: told }
+        }
+        Walk::Unheard => WhyNotAnswer::Unheard,
+        Walk::Nobody => WhyNotAnswer::Nobody { said_by: said_by(wanted) },
+    };
+    let emitters = walk::emitters(wanted, &stations).map(|station| {
+        let missing = walk::missing(station, &followed.links).map(|ty| MissingView {
+            ty: ty.to_string(),
+            emitters: walk::emitters(ty, &stations).map(|one| ground.names.name(one.function)).collect(),
+        });
+        EmitterView { function: ground.names.name(station.function), missing: missing.collect() }
+    });
+    Ok(WhyNotView {
+        wanted: wanted.to_string(),
+        after: event_ref(event),
+        answer,
+        emitters: emitters.collect(),
+        settled: followed.is_settled(),
+        truncated: chain.truncated,
+    })
+}
+
+/// Every function that there ever was, as the last deployment that had it has it, by name.
+fn stations(ground: &Ground) -> Vec<Station> {
+    let ids: BTreeSet<FunctionId> = ground.judged.keys().copied().collect();
+    let functions = ids.into_iter().filter_map(|id| ground.function(id, None));
+    let mut functions: Vec<&Function> = functions.collect();
+    functions.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+    functions.into_iter().map(station).collect()
+}
+
+fn station(function: &Function) -> Station {
+    // The record of a deployment is the log's own, with the request as its cause.
+    let record = (function.component.native() == Some(NativeKind::Reconcile)).then(|| ACTIVATED.to_owned());
+    let emits = function.grants.emits.iter().cloned().chain(record);
+    Station {
+        function: function.id,
+        hears: function.filter.types().to_vec(),
+        emits: emits.filter_map(|pattern| pattern.parse().ok()).collect(),
+    }
+}
+
+fn said_by(wanted: &TypePattern) -> Option<SaidBy> {
+    let authors = catalogue().iter().filter(|entry| wanted.matches(entry.ty)).map(|entry| entry.author);
+    authors.into_iter().find_map(|author| match author {
+        Author::Trigger => Some(SaidBy::Triggers),
+        Author::Runtime => Some(SaidBy::Runtime),
+        Author::Function | Author::Granted => None,
+    })
+}

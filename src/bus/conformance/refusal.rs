@@ -1,0 +1,57 @@
+//! What was refused at a door.
+
+use super::*;
+use crate::bus::{Named, Refusal, RefusalQuery, Shown};
+
+fn refusal(bench: &Bench, ids: &[&str]) -> Refusal {
+    let named = |id: &&str| Named { id: (*id).to_owned(), source: Some("test".to_owned()), ty: None };
+    Refusal {
+        at: bench.now(),
+        door: "/hooks/a".to_owned(),
+        status: Some(401),
+        code: "unauthorized".to_owned(),
+        reason: "the signature is wrong".to_owned(),
+        sender: Some("github".to_owned()),
+        proof: Shown::Unverified,
+        named: ids.iter().map(named).collect(),
+    }
+}
+
+async fn asked(bench: &Bench, query: RefusalQuery) -> Vec<Refusal> {
+    bench.history.refusals(query).await.unwrap().items
+}
+
+/// All of them, once there are so many.
+async fn kept(bench: &Bench, count: usize) -> Vec<Refusal> {
+    loop {
+        let found = asked(bench, RefusalQuery { max: count + 1, ..RefusalQuery::default() }).await;
+        if found.len() >= count {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub async fn a_refusal_is_kept_and_found_by_what_it_is_known_by(bench: Bench) {
+    let first = refusal(&bench, &["delivery-1", "event-1"]);
+    bench.bus.keep_refusal(first.clone());
+    kept(&bench, 1).await;
+    bench.advance(Duration::from_secs(1));
+    let second = refusal(&bench, &["delivery-2", "delivery-2"]);
+    bench.bus.keep_refusal(second.clone());
+    assert_eq!(kept(&bench, 2).await, [second.clone(), first.clone()]);
+
+    for (named, expected) in
+        [("delivery", vec![&second, &first]), ("delivery-1", vec![&first]), ("event", vec![&first]), ("other", vec![])]
+    {
+        let query = RefusalQuery { named: Some(named.to_owned()), max: 10, ..RefusalQuery::default() };
+        assert_eq!(asked(&bench, query).await.iter().collect::<Vec<_>>(), expected, "{named}");
+    }
+    let query = RefusalQuery { since: Some(second.at), max: 10, ..RefusalQuery::default() };
+    assert_eq!(asked(&bench, query).await, [second.clone()]);
+    let query = RefusalQuery { max: 1, ..RefusalQuery::default() };
+    assert_eq!(asked(&bench, query).await, [second.clone()]);
+    let bench = bench.restart().await;
+    assert_eq!(kept(&bench, 2).await, [second, first]);
+    assert_eq!(bench.history.tail().await.unwrap(), 0, "a refusal is no event");
+}

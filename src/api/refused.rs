@@ -73,24 +73,16 @@ pub(super) fn refused(state: &ApiState, door: &str, status: StatusCode, told: &T
     }
 }
 
-/// What to do so that it is taken in.
+/// What to do so that it is taken in, after what the reason says of it.
 pub(super) fn next_step(refusal: &Refusal) -> String {
     let mend = match refusal.code.as_str() {
-        "unauthorized" => "give the sender the secret or token that the project file names",
-        "forbidden" | "foreign-origin" => "send it from where it may come, or allow it in the project file",
-        "not-found" | "method-not-allowed" => "point the sender at the path of a trigger of the project file",
-        "content-differs" => "give it an id of its own",
-        "invalid" | "refused" => "correct what the reason names",
-        "too-large" => "send less, or a reference to it",
-        "unsupported-media-type" => "set the sender's content type as the reason says",
-        "misdirected" => "add the name to listen.names of the project file",
-        "full" => "make room on the disk",
-        // Nothing of it was wrong.
-        _ => "nothing is to be mended",
+        "not-found" => "point the sender at the path of a trigger, then ",
+        "slow" | "busy" | "unavailable" | "store" | "fault" => "nothing was wrong with it: ",
+        _ => "mend that, then ",
     };
     let again = match refusal.sender.as_deref() {
         Some("github") => "redeliver it in the webhook's settings at GitHub",
         Some(_) | None => "send it again",
     };
-    format!("{mend}, then {again}")
+    format!("{mend}{again}")
 }

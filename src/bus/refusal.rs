@@ -46,7 +46,7 @@ pub enum Shown {
     /// It showed nothing.
     #[default]
     Nothing,
-    /// It showed a signature or a token, and that was wrong or not looked at.
+    /// It showed a signature or a token that did not let it in.
     Unverified,
     Verified,
 }

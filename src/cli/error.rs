@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::api::model::{ErrorDetail, SeverityView};
+use crate::api::model::{ErrorDetail, RefusalView, SeverityView};
 use crate::project::ProjectError;
 
 use super::render::{clean, near_refusal};
@@ -79,7 +79,9 @@ fn refusal(detail: &ErrorDetail) -> String {
         let line = format!("{position:>6}  {}  {}  {subject}", candidate.id, candidate.ty);
         text += &format!("\n  {}", clean(line.trim_end()));
     }
-    for refused in &detail.refusals {
+    // What the message tells of itself is not told twice.
+    let untold = |view: &&RefusalView| !detail.message.contains(&view.refusal.at.to_string());
+    for refused in detail.refusals.iter().filter(untold) {
         text += &format!("\n  {}", near_refusal(refused));
     }
     for problem in &detail.problems {

@@ -133,3 +133,6 @@ pub fn emitters<'a>(wanted: &TypePattern, stations: &'a [Station]) -> impl Itera
 pub fn missing<'a>(station: &'a Station, links: &[Link]) -> impl Iterator<Item = &'a TypePattern> {
     station.hears.iter().filter(move |pattern| !links.iter().any(|link| pattern.matches(&link.ty)))
 }
+
+#[cfg(test)]
+mod tests;

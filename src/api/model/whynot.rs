@@ -16,6 +16,10 @@ pub struct WhyNotView {
     pub answer: WhyNotAnswer,
     /// Functions that are granted to emit it, as the last deployment that had them has them.
     pub emitters: Vec<EmitterView>,
+    /// Events of the type that came since and followed from something else, the newest: perhaps what was waited for took another
+    /// way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<EventRef>,
     /// Whether nothing that followed waits, runs or is tried again: what is not there by now does not come by itself.
     pub settled: bool,
     /// Whether the chain has more events than were looked at.
@@ -52,6 +56,9 @@ pub enum SaidBy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StopView {
     pub event: EventRef,
+    /// The events between the one that it followed from and this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<EventRef>,
     pub function: String,
     pub verdict: VerdictView,
     /// The deployment that judged the event for the function.

@@ -82,16 +82,26 @@ impl<'a> Followed<'a> {
         }
     }
 
+    pub fn has(&self, event: &Event) -> bool {
+        self.members.iter().any(|member| member.event.id == event.id && member.event.source == event.source)
+    }
+
     pub fn is_settled(&self) -> bool {
         let waits = self.members.iter().any(|member| member.accepted.is_err());
         !waits && self.links.iter().flat_map(|link| &link.passages).all(|passage| passage.verdict.is_final())
     }
 
-    pub fn reached(&self, link: usize) -> WhyNotAnswer {
+    /// The events from what followed first to this one.
+    fn path(&self, link: usize) -> Vec<EventRef> {
         let causes = std::iter::successors(Some(link), |place| (*place > 0).then(|| self.members[*place].cause));
         let mut path: Vec<EventRef> =
             causes.take_while(|place| *place > 0).map(|place| self.members[place].seen.clone()).collect();
         path.reverse();
+        path
+    }
+
+    pub fn reached(&self, link: usize) -> WhyNotAnswer {
+        let path = self.path(link);
         match self.members[link].accepted {
             Ok(_) => WhyNotAnswer::Happened { path },
             Err(until) => WhyNotAnswer::Waits { path, until },
@@ -107,8 +117,11 @@ impl<'a> Followed<'a> {
             Some(attempt) => history.recording(&attempt.id).await?,
             None => None,
         };
+        let mut path = self.path(stop.link);
+        path.pop();
         Ok(StopView {
             event: member.seen.clone(),
+            path,
             function: ground.names.name(stop.function),
             verdict: passage.verdict.clone(),
             deployment: member.deployments.get(&stop.function).copied(),

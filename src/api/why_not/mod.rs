@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use super::explain::CHAIN_SHOWN_MAX;
 use super::judge::Ground;
-use super::model::{EmitterView, MissingView, SaidBy, WhyNotAnswer, WhyNotView};
+use super::model::{EmitterView, EventRef, MissingView, SaidBy, WhyNotAnswer, WhyNotView};
 use super::view::event_ref;
-use crate::bus::{ACTIVATED, BusError, History};
+use crate::bus::{ACTIVATED, BusError, EventQuery, History};
 use crate::deployment::{Author, Function, FunctionId, NativeKind, catalogue};
 use crate::event::Accepted;
 use crate::filter::TypePattern;
@@ -17,6 +17,8 @@ use crate::filter::TypePattern;
 use self::followed::Followed;
 use self::walk::{Station, Walk, walk};
 
+/// Events of the type that are told of although they followed from something else.
+const ELSEWHERE_SHOWN_MAX: usize = 3;
 /// Places that are told of.
 const STOPS_SHOWN_MAX: usize = 20;
 
@@ -46,7 +48,14 @@ pub async fn why_not(history: &dyn History, event: &Accepted, wanted: &TypePatte
         });
         EmitterView { function: ground.names.name(station.function), missing: missing.collect() }
     });
+    let elsewhere = match &answer {
+        WhyNotAnswer::Happened { .. } | WhyNotAnswer::Waits { .. } => Vec::new(),
+        WhyNotAnswer::Stopped { .. } | WhyNotAnswer::Unheard | WhyNotAnswer::Nobody { .. } => {
+            elsewhere(history, event, wanted, &followed).await?
+        }
+    };
     Ok(WhyNotView {
+        elsewhere,
         wanted: wanted.to_string(),
         after: event_ref(event),
         answer,
@@ -74,6 +83,19 @@ fn station(function: &Function) -> Station {
         hears: function.filter.types().to_vec(),
         emits: emits.filter_map(|pattern| pattern.parse().ok()).collect(),
     }
+}
+
+/// The newest events of the type that came since and are none of those that followed.
+async fn elsewhere(
+    history: &dyn History,
+    event: &Accepted,
+    wanted: &TypePattern,
+    followed: &Followed<'_>,
+) -> Result<Vec<EventRef>, BusError> {
+    let (ty, after, max) = (Some(wanted.clone()), Some(event.position), ELSEWHERE_SHOWN_MAX);
+    let query = EventQuery { ty, after, max, newest_first: true, ..EventQuery::default() };
+    let found = history.events(query).await?.events;
+    Ok(found.iter().filter(|found| !followed.has(&found.event)).map(event_ref).collect())
 }
 
 fn said_by(wanted: &TypePattern) -> Option<SaidBy> {

@@ -209,6 +209,9 @@ fn a_chain_says_where_it_stopped_short_of_a_type_and_why() {
         "{trapped}"
     );
     assert_eq!(trapped["attempt"]["failure"]["kind"], "trapped", "{trapped}");
+    // There are some, which followed from something else.
+    let elsewhere = why_not(&server, "test.done*", "trapped")["elsewhere"].take();
+    assert_eq!(elsewhere.as_array().map(Vec::len), Some(2), "{elsewhere}");
     let logged = stopped("logged");
     assert_eq!(logged["verdict"]["kind"], "delivered", "{logged}");
     assert_eq!(logged["logged"], json!([{ "level": "error", "message": "not today" }]), "{logged}");

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::time::duration;
-use super::{brief, brief_type, place};
-use crate::api::model::{TraceNode, TraceRun, TraceView, VerdictView};
+use super::{Colour, brief, brief_type, place, verdict};
+use crate::api::model::{TraceNode, TraceRun, TraceView};
 use crate::event::OriginKind;
 
 /// Of a label's line: a chart of long ones cannot be read.
@@ -77,18 +77,16 @@ fn is_by(child: &TraceNode, run: &TraceRun) -> bool {
 
 /// What became of it, and what it took.
 fn state(run: &TraceRun) -> String {
-    let kind = serde_json::to_value(&run.verdict).ok();
-    let kind = kind.as_ref().and_then(|verdict| verdict["kind"].as_str()).unwrap_or_default();
     let ran = (run.attempts > 0).then(|| format!(", {}", duration(Duration::from_micros(run.duration_micros))));
     let attempts = (run.attempts > 1).then(|| format!(" in {} attempts", run.attempts));
-    format!("{kind}{}{}", ran.unwrap_or_default(), attempts.unwrap_or_default())
+    format!("{}{}{}", run.verdict, ran.unwrap_or_default(), attempts.unwrap_or_default())
 }
 
 fn class(run: &TraceRun) -> Option<&'static str> {
-    match &run.verdict {
-        VerdictView::DeadLettered | VerdictView::FilterFailed { .. } => Some("bad"),
-        verdict if !verdict.is_final() => Some("waiting"),
-        _ => None,
+    match verdict::colour(&run.verdict) {
+        Colour::Bad => Some("bad"),
+        Colour::Waiting => Some("waiting"),
+        Colour::Good | Colour::Strong | Colour::Faint => None,
     }
 }
 
@@ -149,7 +147,7 @@ mod tests {
                 n2(["mail<br/>dead-lettered, 4.0 ms in 3 attempts"]):::bad
                 n1 --> n2
                 n0 -->|"gate<br/>delivered, 900 µs"| n1
-                n3(["log<br/>waiting-ready"]):::waiting
+                n3(["log<br/>waiting for a free place"]):::waiting
                 n0 --> n3
                 n4["later: shop.due<br/>waits until 1970-01-01T01:00:00.000000Z"]:::waiting
                 n0 -.-> n4

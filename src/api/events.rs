@@ -27,7 +27,7 @@ use super::route::{By, DOOR, DoorSpan};
 use super::trace::is_settled;
 use super::view::{event_view, refusal_view};
 use super::{ApiState, explain as explaining, find, hooks, trace as tracing_back, why_not as walking};
-use crate::bus::{EventQuery, RefusalQuery, Shown};
+use crate::bus::{EventQuery, IdQuery, RefusalQuery, Shown};
 use crate::clock::Timestamp;
 use crate::deployment::type_pattern;
 use crate::event::{Accepted, Origin, OriginKind, Position, from_http};
@@ -147,7 +147,7 @@ struct RefusalsQuery {
 pub(super) async fn refusals(State(state): Shared, uri: Uri) -> Result<Response, ApiError> {
     let asked: RefusalsQuery = query(&uri)?;
     let max = limit(asked.limit)?;
-    let query = RefusalQuery { named: asked.id, since: asked.since, max: max + 1 };
+    let query = RefusalQuery { named: asked.id.map(IdQuery::StartsWith), since: asked.since, max: max + 1 };
     let position = state.history.tail().await?;
     let found = state.history.refusals(query).await?.items.into_iter().map(refusal_view);
     let mut listing = Listing::<RefusalView>::first(position, found.collect(), max);

@@ -29,7 +29,9 @@ pub use history::{
     InvocationIdError, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, StoredDeployment,
     StoredVerdict, Superseded,
 };
-pub use refusal::{NAMED_MAX, Named, REFUSALS_BYTES_MAX, REFUSALS_MAX, Refusal, RefusalQuery, Refusals, Shown};
+pub use refusal::{
+    IdQuery, NAMED_MAX, Named, REFUSALS_BYTES_MAX, REFUSALS_MAX, Refusal, RefusalQuery, Refusals, Shown,
+};
 pub use settlement::{KeyRead, KeyWrite, ReadScope, Revision, Settled, Settlement, Versioned};
 pub use statistics::{Bucket, Statistics, StatisticsQuery};
 pub use storage::{HELD_COUNTED_MAX, HeldBack, HeldBy, Storage};

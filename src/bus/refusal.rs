@@ -82,10 +82,26 @@ impl Refusal {
     }
 }
 
+/// An id that it is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdQuery {
+    Is(String),
+    StartsWith(String),
+}
+
+impl IdQuery {
+    pub fn matches(&self, id: &str) -> bool {
+        match self {
+            IdQuery::Is(whole) => id == whole,
+            IdQuery::StartsWith(start) => id.starts_with(start.as_str()),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct RefusalQuery {
-    /// The start of an id that it is known by; none: all.
-    pub named: Option<String>,
+    /// None: all.
+    pub named: Option<IdQuery>,
     pub since: Option<Timestamp>,
     pub max: usize,
 }

@@ -211,7 +211,7 @@ fn a_chain_says_where_it_stopped_short_of_a_type_and_why() {
     assert_eq!(trapped["attempt"]["failure"]["kind"], "trapped", "{trapped}");
     // There are some, which followed from something else.
     let elsewhere = why_not(&server, "test.done*", "trapped")["elsewhere"].take();
-    assert_eq!(elsewhere.as_array().map(Vec::len), Some(2), "{elsewhere}");
+    assert_eq!(elsewhere[0]["type"], "test.done", "{elsewhere}");
     let logged = stopped("logged");
     assert_eq!(logged["verdict"]["kind"], "delivered", "{logged}");
     assert_eq!(logged["logged"], json!([{ "level": "error", "message": "not today" }]), "{logged}");
@@ -298,4 +298,50 @@ fn a_trace_shows_where_the_time_went_and_every_collector_reads_it() {
     assert!(server.stop().success());
     let stopped = project.tidegate(&["trace", "tried-twice", "--as", "otlp", "--dir", "."]);
     assert_eq!(serde_json::from_slice::<Value>(&stopped.stdout).expect("it is JSON"), otlp, "the same spans each time");
+}
+
+#[test]
+fn what_comes_without_a_token_that_allows_it_is_kept_and_the_token_is_not() {
+    let token = |name: &str, scope: &str| {
+        format!("[[listen.token]]\nname = \"{name}\"\nsecret = \"${{env:SECRET_OF_{name}}}\"\nscope = \"{scope}\"\n")
+    };
+    let project = Project::new(&[token("reader", "read"), token("sender", "emit")].concat())
+        .env("SECRET_OF_reader", "secret-of-reader")
+        .env("SECRET_OF_sender", "secret-of-sender")
+        .env("TIDEGATE_TOKEN", "secret-of-reader");
+    let server = project.up();
+    let send = |id: &str, token: Option<&str>, ty: &str| {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let mut headers: Vec<Header<'_>> = vec![
+            ("content-type", "application/json"),
+            ("ce-specversion", "1.0"),
+            ("ce-id", id),
+            ("ce-source", "/shop"),
+            ("ce-type", ty),
+        ];
+        headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+        post(&server.api, "/events", &headers, b"{}").status
+    };
+    assert_eq!(send("nobody", None, "com.example.order.placed"), 401);
+    assert_eq!(send("stranger", Some("secret-of-none"), "com.example.order.placed"), 401);
+    assert_eq!(send("reads", Some("secret-of-reader"), "com.example.order.placed"), 403);
+    let gate = "dev.cdeventsx.tidegate-gate.passed.0.1.0";
+    assert_eq!(send("speaks-as-a-gate", Some("secret-of-sender"), gate), 403);
+    assert_eq!(send("fine", Some("secret-of-sender"), "com.example.order.placed"), 202);
+    let kept = refusals(&server, 4);
+    let told = |refusal: &Value| {
+        json!([refusal["named"][0]["id"], refusal["named"][0]["source"], refusal["sender"], refusal["proof"]])
+    };
+    assert_eq!(
+        kept.iter().map(told).collect::<Vec<_>>(),
+        [
+            json!(["nobody", "/shop", null, "nothing"]),
+            json!(["stranger", "/shop", null, "unverified"]),
+            json!(["reads", "/shop", null, "unverified"]),
+            json!(["speaks-as-a-gate", "/shop", "sender", "verified"]),
+        ]
+    );
+    assert!(!Value::Array(kept).to_string().contains("secret-of"), "no token is kept");
+    let said = says_no(&server, &["explain", "speaks-as-a-gate"]);
+    assert!(said.contains("refused with 403 forbidden") && said.contains("add it to the token's `emits`"), "{said}");
 }

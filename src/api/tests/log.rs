@@ -252,7 +252,7 @@ impl History for Log {
 
     async fn refusals(&self, query: RefusalQuery) -> Result<Refusals, BusError> {
         let named = |refusal: &&Refusal| {
-            query.named.as_ref().is_none_or(|id| refusal.named.iter().any(|named| named.id.starts_with(id)))
+            query.named.as_ref().is_none_or(|id| refusal.named.iter().any(|named| id.matches(&named.id)))
         };
         let items = self.refusals.iter().rev().filter(named).take(query.max).cloned().collect();
         Ok(Refusals { items, since: at(1) })

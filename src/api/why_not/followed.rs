@@ -27,7 +27,7 @@ pub struct Followed<'a> {
 struct Member<'a> {
     event: &'a Event,
     seen: EventRef,
-    /// None for one that waits until then.
+    /// An error: it waits until then.
     accepted: Result<&'a Outline, Timestamp>,
     /// The member that led to it.
     cause: usize,

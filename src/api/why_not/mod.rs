@@ -5,6 +5,8 @@ mod walk;
 
 use std::collections::BTreeSet;
 
+use self::followed::Followed;
+use self::walk::{Station, Walk, walk};
 use super::explain::CHAIN_SHOWN_MAX;
 use super::judge::Ground;
 use super::model::{EmitterView, EventRef, MissingView, SaidBy, WhyNotAnswer, WhyNotView};
@@ -13,9 +15,6 @@ use crate::bus::{ACTIVATED, BusError, EventQuery, History};
 use crate::deployment::{Author, Function, FunctionId, NativeKind, catalogue};
 use crate::event::Accepted;
 use crate::filter::TypePattern;
-
-use self::followed::Followed;
-use self::walk::{Station, Walk, walk};
 
 /// Events of the type that are told of although they followed from something else.
 const ELSEWHERE_SHOWN_MAX: usize = 3;

@@ -1,7 +1,7 @@
 //! What was refused at a door.
 
 use super::*;
-use crate::bus::{Named, Refusal, RefusalQuery, Shown};
+use crate::bus::{IdQuery, Named, Refusal, RefusalQuery, Shown};
 
 fn refusal(bench: &Bench, ids: &[&str]) -> Refusal {
     let named = |id: &&str| Named { id: (*id).to_owned(), source: Some("test".to_owned()), ty: None };
@@ -41,11 +41,18 @@ pub async fn a_refusal_is_kept_and_found_by_what_it_is_known_by(bench: Bench) {
     bench.bus.keep_refusal(second.clone());
     assert_eq!(kept(&bench, 2).await, [second.clone(), first.clone()]);
 
-    for (named, expected) in
-        [("delivery", vec![&second, &first]), ("delivery-1", vec![&first]), ("event", vec![&first]), ("other", vec![])]
-    {
-        let query = RefusalQuery { named: Some(named.to_owned()), max: 10, ..RefusalQuery::default() };
-        assert_eq!(asked(&bench, query).await.iter().collect::<Vec<_>>(), expected, "{named}");
+    let starts = |id: &str| IdQuery::StartsWith(id.to_owned());
+    let is = |id: &str| IdQuery::Is(id.to_owned());
+    for (named, expected) in [
+        (starts("delivery"), vec![&second, &first]),
+        (starts("delivery-1"), vec![&first]),
+        (starts("event"), vec![&first]),
+        (starts("other"), vec![]),
+        (is("delivery-2"), vec![&second]),
+        (is("delivery"), vec![]),
+    ] {
+        let query = RefusalQuery { named: Some(named.clone()), max: 10, ..RefusalQuery::default() };
+        assert_eq!(asked(&bench, query).await.iter().collect::<Vec<_>>(), expected, "{named:?}");
     }
     let query = RefusalQuery { since: Some(second.at), max: 10, ..RefusalQuery::default() };
     assert_eq!(asked(&bench, query).await, [second.clone()]);

@@ -11,7 +11,7 @@ use super::log::lock;
 use super::rows::{self, sql};
 use super::shared::Shared;
 use super::writer::{Fault, Group, WhenFull, Write};
-use crate::bus::{REFUSALS_BYTES_MAX, REFUSALS_MAX, Refusal, RefusalQuery, Refusals};
+use crate::bus::{IdQuery, REFUSALS_BYTES_MAX, REFUSALS_MAX, Refusal, RefusalQuery, Refusals};
 use crate::clock::Timestamp;
 
 /// Refusals that wait to be written. Beyond it, they are let go of.
@@ -150,19 +150,21 @@ pub(super) fn read(db: &Connection, query: &RefusalQuery) -> rusqlite::Result<Re
     let (_, since) = kept(db)?;
     let after = query.since.map_or(i64::MIN, Timestamp::as_micros);
     let max = sql(query.max as u64);
-    let read = |row: &rusqlite::Row<'_>| rows::json(row, 0);
-    let items = match &query.named {
-        None => db
-            .prepare_cached("SELECT body FROM refusals WHERE at >= ? ORDER BY sequence DESC LIMIT ?")?
-            .query_map(params![after, max], read)?
-            .collect::<rusqlite::Result<_>>()?,
-        Some(id) => db
-            .prepare_cached(
-                "SELECT body FROM refusals WHERE at >= ?1 AND sequence IN (
-                 SELECT sequence FROM refused_ids WHERE id >= ?2 AND id < ?3) ORDER BY sequence DESC LIMIT ?4",
-            )?
-            .query_map(params![after, id, format!("{id}{}", char::MAX), max], read)?
-            .collect::<rusqlite::Result<_>>()?,
+    let (from, to) = match &query.named {
+        None => (None, None),
+        Some(IdQuery::Is(id)) => (Some(id), Some(id.clone())),
+        // What starts with a text stands between it and the last text that does.
+        Some(IdQuery::StartsWith(start)) => (Some(start), Some(format!("{start}{}", char::MAX))),
     };
+    let named = match &query.named {
+        None => "?2 IS ?3",
+        Some(_) => "sequence IN (SELECT sequence FROM refused_ids WHERE id >= ?2 AND id <= ?3)",
+    };
+    let items = db
+        .prepare_cached(&format!(
+            "SELECT body FROM refusals WHERE at >= ?1 AND {named} ORDER BY sequence DESC LIMIT ?4"
+        ))?
+        .query_map(params![after, from, to, max], |row| rows::json(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
     Ok(Refusals { items, since })
 }

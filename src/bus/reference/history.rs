@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::super::{
-    BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation,
+    BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, IdQuery, Invocation,
     InvocationId, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordingBytes, Refusal,
     RefusalQuery, Refusals, Statistics, StatisticsQuery, Storage, StoredDeployment, StoredVerdict, Superseded,
 };
@@ -217,7 +217,7 @@ impl History for Reference {
     async fn refusals(&self, query: RefusalQuery) -> Result<Refusals, BusError> {
         let (log, _) = self.0.log();
         let is_asked = |refusal: &&Refusal| {
-            let named = |start: &String| refusal.named.iter().any(|named| named.id.starts_with(start));
+            let named = |id: &IdQuery| refusal.named.iter().any(|named| id.matches(&named.id));
             query.named.as_ref().is_none_or(named) && query.since.is_none_or(|since| refusal.at >= since)
         };
         let items = log.refusals.iter().rev().filter(is_asked).take(query.max).cloned().collect();

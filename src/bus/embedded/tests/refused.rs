@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::bus::conformance::{event, incoming};
-use crate::bus::{REFUSALS_BYTES_MAX, REFUSALS_MAX, Refusal, RefusalQuery, Refusals, Shown};
+use crate::bus::{IdQuery, REFUSALS_BYTES_MAX, REFUSALS_MAX, Refusal, RefusalQuery, Refusals, Shown};
 use crate::clock::Timestamp;
 
 fn at(number: u64) -> Timestamp {
@@ -47,7 +47,8 @@ async fn the_newest_refusals_are_kept_and_it_is_said_since_when() {
     assert_eq!(kept.items.len() as u64, REFUSALS_MAX);
     assert_eq!(kept.items.first().map(|newest| newest.at), Some(at(REFUSALS_MAX + MORE - 1)));
     assert_eq!((kept.items.last().map(|oldest| oldest.at), kept.since), (Some(at(MORE)), at(MORE - 1)));
-    let gone = RefusalQuery { named: Some("event-99".to_owned()), max: 1000, ..RefusalQuery::default() };
+    let gone =
+        RefusalQuery { named: Some(IdQuery::StartsWith("event-99".to_owned())), max: 1000, ..RefusalQuery::default() };
     let named = bus.refusals(gone).await.unwrap().items;
     assert!(named.iter().all(|refusal| refusal.at > at(99)), "nothing is found by the id of what was removed");
 }

@@ -48,7 +48,7 @@ pub struct EventsArgs {
 Examples:
   tidegate trace last
   tidegate trace '#12' --as mermaid
-  tidegate trace '#12' --as otlp | curl -H 'content-type: application/json' --data @- http://localhost:4318/v1/traces")]
+  tidegate trace '#12' --as otlp > spans.json")]
 pub struct TraceArgs {
     /// Any event of the chain: an id or the start of one, #POSITION, or last
     #[arg(value_name = "ID")]

@@ -118,10 +118,9 @@ fn functions_before(wanted: &TypePattern, stations: &[Station]) -> HashMap<Funct
 
 /// Whether somebody may still do something about it, or it goes on by itself.
 fn is_open(verdict: &VerdictView) -> bool {
-    match verdict {
-        VerdictView::DeadLettered | VerdictView::FilterFailed { .. } | VerdictView::Dropped { .. } => true,
-        other => !other.is_final(),
-    }
+    let failed =
+        matches!(verdict, VerdictView::DeadLettered | VerdictView::FilterFailed { .. } | VerdictView::Dropped { .. });
+    failed || !verdict.is_final()
 }
 
 /// Functions that may emit a type.

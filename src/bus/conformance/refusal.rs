@@ -41,23 +41,23 @@ pub async fn a_refusal_is_kept_and_found_by_what_it_is_known_by(bench: Bench) {
     bench.bus.keep_refusal(second.clone());
     assert_eq!(kept(&bench, 2).await, [second.clone(), first.clone()]);
 
-    let starts = |id: &str| IdQuery::StartsWith(id.to_owned());
-    let is = |id: &str| IdQuery::Is(id.to_owned());
-    for (named, expected) in [
+    let all = RefusalQuery { max: 10, ..RefusalQuery::default() };
+    let named = |named: IdQuery| RefusalQuery { named: Some(named), ..all.clone() };
+    let starts = |id: &str| named(IdQuery::StartsWith(id.to_owned()));
+    let is = |id: &str| named(IdQuery::Is(id.to_owned()));
+    for (query, expected) in [
         (starts("delivery"), vec![&second, &first]),
         (starts("delivery-1"), vec![&first]),
         (starts("event"), vec![&first]),
         (starts("other"), vec![]),
         (is("delivery-2"), vec![&second]),
         (is("delivery"), vec![]),
+        (RefusalQuery { since: Some(second.at), ..all.clone() }, vec![&second]),
+        (RefusalQuery { max: 1, ..all.clone() }, vec![&second]),
     ] {
-        let query = RefusalQuery { named: Some(named.clone()), max: 10, ..RefusalQuery::default() };
-        assert_eq!(asked(&bench, query).await.iter().collect::<Vec<_>>(), expected, "{named:?}");
+        let found = asked(&bench, query.clone()).await;
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{query:?}");
     }
-    let query = RefusalQuery { since: Some(second.at), max: 10, ..RefusalQuery::default() };
-    assert_eq!(asked(&bench, query).await, [second.clone()]);
-    let query = RefusalQuery { max: 1, ..RefusalQuery::default() };
-    assert_eq!(asked(&bench, query).await, [second.clone()]);
     let bench = bench.restart().await;
     assert_eq!(kept(&bench, 2).await, [second, first]);
     assert_eq!(bench.history.tail().await.unwrap(), 0, "a refusal is no event");

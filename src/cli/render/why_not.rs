@@ -14,36 +14,22 @@ const MARGIN: usize = 4;
 pub fn why_not(view: &WhyNotView, look: &Look) -> String {
     let wanted = brief_pattern(&view.wanted);
     let after = explanation::reference(&view.after);
-    let mut text = match &view.answer {
+    let said = match &view.answer {
         WhyNotAnswer::Happened { path } => return look.good(&format!("{wanted} followed from {after}")) + &steps(path),
         WhyNotAnswer::Waits { path, until } => {
             let due = ago(*until, look.now);
             return look.waiting(&format!("{wanted} followed from {after} and waits, due {due}")) + &steps(path);
         }
-        WhyNotAnswer::Stopped { .. } | WhyNotAnswer::Unheard | WhyNotAnswer::Nobody { .. } => {
-            format!("{}\n", look.bad(&clean(&format!("no {wanted} followed from {after}"))))
-        }
-    };
-    match &view.answer {
-        WhyNotAnswer::Happened { .. } | WhyNotAnswer::Waits { .. } => {}
         WhyNotAnswer::Stopped { stops } => {
-            for (index, stop) in stops.iter().enumerate() {
-                text += &one(stop, if index == 0 { "it stopped at" } else { "also at" }, look);
-            }
+            let leads = std::iter::once("it stopped at").chain(std::iter::repeat("also at"));
+            stops.iter().zip(leads).map(|(stop, lead)| one(stop, lead, look)).collect()
         }
         WhyNotAnswer::Unheard => {
-            text += "no function from which there is a way to it hears any of the events that followed\n";
+            "no function from which there is a way to it hears any of the events that followed\n".to_owned()
         }
-        WhyNotAnswer::Nobody { said_by } => {
-            text += match said_by {
-                Some(SaidBy::Triggers) => {
-                    "no function may emit it: a trigger brings it in, so its sender has to send it\n"
-                }
-                Some(SaidBy::Runtime) => "no function may emit it: the runtime says it of itself\n",
-                None => "no function may emit it; grant it by `grants.emits` of the one that should\n",
-            };
-        }
-    }
+        WhyNotAnswer::Nobody { said_by } => format!("no function may emit it{}\n", who_says(*said_by)),
+    };
+    let mut text = format!("{}\n{said}", look.bad(&format!("no {wanted} followed from {after}")));
     text += &lacking(&view.emitters, look);
     if !view.elsewhere.is_empty() {
         let others: Vec<String> = view.elsewhere.iter().map(explanation::reference).collect();
@@ -56,6 +42,14 @@ pub fn why_not(view: &WhyNotView, look: &Look) -> String {
         (false, false) => "\nnot all that followed is settled yet: it may still come\n",
     };
     text
+}
+
+fn who_says(said_by: Option<SaidBy>) -> &'static str {
+    match said_by {
+        Some(SaidBy::Triggers) => ": a trigger brings it in, so its sender has to send it",
+        Some(SaidBy::Runtime) => ": the runtime says it of itself",
+        None => "; grant it by `grants.emits` of the one that should",
+    }
 }
 
 fn steps(path: &[EventRef]) -> String {

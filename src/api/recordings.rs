@@ -14,9 +14,10 @@ use super::model::{MESSAGE_PACK, RecordedListing, RecordedView};
 use super::reads::deployment_number;
 use super::view::Names;
 use super::{ApiState, find};
-use crate::bus::{InvocationId, InvocationIdError, RecordedAttempt, RecordedQuery};
+use crate::bus::{BusError, History, Invocation, InvocationId, InvocationIdError, RecordedAttempt, RecordedQuery};
 use crate::clock::Timestamp;
 use crate::deployment::{FunctionId, type_pattern};
+use crate::record::{Ground, Recording};
 
 type Shared = State<Arc<ApiState>>;
 
@@ -90,6 +91,23 @@ pub(super) async fn deployment(State(state): Shared, Path(number): Path<String>)
     let found = deployments.into_iter().find(|stored| stored.deployment.number == number);
     let missing = || ApiError::not_found(format!("there is no deployment {number}; `tidegate deployments` lists them"));
     Ok(json(StatusCode::OK, &found.ok_or_else(missing)?.deployment))
+}
+
+/// What was recorded of an attempt, read by what it began with; else why it cannot be read. None: nothing was kept.
+pub(super) async fn recording(
+    history: &dyn History,
+    invocation: &Invocation,
+) -> Result<Option<Result<Recording, String>>, BusError> {
+    let Some(bytes) = history.recording(&invocation.id).await? else { return Ok(None) };
+    let deployments = history.deployments().await?;
+    let stored = deployments.iter().find(|stored| stored.deployment.number == invocation.deployment);
+    let function = stored.and_then(|stored| stored.deployment.function_by_id(invocation.id.function));
+    let event = history.event_at(invocation.id.position).await?;
+    let (Some(function), Some(event)) = (function, event) else {
+        return Ok(Some(Err("its event was removed by retention".to_owned())));
+    };
+    let ground = Ground::new(&event.event, function);
+    Ok(Some(Recording::decode(&bytes, &ground).map_err(|error| error.to_string())))
 }
 
 fn packed(listing: &RecordedListing) -> Response {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::notices::Notices;
-use crate::bus::{Bus, BusError, Incoming, PublishError};
+use crate::bus::{Bus, BusError, Incoming, Named, PublishError, Refusal, Shown};
 use crate::clock::Clock;
 use crate::deployment::{Env, Secret, SecretError};
 use crate::event::{Event, Origin, OriginKind};
@@ -71,7 +71,7 @@ impl Intake {
                 }
                 Err(error @ (PublishError::ContentDiffers { index } | PublishError::Refused { index, .. })) => {
                     let (place, Incoming { event, .. }) = batch.remove(index);
-                    self.metrics.rejected(name, "refused", &format!("{} of {}: {error}", event.id, event.source));
+                    self.refused(name, &event, &error);
                     refused.push(place);
                     continue;
                 }
@@ -93,6 +93,21 @@ impl Intake {
             }
         }
         Ok(Taken::Durable { refused })
+    }
+
+    fn refused(&self, name: &str, event: &Event, error: &PublishError) {
+        let code = "refused";
+        self.metrics.rejected(name, code, &format!("{} of {}: {error}", event.id, event.source));
+        self.bus.keep_refusal(Refusal {
+            at: self.clock.now(),
+            door: name.to_owned(),
+            status: None,
+            code: code.to_owned(),
+            reason: error.to_string(),
+            sender: None,
+            proof: Shown::Verified,
+            named: vec![Named::of(event)],
+        });
     }
 
     /// Waits; whether the loop was told to stop meanwhile.
@@ -120,6 +135,30 @@ pub(super) fn backoff(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::{IdQuery, RefusalQuery};
+    use crate::trigger::testing::Door;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_the_bus_refuses_for_good_is_found_by_its_id() {
+        let door = Door::open(Clock::system());
+        let event = |id: &str, data: &'static str| Event {
+            id: id.to_owned(),
+            source: "reports".to_owned(),
+            ty: "com.s3.ObjectCreated.Put".to_owned(),
+            data: Some(data.into()),
+            ..Event::default()
+        };
+        let publish = async |event| door.intake.publish("bucket/reports", vec![event]).await.unwrap();
+        assert_eq!(publish(event("a", "1")).await, Taken::Durable { refused: vec![] });
+        assert_eq!(publish(event("a", "2")).await, Taken::Durable { refused: vec![0] });
+        // What is written after it shows that it was written.
+        publish(event("b", "1")).await;
+        let query = RefusalQuery { named: Some(IdQuery::Is("a".to_owned())), max: 2, ..RefusalQuery::default() };
+        let kept = door.history.refusals(query).await.unwrap().items;
+        let told: Vec<_> = kept.iter().map(|one| (one.door.as_str(), one.status, one.proof)).collect();
+        assert_eq!(told, [("bucket/reports", None, Shown::Verified)]);
+        assert!(kept[0].reason.contains("whose content differs"), "{}", kept[0].reason);
+    }
 
     #[test]
     fn the_wait_doubles_up_to_a_minute() {

@@ -14,6 +14,7 @@ mod distribution;
 mod git;
 mod github;
 mod intake;
+mod named;
 mod notices;
 mod payload;
 pub mod queue;
@@ -26,6 +27,7 @@ use bytes::Bytes;
 
 pub use cloudevents::handshake;
 pub use intake::{Intake, TriggerError};
+pub use named::named;
 pub use notices::Notices;
 pub use signature::{Credentials, CredentialsError, prove};
 

@@ -9,6 +9,7 @@ mod demo;
 mod doors;
 mod evidence;
 mod examples;
+mod explain;
 mod faults;
 mod forge;
 mod forged;

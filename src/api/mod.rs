@@ -23,6 +23,7 @@ mod recordings;
 mod refused;
 mod route;
 mod serve;
+mod state;
 mod status;
 mod trace;
 mod unknown;

@@ -8,19 +8,21 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Value, json};
 
 use super::model::EffectView;
-use crate::host::Journal;
+use crate::host::{Entry, Journal};
 
-/// Every effect of a journal. An effect or an answer is taken apart by its stored form, so that a new one needs nothing here.
+/// Every effect of a journal.
 pub(super) fn of_journal(journal: &Journal) -> Vec<EffectView> {
-    let shown = |entry: &crate::host::Entry| {
-        let (effect, arguments) = named(readable(&entry.effect));
-        let answer = match named(readable(&entry.answer)) {
-            (name, Value::Null) => Value::String(name),
-            (name, inner) => json!({ name: inner }),
-        };
-        EffectView { effect, arguments, answer }
+    journal.entries().iter().map(effect_view).collect()
+}
+
+/// An effect and its answer, taken apart by their stored form, so that a new one needs nothing here.
+pub fn effect_view(entry: &Entry) -> EffectView {
+    let (effect, arguments) = named(readable(&entry.effect));
+    let answer = match named(readable(&entry.answer)) {
+        (name, Value::Null) => Value::String(name),
+        (name, inner) => json!({ name: inner }),
     };
-    journal.entries().iter().map(shown).collect()
+    EffectView { effect, arguments, answer }
 }
 
 /// A variant by its name and what it holds; `null` where it holds nothing.

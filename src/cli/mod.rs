@@ -5,6 +5,7 @@
 
 mod bench;
 mod client;
+pub mod debugger;
 pub mod demo;
 mod deploy;
 mod dlq;

@@ -82,7 +82,9 @@ impl Session<'_> {
             }
             let inlined = symbols.iter().flat_map(|symbols| &symbols.inlined);
             found.extend(
-                inlined.filter(|code| has_name(&code.name)).filter_map(|code| self.points.from(module, code.range.start)),
+                inlined
+                    .filter(|code| has_name(&code.name))
+                    .filter_map(|code| self.points.from(module, code.range.start)),
             );
         }
         if found.is_empty() {
@@ -113,7 +115,9 @@ impl Session<'_> {
             return Err(DebugError::NoLines);
         }
         let is_file = |module: usize, index: u32| {
-            self.symbols[module].as_ref().is_some_and(|symbols| Path::new(&symbols.files[index as usize]).ends_with(file))
+            self.symbols[module]
+                .as_ref()
+                .is_some_and(|symbols| Path::new(&symbols.files[index as usize]).ends_with(file))
         };
         let points = self.points.all.iter().zip(0..).filter_map(|(point, index)| {
             point.line.filter(|(file, _)| is_file(point.module, *file)).map(|(_, line)| (line, index))
@@ -130,7 +134,8 @@ impl Session<'_> {
 
     fn own_files(&self) -> String {
         let files = self.symbols.iter().flatten().flat_map(|symbols| &symbols.files);
-        let files: BTreeSet<&str> = files.map(String::as_str).filter(|file| is_own(file) && file.ends_with(".rs")).collect();
+        let files: BTreeSet<&str> =
+            files.map(String::as_str).filter(|file| is_own(file) && file.ends_with(".rs")).collect();
         let more = if files.len() > LISTED_MAX { ", .." } else { "" };
         let listed: Vec<&str> = files.into_iter().take(LISTED_MAX).collect();
         format!("{}{more}", listed.join(", "))

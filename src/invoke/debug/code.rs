@@ -46,8 +46,7 @@ pub(super) fn modules(component: &[u8]) -> Result<Vec<Code<'_>>, wasmparser::Bin
 }
 
 fn module(bytes: &[u8]) -> Result<Code<'_>, wasmparser::BinaryReaderError> {
-    let mut code =
-        Code { bytes, base: 0, functions: Vec::new(), calls_out: Vec::new(), custom: BTreeMap::new() };
+    let mut code = Code { bytes, base: 0, functions: Vec::new(), calls_out: Vec::new(), custom: BTreeMap::new() };
     let mut imported = 0_u32;
     let mut names = BTreeMap::new();
     for payload in Parser::new(0).parse_all(bytes) {

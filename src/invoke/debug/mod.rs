@@ -117,8 +117,13 @@ impl<'a> Session<'a> {
             run: None,
             snapshot: None,
         };
-        session.go(session.trace.beginning()).await?;
+        session.go_to_start().await?;
         Ok(session)
+    }
+
+    /// Holds at the first line.
+    pub async fn go_to_start(&mut self) -> Result<(), DebugError> {
+        self.go(self.trace.beginning()).await
     }
 
     /// Holds at a place: a number of points passed, the same in every session with this component and invocation.

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use super::code::Code;
 use super::symbols::Symbols;
 
-/// Sources of the Rust toolchain: there only the beginnings of functions count.
-const TOOLCHAIN: [&str; 2] = ["/rustc/", "/rustlib/src/"];
+/// Sources of the Rust toolchain and its C library: there only the beginnings of functions count.
+const TOOLCHAIN: [&str; 4] = ["/rustc/", "/rustlib/src/", "/rust/deps/", "wasisdk://"];
 /// Sources that cargo fetched: they are passed over by steps.
 const FETCHED: [&str; 2] = ["/registry/src/", "/git/checkouts/"];
 /// Modules that the tools for components add.
@@ -58,7 +58,12 @@ pub(super) fn wanted(codes: &[Code<'_>], symbols: &[Option<Symbols<'_>>]) -> Vec
 
 impl Points {
     /// The points at which the engine does hold.
-    pub fn new(mut places: Vec<(usize, u32)>, codes: &[Code<'_>], symbols: &[Option<Symbols<'_>>], names: &[String]) -> Self {
+    pub fn new(
+        mut places: Vec<(usize, u32)>,
+        codes: &[Code<'_>],
+        symbols: &[Option<Symbols<'_>>],
+        names: &[String],
+    ) -> Self {
         places.sort_unstable();
         places.dedup();
         let any_symbols = symbols.iter().any(Option::is_some);

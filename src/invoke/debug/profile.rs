@@ -21,11 +21,7 @@ const TIME_MIN: Duration = Duration::from_secs(1);
 const RUNS_MAX: usize = 20_000;
 
 /// Runs the invocation, a short one many times, each with a host that `make_host` makes, and answers Firefox's JSON.
-pub async fn profile(
-    component: &[u8],
-    event: &Accepted,
-    make_host: impl Fn() -> Host,
-) -> Result<Vec<u8>, DebugError> {
+pub async fn profile(component: &[u8], event: &Accepted, make_host: impl Fn() -> Host) -> Result<Vec<u8>, DebugError> {
     let setup = |error: wasmtime::Error| DebugError::Setup(error.into());
     let wasm = settings::engine(1).map_err(setup)?;
     let linkers = Linkers::default();

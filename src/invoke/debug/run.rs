@@ -112,7 +112,8 @@ impl Run {
         host: Host,
     ) -> Result<(Trace, Returned), HostFault> {
         let survey = Survey { points, trace: Trace::default() };
-        let run = Run::watched(program, event, host.clone(), Some(survey)).map_err(|error| HostFault::Engine(error.into()))?;
+        let run = Run::watched(program, event, host.clone(), Some(survey))
+            .map_err(|error| HostFault::Engine(error.into()))?;
         let returned = run.guest.await?;
         let mut survey = lock(&run.watch.survey).take().expect("it was there when the run began");
         survey.trace.performed(host.performed());
@@ -262,4 +263,3 @@ impl DebugHandler for Watcher {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-

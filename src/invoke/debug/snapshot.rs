@@ -42,12 +42,16 @@ impl Snapshot {
 
     pub fn take(store: &mut StoreContextMut<'_, Guest>, modules: &[Module]) -> wasmtime::Result<Self> {
         let mut snapshot = Snapshot::default();
-        for handle in frames(store).into_iter().take(FRAMES_MAX) {
-            let Some((module, pc)) = place(store, &handle)? else { continue };
-            let Some(module) = modules.iter().position(|known| known.debug_index_in_engine() == module) else { continue };
+        for (depth, handle) in frames(store).into_iter().take(FRAMES_MAX).enumerate() {
+            let Some((module, next)) = place(store, &handle)? else { continue };
+            let Some(module) = modules.iter().position(|known| known.debug_index_in_engine() == module) else {
+                continue;
+            };
             if !snapshot.globals.contains_key(&module) {
                 snapshot.take_instance(store, &handle, module)?;
             }
+            // Only the innermost one is where it says: the others go on after their call, which may be of another line.
+            let pc = if depth == 0 { next } else { next.saturating_sub(1) };
             let mut frame = Frame { module, pc, locals: Vec::new(), operands: Vec::new() };
             for index in 0..handle.num_locals(&mut *store)? {
                 frame.locals.push(bits(&handle.local(&mut *store, index)?));

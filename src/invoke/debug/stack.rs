@@ -29,9 +29,9 @@ impl Session<'_> {
         let code = &self.codes[module];
         let symbols = self.symbols[module].as_ref();
         let scopes = symbols.map(|symbols| symbols.scopes(pc)).unwrap_or_default();
-        let own_name = code.function_at(pc).map(|index| {
-            code.functions[index].name.clone().unwrap_or_else(|| format!("function {index}"))
-        });
+        let own_name = code
+            .function_at(pc)
+            .map(|index| code.functions[index].name.clone().unwrap_or_else(|| format!("function {index}")));
         let is_own = |place: &Option<Place>| place.as_ref().is_none_or(|place| points::is_own(&place.file));
         let innermost = symbols.and_then(|symbols| symbols.place_at(pc));
         let mut frames = Vec::new();

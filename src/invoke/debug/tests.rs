@@ -118,11 +118,11 @@ async fn back_returns_to_the_same_place_with_the_same_values() {
     let mut passed = Vec::new();
     while frame(&session).function == "invoice::total" {
         passed.push((session.place(), session.frames(), session.variables(&frame(&session))));
-        forward(&mut session, Motion::Over).await;
+        forward(&mut session, Motion::Into).await;
     }
     assert!(passed.len() > 10, "{passed:?}");
     for (place, frames, variables) in passed.into_iter().rev() {
-        back(&mut session, Motion::Over).await;
+        back(&mut session, Motion::Into).await;
         assert_eq!(session.place(), place);
         assert_eq!(session.frames(), frames);
         assert_eq!(session.variables(&frame(&session)), variables);
@@ -216,7 +216,7 @@ async fn a_profile_is_one_that_firefox_reads() {
     let case = Case::new("test.total");
     let json = profile(guests::invoice(), &case.delivery.event, || case.host()).await.unwrap();
     let profile: serde_json::Value = serde_json::from_slice(&json).unwrap();
-    assert!(profile["meta"]["processedProfileVersion"].is_u64(), "{}", profile["meta"]);
+    assert!(profile["meta"]["preprocessedProfileVersion"].is_u64(), "{}", profile["meta"]);
     let thread = &profile["threads"][0];
     let count = |table: &str| thread[table]["length"].as_u64().unwrap_or(0);
     for table in ["samples", "stackTable", "frameTable", "funcTable"] {

@@ -90,7 +90,10 @@ impl Symbols<'_> {
 
     /// Where statements of the files that `wanted` names begin.
     pub fn statements(&self, wanted: impl Fn(u32) -> bool) -> impl Iterator<Item = u32> {
-        self.rows.iter().filter(move |row| row.is_statement && !row.is_end && row.line > 0 && wanted(row.file)).map(|row| row.pc)
+        self.rows
+            .iter()
+            .filter(move |row| row.is_statement && !row.is_end && row.line > 0 && wanted(row.file))
+            .map(|row| row.pc)
     }
 
     /// Where a function's own work begins, after its arguments are in their places.

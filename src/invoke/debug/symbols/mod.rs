@@ -114,7 +114,8 @@ impl<'a> Symbols<'a> {
 
     fn value_of(&self, variable: Entry, scope: &Scope, frame: &Frame, snapshot: &Snapshot) -> String {
         const GONE: &str = "(optimised away)";
-        let Some(ty) = self.attribute(variable, gimli::DW_AT_type).and_then(|(unit, ty)| self.referred(unit, &ty)) else {
+        let Some(ty) = self.attribute(variable, gimli::DW_AT_type).and_then(|(unit, ty)| self.referred(unit, &ty))
+        else {
             return GONE.to_owned();
         };
         let machine = spot::Machine { symbols: self, frame, snapshot, subprogram: scope.subprogram };
@@ -152,9 +153,11 @@ impl<'a> Symbols<'a> {
     }
 
     fn at_offset(&self, offset: DebugInfoOffset) -> Option<Entry> {
-        let found = self.units.iter().enumerate().find_map(|(unit, header)| {
-            offset.to_unit_offset(&header.header).map(|offset| Entry { unit, offset })
-        });
+        let found = self
+            .units
+            .iter()
+            .enumerate()
+            .find_map(|(unit, header)| offset.to_unit_offset(&header.header).map(|offset| Entry { unit, offset }));
         found
     }
 

@@ -35,7 +35,9 @@ impl<'a> Machine<'_, 'a> {
         if let Some((_, value)) = self.symbols.attribute(variable, gimli::DW_AT_const_value) {
             return Some(Spot::Held(match value {
                 AttributeValue::Block(block) => block.slice().to_vec(),
-                other => other.udata_value().or_else(|| other.sdata_value().map(i64::cast_unsigned))?.to_le_bytes().to_vec(),
+                other => {
+                    other.udata_value().or_else(|| other.sdata_value().map(i64::cast_unsigned))?.to_le_bytes().to_vec()
+                }
             }));
         }
         let (unit, location) = self.symbols.attribute(variable, gimli::DW_AT_location)?;

@@ -30,7 +30,8 @@ impl Reader<'_, '_> {
             gimli::DW_TAG_enumeration_type => self.enumeration(ty, spot),
             gimli::DW_TAG_array_type => {
                 let element = self.target(ty)?;
-                let count = self.children(ty).into_iter().find_map(|child| self.symbols.number(child, gimli::DW_AT_count));
+                let count =
+                    self.children(ty).into_iter().find_map(|child| self.symbols.number(child, gimli::DW_AT_count));
                 self.elements(element, spot, count?, depth)
             }
             gimli::DW_TAG_structure_type | gimli::DW_TAG_class_type => self.structure(ty, &name, spot, depth),
@@ -43,7 +44,9 @@ impl Reader<'_, '_> {
     fn plain(&self, mut ty: Entry) -> Option<Entry> {
         for _ in 0..DEPTH_MAX {
             match self.symbols.die(ty)?.tag() {
-                gimli::DW_TAG_typedef | gimli::DW_TAG_const_type | gimli::DW_TAG_volatile_type => ty = self.target(ty)?,
+                gimli::DW_TAG_typedef | gimli::DW_TAG_const_type | gimli::DW_TAG_volatile_type => {
+                    ty = self.target(ty)?
+                }
                 _ => return Some(ty),
             }
         }
@@ -105,7 +108,9 @@ impl Reader<'_, '_> {
             gimli::DW_ATE_float if size == 4 => f32::from_bits(bits as u32).to_string(),
             gimli::DW_ATE_float => f64::from_bits(bits).to_string(),
             _ if size == 0 => "()".to_owned(),
-            gimli::DW_ATE_signed | gimli::DW_ATE_signed_char if size == 16 => i128::from_le_bytes(bytes.try_into().ok()?).to_string(),
+            gimli::DW_ATE_signed | gimli::DW_ATE_signed_char if size == 16 => {
+                i128::from_le_bytes(bytes.try_into().ok()?).to_string()
+            }
             _ if size == 16 => u128::from_le_bytes(bytes.try_into().ok()?).to_string(),
             gimli::DW_ATE_signed | gimli::DW_ATE_signed_char => {
                 let unused = 64 - 8 * u32::try_from(size.min(8)).ok()?;
@@ -131,9 +136,10 @@ impl Reader<'_, '_> {
 
     fn enumeration(&self, ty: Entry, spot: &Spot) -> Option<String> {
         let value = number(&self.machine.read(spot, 0, self.size(ty)?)?);
-        let found = self.tagged(ty, gimli::DW_TAG_enumerator).into_iter().find(|enumerator| {
-            self.constant(*enumerator, gimli::DW_AT_const_value) == Some(value)
-        });
+        let found = self
+            .tagged(ty, gimli::DW_TAG_enumerator)
+            .into_iter()
+            .find(|enumerator| self.constant(*enumerator, gimli::DW_AT_const_value) == Some(value));
         Some(found.and_then(|found| self.symbols.name(found)).unwrap_or_else(|| value.to_string()))
     }
 
@@ -154,7 +160,10 @@ impl Reader<'_, '_> {
         if (name == "String" || name.starts_with("Vec<"))
             && let (Some(buffer), Some(length)) = (self.named(vector, "buf", &at), self.named(vector, "len", &at))
         {
-            let element = self.tagged(vector, gimli::DW_TAG_template_type_parameter).first().and_then(|first| self.target(*first))?;
+            let element = self
+                .tagged(vector, gimli::DW_TAG_template_type_parameter)
+                .first()
+                .and_then(|first| self.target(*first))?;
             let address = self.first_pointer(buffer, DEPTH_MAX)?;
             let count = number(&self.machine.read(&length.1, 0, 4)?);
             return match name == "String" {
@@ -217,7 +226,10 @@ impl Reader<'_, '_> {
     /// The variant that the value is: the one that its tag names, else the one without a tag.
     fn variant(&self, variants: Entry, spot: &Spot, depth: usize) -> Option<String> {
         let all = self.tagged(variants, gimli::DW_TAG_variant);
-        let tag = self.symbols.attribute(variants, gimli::DW_AT_discr).and_then(|(unit, tag)| self.symbols.referred(unit, &tag));
+        let tag = self
+            .symbols
+            .attribute(variants, gimli::DW_AT_discr)
+            .and_then(|(unit, tag)| self.symbols.referred(unit, &tag));
         let value = tag.and_then(|tag| {
             let (ty, at) = self.member(tag, spot)?;
             let size = self.size(ty)?;

@@ -146,7 +146,7 @@ async fn a_script_goes_to_a_trap() {
                35          Ok(vec![done(format!("{} owes {cents}", owed.customer))])
           effects: 5 of 5, no more come
         (debug) locals
-          event = (cannot be read)
+          event = Event { id: "1", source: "/tests", specversion: "1.0", type_: "test.overdraw", subject: None, time: None, datacontenttype: None, dataschema: None, extensions: [], data: Some([97, 110, 97, 32, 51, 32, 52, 32, 53]), origin: Some(Origin { kind: "api", name: "tester", verified: true }) }
           owed = Owed { customer: "ana", prices: [3, 4, 5], discount: None, paid: false }
           counts = Bucket { handle: Resource<invoice::wasi::keyvalue::store::Bucket> { handle: AtomicU32 { v: UnsafeCell<u32> { .. } }, _marker: PhantomData<invoice::wasi::keyvalue::store::Bucket> } }
           before = Ok(None)

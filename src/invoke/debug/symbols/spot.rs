@@ -21,14 +21,6 @@ pub(super) struct Machine<'s, 'a> {
     pub subprogram: Entry,
 }
 
-/// A value of the location's own stack machine.
-#[derive(Clone, Copy)]
-struct Item {
-    value: u64,
-    /// Whether it was read from a local, a global or the operands, and nothing was done to it since: then it is the value.
-    is_whole: bool,
-}
-
 impl<'a> Machine<'_, 'a> {
     /// Where a variable is at the frame's pc. None: it is nowhere, or where cannot be worked out.
     pub fn locate(&self, variable: Entry) -> Option<Spot> {
@@ -71,7 +63,7 @@ impl<'a> Machine<'_, 'a> {
 
     fn evaluate(&self, unit: usize, expression: Expression<Slice<'a>>, has_base: bool) -> Option<Spot> {
         let mut operations = expression.operations(self.symbols.units[unit].encoding());
-        let mut stack: Vec<Item> = Vec::new();
+        let mut stack: Vec<u64> = Vec::new();
         let mut is_value = false;
         let mut held: Vec<u8> = Vec::new();
         let mut in_parts = false;
@@ -86,8 +78,7 @@ impl<'a> Machine<'_, 'a> {
                     (is_value, in_parts) = (false, true);
                 }
                 Operation::FrameOffset { offset } if has_base => {
-                    let value = self.frame_base()?.wrapping_add_signed(offset);
-                    stack.push(Item { value, is_whole: false });
+                    stack.push(self.frame_base()?.wrapping_add_signed(offset));
                 }
                 other => self.step(&other, &mut stack)?,
             }
@@ -96,30 +87,29 @@ impl<'a> Machine<'_, 'a> {
     }
 
     /// One operation that only changes the stack.
-    fn step(&self, operation: &Operation<Slice<'a>>, stack: &mut Vec<Item>) -> Option<()> {
-        let whole = |value: u64| Item { value, is_whole: true };
-        let made = |value: u64| Item { value, is_whole: false };
-        let item = match operation {
-            Operation::WasmLocal { index } => whole(*self.frame.locals.get(*index as usize)?),
-            Operation::WasmStack { index } => whole(*self.frame.operands.get(*index as usize)?),
-            Operation::WasmGlobal { index } => whole(self.snapshot.global(self.frame, *index)?),
-            Operation::Address { address } => made(*address),
-            Operation::UnsignedConstant { value } => made(*value),
-            Operation::SignedConstant { value } => made(value.cast_unsigned()),
-            Operation::PlusConstant { value } => made(stack.pop()?.value.wrapping_add(*value)),
-            Operation::Plus => made(stack.pop()?.value.wrapping_add(stack.pop()?.value)),
+    fn step(&self, operation: &Operation<Slice<'a>>, stack: &mut Vec<u64>) -> Option<()> {
+        let value = match operation {
+            // What is in a local is the value where DW_OP_stack_value says so, and else where the value is.
+            Operation::WasmLocal { index } => *self.frame.locals.get(*index as usize)?,
+            Operation::WasmStack { index } => *self.frame.operands.get(*index as usize)?,
+            Operation::WasmGlobal { index } => self.snapshot.global(self.frame, *index)?,
+            Operation::Address { address } => *address,
+            Operation::UnsignedConstant { value } => *value,
+            Operation::SignedConstant { value } => value.cast_unsigned(),
+            Operation::PlusConstant { value } => stack.pop()?.wrapping_add(*value),
+            Operation::Plus => stack.pop()?.wrapping_add(stack.pop()?),
             Operation::Minus => {
-                let taken = stack.pop()?.value;
-                made(stack.pop()?.value.wrapping_sub(taken))
+                let taken = stack.pop()?;
+                stack.pop()?.wrapping_sub(taken)
             }
-            Operation::And => made(stack.pop()?.value & stack.pop()?.value),
+            Operation::And => stack.pop()? & stack.pop()?,
             Operation::Deref { size, .. } => {
-                let address = u32::try_from(stack.pop()?.value).ok()?;
-                made(number(self.snapshot.read(self.frame, address, usize::from(*size))?))
+                let address = u32::try_from(stack.pop()?).ok()?;
+                number(self.snapshot.read(self.frame, address, usize::from(*size))?)
             }
             _ => return None,
         };
-        stack.push(item);
+        stack.push(value);
         Some(())
     }
 
@@ -135,11 +125,11 @@ impl<'a> Machine<'_, 'a> {
     }
 }
 
-fn finish(item: Item, is_value: bool) -> Spot {
-    match is_value || item.is_whole {
-        true => Spot::Held(item.value.to_le_bytes().to_vec()),
+fn finish(item: u64, is_value: bool) -> Spot {
+    match is_value {
+        true => Spot::Held(item.to_le_bytes().to_vec()),
         // Addresses of a guest have 32 bits, and are worked out in as many.
-        false => Spot::Memory(item.value as u32),
+        false => Spot::Memory(item as u32),
     }
 }
 

@@ -16,7 +16,11 @@ pub fn opening(session: &Session<'_>) -> String {
     if !session.has_debug_info() {
         text += NO_DEBUG_INFO;
     }
-    text += &format!("it {}, with {} effects; `help` lists the commands\n", ending(session), session.effects().0.len());
+    text += &format!(
+        "the invocation {}; effects: {}; `help` lists the commands\n",
+        ending(session),
+        session.effects().0.len()
+    );
     text
 }
 
@@ -44,7 +48,7 @@ pub fn place(session: &Session<'_>, frame: Option<&Frame>, sources: &mut Sources
 
 fn ending(session: &Session<'_>) -> String {
     match session.ending() {
-        Ok(events) => format!("completes, emitting {}", events.len()),
+        Ok(events) => format!("completes; emitted: {}", events.len()),
         Err(failure) => format!("fails: {} {}", failure.kind.as_str(), clean(&failure.reason)),
     }
 }

@@ -31,8 +31,8 @@ async fn check(ty: &str, script: &str, expected: Expect) {
 async fn a_script_goes_to_the_wrong_line_and_back_and_says_what_is_there() {
     let script = "# the loop, twice\nbreak total\nc\nn 6\nlocals\nprint sum\nb\n\nback continue\nstack\nup\neffects\n";
     check("test.total", script, expect![[r#"
-        it completes, emitting 1, with 2 effects; `help` lists the commands
-        at 49 of 772  handle  tests/guests/invoice/src/lib.rs:7
+        the invocation completes; emitted: 1; effects: 2; `help` lists the commands
+        at 49 of 774  handle  tests/guests/invoice/src/lib.rs:7
                 4
                 5  #![cfg(target_arch = "wasm32")]
                 6
@@ -42,26 +42,26 @@ async fn a_script_goes_to_the_wrong_line_and_back_and_says_what_is_there() {
                10
           effects: 0 of 2, next is key-get {"key":"invoices","space":"counts"}
         (debug) break total
-        breakpoint 1: total at tests/guests/invoice/src/lib.rs:50
+        breakpoint 1: total at tests/guests/invoice/src/lib.rs:60
         (debug) c
-        at 292 of 772  invoice::total  tests/guests/invoice/src/lib.rs:50
-               47  }
-               48
-               49  fn total(owed: &Owed) -> i64 {
-          ->   50      let name = owed.customer.as_str();
-               51      let mut sum: i64 = -1;
-               52      let mut index = 0;
-               53      while index + 1 < owed.prices.len() {
+        at 294 of 774  invoice::total  tests/guests/invoice/src/lib.rs:60
+               57  }
+               58
+               59  fn total(owed: &Owed) -> i64 {
+          ->   60      let name = owed.customer.as_str();
+               61      let mut sum: i64 = -1;
+               62      let mut index = 0;
+               63      while index + 1 < owed.prices.len() {
           effects: 1 of 2, next is key-set {"key":"invoices","space":"counts","value":"\u0001"}
         (debug) n 6
-        at 302 of 772  invoice::total  tests/guests/invoice/src/lib.rs:56
-               53      while index + 1 < owed.prices.len() {
-               54          let price = owed.prices[index]; // the loop
-               55          sum += i64::from(price);
-          ->   56          index += 1; // the wrong step
-               57      }
-               58      let due = !owed.paid;
-               59      if due && !name.is_empty() { sum - i64::from(owed.discount.unwrap_or(0)) } else { 0 } // the sum
+        at 304 of 774  invoice::total  tests/guests/invoice/src/lib.rs:66
+               63      while index + 1 < owed.prices.len() {
+               64          let price = owed.prices[index]; // the loop
+               65          sum += i64::from(price);
+          ->   66          index += 1; // the wrong step
+               67      }
+               68      let due = !owed.paid;
+               69      if due && !name.is_empty() { sum - i64::from(owed.discount.unwrap_or(0)) } else { 0 } // the sum
           effects: 1 of 2, next is key-set {"key":"invoices","space":"counts","value":"\u0001"}
         (debug) locals
           owed = &Owed { customer: "ana", prices: [3, 4, 5], discount: None, paid: false }
@@ -72,48 +72,48 @@ async fn a_script_goes_to_the_wrong_line_and_back_and_says_what_is_there() {
         (debug) print sum
         sum = 2
         (debug) b
-        at 301 of 772  invoice::total  tests/guests/invoice/src/lib.rs:55
-               52      let mut index = 0;
-               53      while index + 1 < owed.prices.len() {
-               54          let price = owed.prices[index]; // the loop
-          ->   55          sum += i64::from(price);
-               56          index += 1; // the wrong step
-               57      }
-               58      let due = !owed.paid;
+        at 303 of 774  invoice::total  tests/guests/invoice/src/lib.rs:65
+               62      let mut index = 0;
+               63      while index + 1 < owed.prices.len() {
+               64          let price = owed.prices[index]; // the loop
+          ->   65          sum += i64::from(price);
+               66          index += 1; // the wrong step
+               67      }
+               68      let due = !owed.paid;
           effects: 1 of 2, next is key-set {"key":"invoices","space":"counts","value":"\u0001"}
-        at 298 of 772  invoice::total  tests/guests/invoice/src/lib.rs:54
-               51      let mut sum: i64 = -1;
-               52      let mut index = 0;
-               53      while index + 1 < owed.prices.len() {
-          ->   54          let price = owed.prices[index]; // the loop
-               55          sum += i64::from(price);
-               56          index += 1; // the wrong step
-               57      }
+        at 300 of 774  invoice::total  tests/guests/invoice/src/lib.rs:64
+               61      let mut sum: i64 = -1;
+               62      let mut index = 0;
+               63      while index + 1 < owed.prices.len() {
+          ->   64          let price = owed.prices[index]; // the loop
+               65          sum += i64::from(price);
+               66          index += 1; // the wrong step
+               67      }
           effects: 1 of 2, next is key-set {"key":"invoices","space":"counts","value":"\u0001"}
         (debug) back continue
-        at 292 of 772  invoice::total  tests/guests/invoice/src/lib.rs:50
-               47  }
-               48
-               49  fn total(owed: &Owed) -> i64 {
-          ->   50      let name = owed.customer.as_str();
-               51      let mut sum: i64 = -1;
-               52      let mut index = 0;
-               53      while index + 1 < owed.prices.len() {
+        at 294 of 774  invoice::total  tests/guests/invoice/src/lib.rs:60
+               57  }
+               58
+               59  fn total(owed: &Owed) -> i64 {
+          ->   60      let name = owed.customer.as_str();
+               61      let mut sum: i64 = -1;
+               62      let mut index = 0;
+               63      while index + 1 < owed.prices.len() {
           effects: 1 of 2, next is key-set {"key":"invoices","space":"counts","value":"\u0001"}
         (debug) stack
-        ->   0  invoice::total  tests/guests/invoice/src/lib.rs:50
-             1  <invoice::Invoice as invoice::Guest>::handle  tests/guests/invoice/src/lib.rs:29
+        ->   0  invoice::total  tests/guests/invoice/src/lib.rs:60
+             1  <invoice::Invoice as invoice::Guest>::handle  tests/guests/invoice/src/lib.rs:32
              2  invoice::_export_handle_cabi  tests/guests/invoice/src/lib.rs:7
              3  handle  tests/guests/invoice/src/lib.rs:7
         (debug) up
-        at 292 of 772  <invoice::Invoice as invoice::Guest>::handle  tests/guests/invoice/src/lib.rs:29
-               26          let counts = store::open("counts").map_err(|error| Failure::Reject(error.to_string()))?;
-               27          let before = counts.get("invoices"); // first effect
-               28          let number = before.ok().flatten().map_or(1, |number| number[0] + 1);
-          ->   29          let cents = total(&owed); // the call
-               30          counts.set("invoices", &[number]).map_err(|error| Failure::Reject(error.to_string()))?; // second effect
-               31          if event.type_ == "test.overdraw" {
-               32              let last = owed.prices[owed.prices.len() + number as usize]; // the trap
+        at 294 of 774  <invoice::Invoice as invoice::Guest>::handle  tests/guests/invoice/src/lib.rs:32
+               29          let counts = store::open("counts").map_err(|error| Failure::Reject(error.to_string()))?;
+               30          let before = counts.get("invoices"); // first effect
+               31          let number = before.ok().flatten().map_or(1, |number| number[0] + 1);
+          ->   32          let cents = total(&owed); // the call
+               33          counts.set("invoices", &[number]).map_err(|error| Failure::Reject(error.to_string()))?; // second effect
+               34          if event.type_ == "test.overdraw" {
+               35              let last = owed.prices[owed.prices.len() + number as usize]; // the trap
           effects: 1 of 2, next is key-set {"key":"invoices","space":"counts","value":"\u0001"}
         (debug) effects
             1  key-get {"key":"invoices","space":"counts"} -> "value"
@@ -124,8 +124,8 @@ async fn a_script_goes_to_the_wrong_line_and_back_and_says_what_is_there() {
 #[tokio::test]
 async fn a_script_goes_to_a_trap() {
     check("test.overdraw", "end\nlocals\nback next\neffect 2\nm 0x100000 20\nq\nnever read", expect![[r#"
-        it fails: trapped panicked at tests/guests/invoice/src/lib.rs:32:35: index out of bounds: the len is 3 but the index is 4, with 5 effects; `help` lists the commands
-        at 49 of 480  handle  tests/guests/invoice/src/lib.rs:7
+        the invocation fails: trapped panicked at tests/guests/invoice/src/lib.rs:35:35: index out of bounds: the len is 3 but the index is 4; effects: 5; `help` lists the commands
+        at 49 of 482  handle  tests/guests/invoice/src/lib.rs:7
                 4
                 5  #![cfg(target_arch = "wasm32")]
                 6
@@ -135,35 +135,35 @@ async fn a_script_goes_to_a_trap() {
                10
           effects: 0 of 5, next is key-get {"key":"invoices","space":"counts"}
         (debug) end
-        at 480 of 480, where it fails: trapped panicked at tests/guests/invoice/src/lib.rs:32:35: index out of bounds: the len is 3 but the index is 4
-        <invoice::Invoice as invoice::Guest>::handle  tests/guests/invoice/src/lib.rs:32
-               29          let cents = total(&owed); // the call
-               30          counts.set("invoices", &[number]).map_err(|error| Failure::Reject(error.to_string()))?; // second effect
-               31          if event.type_ == "test.overdraw" {
-          ->   32              let last = owed.prices[owed.prices.len() + number as usize]; // the trap
-               33              return Err(Failure::Reject(format!("the last price is {last}")));
-               34          }
-               35          Ok(vec![done(format!("{} owes {cents}", owed.customer))])
+        at 482 of 482, where it fails: trapped panicked at tests/guests/invoice/src/lib.rs:35:35: index out of bounds: the len is 3 but the index is 4
+        <invoice::Invoice as invoice::Guest>::handle  tests/guests/invoice/src/lib.rs:35
+               32          let cents = total(&owed); // the call
+               33          counts.set("invoices", &[number]).map_err(|error| Failure::Reject(error.to_string()))?; // second effect
+               34          if event.type_ == "test.overdraw" {
+          ->   35              let last = owed.prices[owed.prices.len() + number as usize]; // the trap
+               36              return Err(Failure::Reject(format!("the last price is {last}")));
+               37          }
+               38          Ok(vec![done(format!("{} owes {cents}", owed.customer))])
           effects: 5 of 5, no more come
         (debug) locals
-          event = Event { id: "1", source: "/tests", specversion: "1.0", type_: "test.overdraw", subject: None, time: None, datacontenttype: None, dataschema: None, extensions: [], data: Some([97, 110, 97, 32, 51, 32, 52, 32, 53]), origin: Some(Origin { kind: "api", name: "tester", verified: true }) }
+          event = Event { id: "1", source: "/tests", specversion: "1.0", type_: "test.overdraw", subject: None, time: None, datacontenttype: None, dataschema: None, extensions: [], data: Some(b"ana 3 4 5"), origin: Some(Origin { kind: "api", name: "tester", verified: true }) }
           owed = Owed { customer: "ana", prices: [3, 4, 5], discount: None, paid: false }
           counts = Bucket { handle: Resource<invoice::wasi::keyvalue::store::Bucket> { handle: AtomicU32 { v: UnsafeCell<u32> { .. } }, _marker: PhantomData<invoice::wasi::keyvalue::store::Bucket> } }
           before = Ok(None)
           number = 1
           cents = 6
         (debug) back next
-        at 336 of 480  <invoice::Invoice as invoice::Guest>::handle  tests/guests/invoice/src/lib.rs:32
-               29          let cents = total(&owed); // the call
-               30          counts.set("invoices", &[number]).map_err(|error| Failure::Reject(error.to_string()))?; // second effect
-               31          if event.type_ == "test.overdraw" {
-          ->   32              let last = owed.prices[owed.prices.len() + number as usize]; // the trap
-               33              return Err(Failure::Reject(format!("the last price is {last}")));
-               34          }
-               35          Ok(vec![done(format!("{} owes {cents}", owed.customer))])
-          effects: 2 of 5, next is log {"context":"stderr","level":"warn","message":"thread '<unnamed>' (1) panicked at tests/guests/invoice/src/lib.rs:32:35:"}
+        at 338 of 482  <invoice::Invoice as invoice::Guest>::handle  tests/guests/invoice/src/lib.rs:35
+               32          let cents = total(&owed); // the call
+               33          counts.set("invoices", &[number]).map_err(|error| Failure::Reject(error.to_string()))?; // second effect
+               34          if event.type_ == "test.overdraw" {
+          ->   35              let last = owed.prices[owed.prices.len() + number as usize]; // the trap
+               36              return Err(Failure::Reject(format!("the last price is {last}")));
+               37          }
+               38          Ok(vec![done(format!("{} owes {cents}", owed.customer))])
+          effects: 2 of 5, next is log {"context":"stderr","level":"warn","message":"thread '<unnamed>' (1) panicked at tests/guests/invoice/src/lib.rs:35:35:"}
         (debug) effect 2
-        at 330 of 480  invoice::wasi::keyvalue::store::Bucket::set  tests/guests/invoice/src/lib.rs:7
+        at 332 of 482  invoice::wasi::keyvalue::store::Bucket::set  tests/guests/invoice/src/lib.rs:7
                 4
                 5  #![cfg(target_arch = "wasm32")]
                 6

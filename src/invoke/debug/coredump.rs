@@ -3,7 +3,8 @@
 use wasmtime::WasmCoreDump;
 
 use super::super::link::{GrantSet, Linkers};
-use super::super::{EngineError, convert, settings};
+use super::super::ticker::Ticker;
+use super::super::{convert, settings};
 use super::DebugError;
 use crate::deployment::Digest;
 use crate::event::Accepted;
@@ -12,12 +13,12 @@ use crate::host::{Host, HostFault};
 /// Runs the invocation and answers the core dump of its trap. None: it did not trap.
 pub async fn coredump(component: &[u8], event: &Accepted, host: Host) -> Result<Option<Vec<u8>>, DebugError> {
     let wasm = settings::dumping().map_err(|error| DebugError::Setup(error.into()))?;
-    let _ticker = super::super::ticker::Ticker::start(wasm.clone()).map_err(|error| DebugError::Setup(error.into()))?;
+    let ticker = Ticker::start(wasm.clone()).map_err(|error| DebugError::Setup(error.into()))?;
     let linkers = Linkers::default();
     let compiled = super::super::compile(&wasm, None, &linkers, Digest::of(component), component)?;
-    let linked = compiled.link(&wasm, &linkers, GrantSet::of(host.function())).map_err(EngineError::from)?;
+    let linked = compiled.link(&wasm, &linkers, GrantSet::of(host.function()))?;
     let name = host.function().name.to_string();
-    let _beating = _ticker.beating();
+    let _beating = ticker.beating();
     let mut store = super::super::store(&wasm, host.clone());
     super::profile::limit(&mut store, &host, |_| {});
     let event = convert::to_guest(event);

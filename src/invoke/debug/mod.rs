@@ -32,7 +32,7 @@ use super::bindings::tidegate::handler::types as wit;
 use super::{EngineError, convert};
 use crate::event::{Accepted, Event};
 use crate::host::{Entry, Host, HostFault};
-use crate::outcome::Failure;
+use crate::outcome::{Failure, FailureKind};
 use breakpoints::Breakpoints;
 use code::Code;
 use points::Points;
@@ -91,10 +91,20 @@ impl<'a> Session<'a> {
         event: &Accepted,
         make_host: impl Fn() -> Host + Send + 'a,
     ) -> Result<Self, DebugError> {
+        Self::open_with(component, event, make_host, |_| {}).await
+    }
+
+    async fn open_with(
+        component: &'a [u8],
+        event: &Accepted,
+        make_host: impl Fn() -> Host + Send + 'a,
+        set_up: impl FnOnce(&mut Program),
+    ) -> Result<Self, DebugError> {
         let codes = code::modules(component).map_err(|error| DebugError::Unreadable(error.into()))?;
         let symbols: Vec<_> = codes.iter().map(Symbols::read).collect();
         let host = make_host();
         let mut program = Program::compile(component, &codes, host.function())?;
+        set_up(&mut program);
         let setup = |error: wasmtime::Error| DebugError::Setup(error.into());
         let places = program.stop_at(&points::wanted(&codes, &symbols)).map_err(setup)?;
         let points = Arc::new(Points::new(places, &codes, &symbols, &program.names()));
@@ -128,7 +138,7 @@ impl<'a> Session<'a> {
 
     /// Holds at a place: a number of points passed, the same in every session with this component and invocation.
     pub async fn go(&mut self, place: usize) -> Result<(), DebugError> {
-        let place = place.min(self.trace.end());
+        let place = place.min(self.end());
         if place == self.place && self.snapshot.is_some() {
             return Ok(());
         }
@@ -177,9 +187,11 @@ impl<'a> Session<'a> {
         self.place
     }
 
-    /// The place of the end.
+    /// The last place: where it returned or trapped. One that was cut off went on for longer in one run than in another,
+    /// so that its last place is the last one that was seen.
     pub fn end(&self) -> usize {
-        self.trace.end()
+        let is_cut_off = self.ending.as_ref().is_err_and(|failure| failure.kind == FailureKind::TimedOut);
+        self.trace.end().saturating_sub(usize::from(is_cut_off))
     }
 
     /// What the invocation comes to.

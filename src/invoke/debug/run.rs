@@ -18,14 +18,16 @@ use super::super::{EngineError, settings};
 use super::code::Code;
 use super::points::Points;
 use super::snapshot::{Snapshot, frames, place};
-use super::trace::{POINTS_MAX, Trace};
+use super::trace::Trace;
 use crate::deployment::{Digest, Function};
 use crate::event::Event;
 use crate::host::{Host, HostFault};
 use crate::outcome::Failure;
 
-/// The longest that a guest runs at a stretch. Held, it takes no time.
-const STRETCH_MAX: Duration = Duration::from_secs(120);
+/// The longest that a guest runs at a stretch: what it does in a second takes it several here. Held, it takes no time.
+const STRETCH_MAX: Duration = Duration::from_secs(30);
+/// Points of an invocation that are kept, of eight bytes each.
+const POINTS_MAX: usize = 10_000_000;
 /// Runs to where the guest traps, if it does.
 const TO_THE_END: usize = usize::MAX;
 
@@ -37,6 +39,8 @@ pub(super) struct Program {
     /// Module and pc.
     stops: Vec<(usize, u32)>,
     ticker: Ticker,
+    /// A run that passes more is cut off.
+    pub points_max: usize,
 }
 
 type Returned = Result<Vec<Event>, Failure>;
@@ -57,7 +61,7 @@ impl Program {
         let modules: Option<Vec<Module>> = codes.iter().map(same).collect();
         let modules = modules.expect("an engine for debugging keeps the bytes that it compiled");
         let ticker = Ticker::start(wasm).map_err(|error| EngineError::Setup(error.into()))?;
-        Ok(Program { linked, component, modules, stops: Vec::new(), ticker })
+        Ok(Program { linked, component, modules, stops: Vec::new(), ticker, points_max: POINTS_MAX })
     }
 
     /// The modules' names.
@@ -128,6 +132,7 @@ impl Run {
         let (send, held) = mpsc::channel(1);
         let watch = Arc::new(Watch {
             modules: program.modules.clone(),
+            points_max: program.points_max,
             survey: Mutex::new(survey),
             passed: AtomicUsize::new(0),
             // A survey is held nowhere.
@@ -196,6 +201,7 @@ struct Survey {
 
 struct Watch {
     modules: Vec<Module>,
+    points_max: usize,
     survey: Mutex<Option<Survey>>,
     passed: AtomicUsize,
     /// Hold when so many were passed.
@@ -207,7 +213,7 @@ struct Watch {
 
 impl Watch {
     fn is_over(&self) -> bool {
-        self.passed.load(Ordering::Relaxed) >= POINTS_MAX || Instant::now() >= *lock(&self.deadline)
+        self.passed.load(Ordering::Relaxed) >= self.points_max || Instant::now() >= *lock(&self.deadline)
     }
 
     fn note(&self, store: &mut StoreContextMut<'_, Guest>) {

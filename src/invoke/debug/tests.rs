@@ -3,7 +3,6 @@
 use super::*;
 use crate::bus::Delivery;
 use crate::invoke::testing::{Stage, guests};
-use crate::outcome::FailureKind;
 
 /// An invocation to be debugged.
 struct Case {
@@ -190,6 +189,22 @@ async fn what_is_not_there_is_named_with_what_is_near() {
     assert!(refused("lib.rs:9999").contains("no code at line 9999"), "{}", refused("lib.rs:9999"));
     let moved = session.set_breakpoint("invoice/src/lib.rs:1").unwrap();
     assert!(moved.name != "invoice/src/lib.rs:1" && moved.places.len() == 1, "{moved:?}");
+}
+
+#[tokio::test]
+async fn a_loop_without_end_is_cut_off_and_held_in_it() {
+    let case = Case::new("test.forever");
+    let few = |program: &mut Program| program.points_max = 1_000;
+    let opened = Session::open_with(case.component, &case.delivery.event, || case.host(), few).await;
+    let mut session = opened.unwrap();
+    assert_eq!(session.ending().as_ref().unwrap_err().kind, FailureKind::TimedOut);
+    forward(&mut session, Motion::Continue).await;
+    assert_eq!(session.place(), session.end());
+    assert_eq!(frame(&session).function, "invoice::wait");
+    let turns = value(&session, "turns");
+    back(&mut session, Motion::Into).await;
+    forward(&mut session, Motion::Into).await;
+    assert_eq!((session.place(), value(&session, "turns")), (session.end(), turns));
 }
 
 #[tokio::test]

@@ -3,9 +3,6 @@
 
 use super::points::Points;
 
-/// Points that are kept; a trace that is longer ends there.
-pub(super) const POINTS_MAX: usize = 20_000_000;
-
 /// A point passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Passed {

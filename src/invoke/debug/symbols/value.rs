@@ -8,7 +8,7 @@ use super::{DEPTH_MAX, Entry, Symbols};
 /// Fields within fields that are shown.
 const NESTED_MAX: usize = 3;
 const ELEMENTS_MAX: usize = 16;
-const STRING_BYTES_MAX: usize = 200;
+const TEXT_BYTES_MAX: usize = 200;
 const UNREAD: &str = "(cannot be read)";
 
 pub(super) struct Reader<'s, 'a> {
@@ -200,8 +200,8 @@ impl Reader<'_, '_> {
 
     fn text(&self, address: u32, length: u64) -> Option<String> {
         let length = usize::try_from(length).ok()?;
-        let bytes = self.machine.read(&Spot::Memory(address), 0, length.min(STRING_BYTES_MAX))?;
-        let more = if length > STRING_BYTES_MAX { format!(" .. ({length} bytes)") } else { String::new() };
+        let bytes = self.machine.read(&Spot::Memory(address), 0, length.min(TEXT_BYTES_MAX))?;
+        let more = if length > TEXT_BYTES_MAX { format!(" .. ({length} bytes)") } else { String::new() };
         Some(format!("{:?}{more}", String::from_utf8_lossy(&bytes)))
     }
 
@@ -210,6 +210,11 @@ impl Reader<'_, '_> {
             return Some("[..]".to_owned());
         }
         let (size, count) = (self.size(ty)?, usize::try_from(count).ok()?);
+        if self.symbols.name(ty).as_deref() == Some("u8") {
+            let bytes = self.machine.read(spot, 0, count.min(TEXT_BYTES_MAX))?;
+            let more = if count > TEXT_BYTES_MAX { format!(" .. ({count} bytes)") } else { String::new() };
+            return Some(format!("b\"{}\"{more}", bytes.escape_ascii()));
+        }
         let mut shown = Vec::new();
         for index in 0..count.min(ELEMENTS_MAX) {
             let offset = index.checked_mul(size)?;

@@ -1,6 +1,6 @@
 //! Breakpoints: a function by its name or the end of its name, or a line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::points::is_own;
@@ -10,6 +10,17 @@ use super::{DebugError, Session};
 
 /// Names and files that an error lists.
 const LISTED_MAX: usize = 5;
+
+/// How well a function's name is meant by a name or the end of one; none: it is not. First comes a function that has a path
+/// of its own, then a trait's, which is often what calls that one, then what has no path: what a component exports.
+fn rank(known: &str, wanted: &str) -> Option<usize> {
+    match known.strip_suffix(wanted)? {
+        "" if known.contains("::") => Some(0),
+        "" => Some(2),
+        path if path.ends_with("::") => Some(usize::from(known.contains(" as "))),
+        _ => None,
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Breakpoints {
@@ -67,29 +78,28 @@ impl Session<'_> {
         self.symbols[point.module].as_ref()?.place_at(point.pc)
     }
 
-    /// The points at which functions of this name begin their work, the author's own if there are such.
-    fn function(&self, name: &str) -> Result<Vec<u32>, DebugError> {
-        let has_name = |known: &str| known == name || known.strip_suffix(name).is_some_and(|path| path.ends_with("::"));
-        let mut found = BTreeSet::new();
+    /// The points at which functions of this name begin their work. Of several, those that `rank` puts first, and of
+    /// these the author's own.
+    pub(super) fn function(&self, name: &str) -> Result<Vec<u32>, DebugError> {
+        let mut found: BTreeMap<usize, BTreeSet<u32>> = BTreeMap::new();
         for (module, code) in self.codes.iter().enumerate() {
             let symbols = self.symbols[module].as_ref();
-            for function in code.functions.iter().filter(|function| function.name.as_deref().is_some_and(has_name)) {
+            for function in &code.functions {
+                let Some(rank) = function.name.as_deref().and_then(|known| rank(known, name)) else { continue };
                 let start = function.range.start;
                 let after = symbols.map_or(start, |symbols| symbols.after_prologue(&function.range));
                 let within = |point: &u32| function.range.contains(&self.points.all[*point as usize].pc);
                 let point = self.points.from(module, after).filter(within);
-                found.extend(point.or_else(|| self.points.from(module, start)));
+                found.entry(rank).or_default().extend(point.or_else(|| self.points.from(module, start)));
             }
-            let inlined = symbols.iter().flat_map(|symbols| &symbols.inlined);
-            found.extend(
-                inlined
-                    .filter(|code| has_name(&code.name))
-                    .filter_map(|code| self.points.from(module, code.range.start)),
-            );
+            for inlined in symbols.iter().flat_map(|symbols| &symbols.inlined) {
+                let Some(rank) = rank(&inlined.name, name) else { continue };
+                found.entry(rank).or_default().extend(self.points.from(module, inlined.range.start));
+            }
         }
-        if found.is_empty() {
+        let Some((_, found)) = found.pop_first() else {
             return Err(DebugError::NoFunction { name: name.to_owned(), nearest: self.nearest(name) });
-        }
+        };
         let own: Vec<u32> = found.iter().copied().filter(|point| self.points.all[*point as usize].own).collect();
         Ok(if own.is_empty() { found.into_iter().collect() } else { own })
     }

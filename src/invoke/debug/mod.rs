@@ -41,6 +41,9 @@ use snapshot::Snapshot;
 use symbols::Symbols;
 use trace::Trace;
 
+/// What a component exports, and what the SDK's authors call their function.
+const EXPORT: &str = "handle";
+
 #[derive(Debug, thiserror::Error)]
 pub enum DebugError {
     #[error("the component cannot be debugged")]
@@ -84,7 +87,7 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Compiles the component anew, runs the invocation to its end, and holds it at its first line. Each run has a host
+    /// Compiles the component anew, runs the invocation to its end, and holds it at its start. Each run has a host
     /// that `make_host` makes; its grants and limits hold.
     pub async fn open(
         component: &'a [u8],
@@ -131,9 +134,10 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    /// Holds at the first line.
+    /// Holds where the function begins to handle its event; where that cannot be told, at the first line.
     pub async fn go_to_start(&mut self) -> Result<(), DebugError> {
-        self.go(self.trace.beginning()).await
+        let handle = self.function(EXPORT).ok().and_then(|points| self.trace.first_at(&points));
+        self.go(handle.unwrap_or(self.trace.beginning())).await
     }
 
     /// Holds at a place: a number of points passed, the same in every session with this component and invocation.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
 use wasmtime::component::Component;
-use wasmtime::{DebugEvent, DebugHandler, Module, ModulePC, Store, StoreContextMut, UpdateDeadline};
+use wasmtime::{DebugEvent, DebugHandler, Module, ModulePC, Store, StoreContextMut, Trap, UpdateDeadline};
 
 use super::super::bindings::{FunctionPre, tidegate::handler::types as wit};
 use super::super::guest::Guest;
@@ -231,8 +231,9 @@ impl Watch {
         trace.push(points, point, depth);
     }
 
-    async fn hold(&self, store: &mut StoreContextMut<'_, Guest>) {
-        let snapshot = Snapshot::take(store, &self.modules).expect("the frames of a guest that is held can be read");
+    async fn hold(&self, store: &mut StoreContextMut<'_, Guest>, unready: usize) {
+        let snapshot =
+            Snapshot::take(store, &self.modules, unready).expect("the frames of a guest that is held can be read");
         if self.held.send(snapshot).await.is_ok() {
             self.go.notified().await;
         }
@@ -252,14 +253,13 @@ impl DebugHandler for Watcher {
                 let passed = watch.passed.fetch_add(1, Ordering::Relaxed) + 1;
                 watch.note(&mut store);
                 if passed == watch.goal.load(Ordering::Relaxed) {
-                    watch.hold(&mut store).await;
+                    watch.hold(&mut store, 0).await;
                 }
             }
-            DebugEvent::Trap(_) | DebugEvent::HostcallError(_) => {
-                if watch.goal.load(Ordering::Relaxed) == TO_THE_END {
-                    watch.hold(&mut store).await;
-                }
-            }
+            DebugEvent::Trap(_) | DebugEvent::HostcallError(_) if watch.goal.load(Ordering::Relaxed) != TO_THE_END => {}
+            // The frame for which there was no room on the stack has nothing in it yet, and reading it ends the process.
+            DebugEvent::Trap(Trap::StackOverflow) => watch.hold(&mut store, 1).await,
+            DebugEvent::Trap(_) | DebugEvent::HostcallError(_) => watch.hold(&mut store, 0).await,
             DebugEvent::Exception(_) | DebugEvent::EpochYield => {}
         }
     }

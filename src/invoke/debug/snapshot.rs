@@ -40,9 +40,10 @@ impl Snapshot {
         self.globals.get(&frame.module)?.get(index as usize).copied()
     }
 
-    pub fn take(store: &mut StoreContextMut<'_, Guest>, modules: &[Module]) -> wasmtime::Result<Self> {
+    /// `unready`: frames, from the innermost, that are not to be looked at.
+    pub fn take(store: &mut StoreContextMut<'_, Guest>, modules: &[Module], unready: usize) -> wasmtime::Result<Self> {
         let mut snapshot = Snapshot::default();
-        for (depth, handle) in frames(store).into_iter().take(FRAMES_MAX).enumerate() {
+        for (depth, handle) in frames(store).into_iter().enumerate().skip(unready).take(FRAMES_MAX) {
             let Some((module, next)) = place(store, &handle)? else { continue };
             let Some(module) = modules.iter().position(|known| known.debug_index_in_engine() == module) else {
                 continue;

@@ -171,12 +171,25 @@ async fn without_debug_information_there_are_names_offsets_and_locals() {
     let mut session = case.open().await;
     assert!(!session.has_debug_info());
     assert!(matches!(session.set_breakpoint("lib.rs:9"), Err(DebugError::NoLines)));
+    let begun = session.place();
     session.set_breakpoint("handle").unwrap();
+    back(&mut session, Motion::Into).await;
     forward(&mut session, Motion::Continue).await;
+    assert_eq!(session.place(), begun);
     let frame = frame(&session);
     assert!(frame.function.ends_with("handle") && frame.place.is_none() && frame.pc > 0, "{frame:?}");
     assert_eq!(session.variables(&frame), None);
     assert!(!session.registers(&frame).is_empty());
+}
+
+#[tokio::test]
+async fn a_recursion_without_end_is_held_where_its_stack_is_used_up() {
+    let component = guests::hostile();
+    let case = Case { component, ..Case::new("test.recurse") };
+    let mut session = case.open().await;
+    session.go(session.end()).await.unwrap();
+    let frames = session.frames();
+    assert!(frames.len() > 50 && frames[1..20].iter().all(|frame| frame.function == frames[1].function), "{frames:?}");
 }
 
 #[tokio::test]

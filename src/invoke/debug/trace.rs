@@ -88,6 +88,11 @@ impl Trace {
         self.passed.iter().position(|passed| passed.begins).unwrap_or(self.end())
     }
 
+    /// Where one of these points is first passed.
+    pub fn first_at(&self, points: &[u32]) -> Option<usize> {
+        self.passed.iter().position(|passed| points.binary_search(&passed.point).is_ok())
+    }
+
     /// Effects that were made before a place.
     pub fn effects_before(&self, place: usize) -> usize {
         self.effects.partition_point(|effect| (*effect as usize) < place)

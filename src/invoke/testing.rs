@@ -25,7 +25,7 @@ use crate::filter::Filter;
 use crate::host::{Host, World};
 use crate::outcome::Decision;
 use crate::record::{self, Case, Ground, Ran, Recording};
-use crate::scaffold::cargo;
+use crate::scaffold::{cargo, debug_settings};
 
 /// Value of `PEER_TOKEN`, which the connection `peer` sends.
 pub const PEER_TOKEN: &str = "t0p-s3cret";

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 // Each test crate that takes this file in names the runtime's own way to call cargo.
-use super::cargo;
+use super::{cargo, debug_settings};
 
 /// The guest of `tests/guests/hostile`: it does what the type of its event says.
 pub fn hostile() -> &'static [u8] {
@@ -20,18 +20,34 @@ pub fn counting() -> &'static [u8] {
     BUILT.get_or_init(|| build("counting"))
 }
 
+/// The guest of `tests/guests/invoice`, as `tidegate build --debug-info` builds it: it adds up wrongly.
+pub fn invoice() -> &'static [u8] {
+    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
+    BUILT.get_or_init(|| build_with("invoice", &debug_settings("function")))
+}
+
+/// The sources of `invoice`, by whose lines it is debugged.
+pub fn invoice_source() -> &'static str {
+    include_str!("invoice/src/lib.rs")
+}
+
 /// The first version of the contract, as it was built then.
 pub fn handler_0_1_0() -> &'static [u8] {
     include_bytes!("../fixtures/handler-0.1.0.wasm")
 }
 
 fn build(package: &str) -> Vec<u8> {
+    build_with(package, &[])
+}
+
+fn build_with(package: &str, settings: &[String]) -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert!(cargo::has_wasm_target("rustc", root), "rustup target add {}", cargo::WASM_TARGET);
     let target = target_folder();
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--quiet", "--locked", "--profile", "function", "--package", package]);
     command.args(["--target", cargo::WASM_TARGET]).arg("--target-dir").arg(&target).current_dir(root);
+    command.args(settings);
     cargo::clean(&mut command);
     let status = command.status().expect("cargo runs");
     assert!(status.success(), "the guest {package} does not build");

@@ -37,6 +37,15 @@ pub fn engine() -> &'static Arc<Engine> {
     ENGINE.get_or_init(|| Arc::new(Engine::new(settings).unwrap()))
 }
 
+/// The guest of `tests/guests/invoice`, as `tidegate build --debug-info` builds it: it adds up wrongly.
+pub fn invoice() -> &'static [u8] {
+    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
+    BUILT.get_or_init(|| guests::build_with("invoice", &debug_settings("function")))
+}
+
+/// The sources of `invoice`, by whose lines it is debugged.
+pub const INVOICE_SOURCE: &str = include_str!("../../tests/guests/invoice/src/lib.rs");
+
 pub async fn compiled(bytes: &'static [u8]) -> Compiled {
     engine().compile(Digest::of(bytes), Bytes::from_static(bytes)).await.unwrap()
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 // Each test crate that takes this file in names the runtime's own way to call cargo.
-use super::{cargo, debug_settings};
+use super::cargo;
 
 /// The guest of `tests/guests/hostile`: it does what the type of its event says.
 pub fn hostile() -> &'static [u8] {
@@ -20,17 +20,6 @@ pub fn counting() -> &'static [u8] {
     BUILT.get_or_init(|| build("counting"))
 }
 
-/// The guest of `tests/guests/invoice`, as `tidegate build --debug-info` builds it: it adds up wrongly.
-pub fn invoice() -> &'static [u8] {
-    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
-    BUILT.get_or_init(|| build_with("invoice", &debug_settings("function")))
-}
-
-/// The sources of `invoice`, by whose lines it is debugged.
-pub fn invoice_source() -> &'static str {
-    include_str!("invoice/src/lib.rs")
-}
-
 /// The first version of the contract, as it was built then.
 pub fn handler_0_1_0() -> &'static [u8] {
     include_bytes!("../fixtures/handler-0.1.0.wasm")
@@ -40,7 +29,8 @@ fn build(package: &str) -> Vec<u8> {
     build_with(package, &[])
 }
 
-fn build_with(package: &str, settings: &[String]) -> Vec<u8> {
+/// Builds a guest with more settings of cargo.
+pub fn build_with(package: &str, settings: &[String]) -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert!(cargo::has_wasm_target("rustc", root), "rustup target add {}", cargo::WASM_TARGET);
     let target = target_folder();

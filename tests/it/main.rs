@@ -37,4 +37,4 @@ mod telemetry;
 mod tidy;
 mod world;
 
-use tidegate::scaffold::{cargo, debug_settings};
+use tidegate::scaffold::cargo;

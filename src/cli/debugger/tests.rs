@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::host::Host;
-use crate::invoke::testing::{Stage, guests};
+use crate::invoke::testing::{Stage, guests, invoice};
 
 /// Runs a script on an invocation of the guest `invoice`.
 async fn run(ty: &str, component: &[u8], script: &str) -> (String, Result<(), CliError>) {
@@ -22,7 +22,7 @@ async fn run(ty: &str, component: &[u8], script: &str) -> (String, Result<(), Cl
 }
 
 async fn check(ty: &str, script: &str, expected: Expect) {
-    let (printed, ended) = run(ty, guests::invoice(), script).await;
+    let (printed, ended) = run(ty, invoice(), script).await;
     ended.unwrap();
     expected.assert_eq(&printed);
 }
@@ -191,7 +191,7 @@ async fn a_wrong_command_ends_a_script_with_its_line() {
         ("print nothing", "script:1: no variable is named \"nothing\""),
         ("memory 0xffffffff", "script:1: 0xffffffff is outside of the guest's memory"),
     ] {
-        let (_, ended) = run("test.total", guests::invoice(), script).await;
+        let (_, ended) = run("test.total", invoice(), script).await;
         let told = ended.unwrap_err().to_string();
         assert!(told.starts_with(names), "{script:?}: {told}");
     }

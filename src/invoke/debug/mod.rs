@@ -153,8 +153,8 @@ impl<'a> Session<'a> {
                 .map_err(|error| DebugError::Setup(error.into()))?,
         };
         let stood = match place == self.trace.end() {
-            true => run.to_end().await?,
-            false => run.to(place).await?,
+            true => run.run_to_end().await?,
+            false => run.run_to(place).await?,
         };
         match stood {
             Stood::Held(snapshot) if self.is_at(&snapshot, place) => {

@@ -171,12 +171,12 @@ impl Run {
     }
 
     /// Runs on to the point with this number, from 0.
-    pub async fn to(&mut self, place: usize) -> Result<Stood, HostFault> {
+    pub async fn run_to(&mut self, place: usize) -> Result<Stood, HostFault> {
         self.run(place + 1).await
     }
 
     /// Runs on to where it traps, or to its end.
-    pub async fn to_end(&mut self) -> Result<Stood, HostFault> {
+    pub async fn run_to_end(&mut self) -> Result<Stood, HostFault> {
         self.run(TO_THE_END).await
     }
 

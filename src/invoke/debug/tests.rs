@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::bus::Delivery;
-use crate::invoke::testing::{Stage, guests};
+use crate::invoke::testing::{INVOICE_SOURCE, Stage, guests, invoice};
 
 /// An invocation to be debugged.
 struct Case {
@@ -15,7 +15,7 @@ impl Case {
     fn new(ty: &str) -> Self {
         let stage = Stage::new();
         let delivery = stage.delivery(ty, "ana 3 4 5");
-        Case { stage, delivery, component: guests::invoice() }
+        Case { stage, delivery, component: invoice() }
     }
 
     fn host(&self) -> Host {
@@ -30,7 +30,7 @@ impl Case {
 /// The line of the source that ends with a comment.
 fn line(comment: &str) -> u32 {
     let ending = format!("// {comment}");
-    let index = guests::invoice_source().lines().position(|line| line.ends_with(&ending));
+    let index = INVOICE_SOURCE.lines().position(|line| line.ends_with(&ending));
     index.unwrap_or_else(|| panic!("no line ends with {ending}")) as u32 + 1
 }
 
@@ -234,7 +234,7 @@ async fn a_guest_that_does_something_else_the_second_time_is_found_out() {
         host
     };
     other.stage.set("counts", "invoices", b"7").await;
-    let mut session = Session::open(guests::invoice(), &case.delivery.event, make_host).await.unwrap();
+    let mut session = Session::open(invoice(), &case.delivery.event, make_host).await.unwrap();
     let ended = session.go(session.end() - 1).await;
     assert!(matches!(ended, Err(DebugError::Diverged { .. })), "{:?}", ended.err());
 }
@@ -242,7 +242,7 @@ async fn a_guest_that_does_something_else_the_second_time_is_found_out() {
 #[tokio::test]
 async fn a_profile_is_one_that_firefox_reads() {
     let case = Case::new("test.total");
-    let json = profile(guests::invoice(), &case.delivery.event, || case.host()).await.unwrap();
+    let json = profile(invoice(), &case.delivery.event, || case.host()).await.unwrap();
     let profile: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert!(profile["meta"]["preprocessedProfileVersion"].is_u64(), "{}", profile["meta"]);
     let thread = &profile["threads"][0];
@@ -257,7 +257,7 @@ async fn a_profile_is_one_that_firefox_reads() {
 #[tokio::test]
 async fn a_core_dump_is_of_a_trap_and_of_nothing_else() {
     let case = Case::new("test.overdraw");
-    let dump = coredump(guests::invoice(), &case.delivery.event, case.host()).await.unwrap().expect("it traps");
+    let dump = coredump(invoice(), &case.delivery.event, case.host()).await.unwrap().expect("it traps");
     let sections: Vec<String> = wasmparser::Parser::new(0)
         .parse_all(&dump)
         .filter_map(|payload| match payload.unwrap() {
@@ -269,5 +269,5 @@ async fn a_core_dump_is_of_a_trap_and_of_nothing_else() {
         assert!(sections.iter().any(|name| name == section), "{section} in {sections:?}");
     }
     let case = Case::new("test.total");
-    assert!(coredump(guests::invoice(), &case.delivery.event, case.host()).await.unwrap().is_none());
+    assert!(coredump(invoice(), &case.delivery.event, case.host()).await.unwrap().is_none());
 }

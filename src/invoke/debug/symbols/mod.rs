@@ -153,12 +153,10 @@ impl<'a> Symbols<'a> {
     }
 
     fn at_offset(&self, offset: DebugInfoOffset) -> Option<Entry> {
-        let found = self
-            .units
+        self.units
             .iter()
             .enumerate()
-            .find_map(|(unit, header)| offset.to_unit_offset(&header.header).map(|offset| Entry { unit, offset }));
-        found
+            .find_map(|(unit, header)| offset.to_unit_offset(&header.header).map(|offset| Entry { unit, offset }))
     }
 
     fn text(&self, unit: usize, value: AttributeValue<Slice<'a>>) -> Option<String> {

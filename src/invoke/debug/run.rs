@@ -21,8 +21,8 @@ use super::snapshot::{Snapshot, frames, place};
 use super::trace::Trace;
 use crate::deployment::{Digest, Function};
 use crate::event::Event;
-use crate::host::{Host, HostFault};
-use crate::outcome::Failure;
+use crate::host::{Ended, Host, HostFault};
+use crate::outcome::{Failure, FailureKind};
 
 /// The longest that a guest runs at a stretch: what it does in a second takes it several here. Held, it takes no time.
 const STRETCH_MAX: Duration = Duration::from_secs(30);

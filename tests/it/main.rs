@@ -5,6 +5,7 @@ mod bench;
 mod causes;
 mod concurrency;
 mod corpus;
+mod debugging;
 mod demo;
 mod doors;
 mod evidence;

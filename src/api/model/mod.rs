@@ -10,6 +10,7 @@ mod invocation;
 mod path;
 mod recorded;
 mod refusal;
+mod replay;
 mod storage;
 mod verdict;
 mod whynot;
@@ -28,6 +29,7 @@ pub use path::{
 };
 pub use recorded::{MESSAGE_PACK, RecordedListing, RecordedView};
 pub use refusal::RefusalView;
+pub use replay::{RefusedReplay, ReplayCandidate, ReplayListing, ReplayedView, ReplaysRequest, ReplaysView};
 pub use storage::{FirstView, HeldByView, HeldView, StorageView};
 pub use verdict::{EmittedView, ExplanationView, FunctionExplanation, TakenView, VerdictView};
 pub use whynot::{EmitterView, LogLine, MissingView, SaidBy, StopView, WhyNotAnswer, WhyNotView};

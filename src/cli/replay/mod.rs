@@ -1,11 +1,13 @@
 //! `tidegate replay` and `bundle`: recorded attempts, run again in this process.
 //!
 //! Nothing is committed and nothing leaves: every effect is answered from the recording, unless `--missing` says otherwise.
+//! With `--live` it is another thing: the events themselves, for real again, on the running project.
 
 mod backtest;
 mod changes;
 mod decisions;
 mod junit;
+mod live;
 mod missing;
 mod one;
 mod report;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clap::Args;
 
+use self::live::LiveArgs;
 use super::client::ReadArgs;
 use super::input::{self, Since};
 use super::terminal::Terminal;
@@ -28,6 +31,7 @@ use crate::project::cache_folder;
 use crate::record::{BUNDLE_BYTES_MAX, Bundle, Edit};
 
 pub use decisions::DecisionView;
+pub use live::{LiveView, RefusedView};
 pub use missing::MissingPolicy;
 pub use report::{
     BacktestView, BundleView, ChangeView, EffectView, KindView, OutcomeView, ReplayView, UsedView, ValueView,
@@ -46,9 +50,16 @@ Examples:
   tidegate replay case.tgz
   tidegate replay --function gate --since 1d --config policy=policy.toml
   tidegate replay --since 1h --max-changed 0 --junit replay.xml
+  tidegate replay --live 12.gate.0.1
+  tidegate replay --live --failed --since 1d --function gate --yes
 
 Without a change, the recorded run must come out of it again: a difference is a determinism fault.
-Exit status 1 if one attempt differs, or more than --max-changed of many; 1 too if it cannot be run again.")]
+Exit status 1 if one attempt differs, or more than --max-changed of many; 1 too if it cannot be run again.
+
+With --live nothing is run here: the events are counted, and after a confirmation published again in log order, each as a
+new event with the origin of the first, marked `replayof`. Functions run it as any event, under their own filters, order,
+rates and limits; with --function that one alone does. What live replays led to is no part of another one. Published once
+is published: the same command again does what is left, and nothing twice.")]
 pub struct ReplayArgs {
     /// An attempt as POSITION.FUNCTION.ROUND.ATTEMPT, an event with all its attempts, or a bundle's file; absent: many, by
     /// --since, --until, --function, --type and --failed
@@ -67,6 +78,8 @@ pub struct ReplayArgs {
     /// Of many: write a JUnit report to this file
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    #[command(flatten)]
+    pub live: LiveArgs,
     #[command(flatten)]
     pub read: ReadArgs,
 }
@@ -132,6 +145,7 @@ pub struct BundleArgs {
 
 pub async fn replay(args: &ReplayArgs, terminal: &Terminal, clock: &Clock) -> Result<Status, CliError> {
     match &args.id {
+        _ if args.live.live => live::replay(args, terminal, clock).await,
         Some(id) => one::replay(id, args, terminal).await,
         None => backtest::backtest(args, terminal, clock).await,
     }

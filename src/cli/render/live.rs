@@ -120,10 +120,12 @@ mod tests {
               left out: 2 are of live replays, or followed from one
               left out: 4: function gate does not take it: data.total > 10 (#7 saw data.total = 3)
               the log starts at #4: what came before was removed by retention
-        "#]].assert_eq(&live_count(&view, &LOOK));
+        "#]]
+        .assert_eq(&live_count(&view, &LOOK));
         expect![[r#"
             0 events to publish again, to all functions that take them
-        "#]].assert_eq(&live_count(&LiveView::default(), &LOOK));
+        "#]]
+        .assert_eq(&live_count(&LiveView::default(), &LOOK));
     }
 
     #[test]
@@ -132,9 +134,11 @@ mod tests {
         expect![[r#"
             2 events published
               1 was published again before under this label; another --label publishes them once more
-        "#]].assert_eq(&live(&view, &LOOK));
+        "#]]
+        .assert_eq(&live(&view, &LOOK));
         expect![[r#"
             3 events published
-        "#]].assert_eq(&live(&LiveView { published: 3, replayed: 0, ..view }, &LOOK));
+        "#]]
+        .assert_eq(&live(&LiveView { published: 3, replayed: 0, ..view }, &LOOK));
     }
 }

@@ -24,6 +24,7 @@ mod refused;
 mod replays;
 mod route;
 mod serve;
+mod state;
 mod status;
 mod trace;
 mod unknown;

@@ -13,7 +13,7 @@ use tracing::Instrument;
 use super::door::{Caller, check_content_type, check_host};
 use super::error::{ApiError, Told};
 use super::refused::{Asked, refused};
-use super::{ApiState, blobs, deploy, events, letters, path, reads, recordings, replays, status};
+use super::{ApiState, blobs, deploy, events, letters, path, reads, recordings, replays, state as committed, status};
 use crate::deployment::Scope;
 use crate::telemetry::door_span;
 
@@ -47,6 +47,9 @@ pub fn api(state: Arc<ApiState>) -> Router {
         .route("/dlq", get(letters::list))
         .route("/dlq/{id}", get(letters::show))
         .route("/blobs/{digest}", get(blobs::show))
+        .route("/keys/{space}", get(committed::keys))
+        .route("/keys/{space}/{key}", get(committed::key))
+        .route("/statistics", get(committed::statistics))
         .route("/why", get(path::why))
         .route("/releases", get(path::releases))
         .route("/drift", get(path::drift))

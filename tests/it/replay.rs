@@ -221,7 +221,7 @@ fn what_cannot_be_run_again_says_why() {
     check(&["replay", "--function", "gate-staging", "--edit", "data.x"], 2, "PATH = VALUE");
     check(&["replay", "last", "--with", "nowhere.wasm"], 1, "nowhere.wasm");
     check(&["replay", "--since", "1h", "--config", "policy=x"], 2, "--function");
-    check(&["replay", "last", "--missing", "live:keyvalue"], 2, "live:http");
+    check(&["replay", "last", "--missing", "live:blob"], 2, "http, keyvalue or statistics");
     let native = lines(&on_demo(&["invocations", "--function", "reconciler", "--limit", "1", "-o", "json"]));
     if let Some(native) = native.first() {
         check(&["replay", native["id"].as_str().expect("an id")], 1, "part of the runtime");

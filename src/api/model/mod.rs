@@ -11,6 +11,7 @@ mod path;
 mod recorded;
 mod refusal;
 mod replay;
+mod state;
 mod storage;
 mod verdict;
 mod whynot;
@@ -30,6 +31,7 @@ pub use path::{
 pub use recorded::{MESSAGE_PACK, RecordedListing, RecordedView};
 pub use refusal::RefusalView;
 pub use replay::{RefusedReplay, ReplayCandidate, ReplayListing, ReplayedView, ReplaysRequest, ReplaysView};
+pub use state::{KeyView, KeysView};
 pub use storage::{FirstView, HeldByView, HeldView, StorageView};
 pub use verdict::{EmittedView, ExplanationView, FunctionExplanation, TakenView, VerdictView};
 pub use whynot::{EmitterView, LogLine, MissingView, SaidBy, StopView, WhyNotAnswer, WhyNotView};

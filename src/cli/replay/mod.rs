@@ -56,10 +56,11 @@ Examples:
 Without a change, the recorded run must come out of it again: a difference is a determinism fault.
 Exit status 1 if one attempt differs, or more than --max-changed of many; 1 too if it cannot be run again.
 
-With --live nothing is run here: the events are counted, and after a confirmation published again in log order, each as a
-new event with the origin of the first, marked `replayof`. Functions run it as any event, under their own filters, order,
-rates and limits; with --function that one alone does. What live replays led to is no part of another one. Published once
-is published: the same command again does what is left, and nothing twice.")]
+With --live nothing is run here: the events are counted, and after a confirmation published again
+in log order, each as a new event with the origin of the first, marked `replayof`. Functions run it
+as any event, by their own filters, order, rates and limits; with --function that one alone does.
+What live replays led to is no part of another one. The same command again does what is left, and
+nothing twice.")]
 pub struct ReplayArgs {
     /// An attempt as POSITION.FUNCTION.ROUND.ATTEMPT, an event with all its attempts, or a bundle's file; absent: many, by
     /// --since, --until, --function, --type and --failed

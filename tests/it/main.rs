@@ -18,6 +18,7 @@ mod forged;
 mod guests;
 mod hostile;
 mod http;
+mod live;
 mod new_project;
 mod pages;
 mod path;

@@ -58,7 +58,7 @@ pub(super) async fn invocation(State(state): Shared, Path(id): Path<String>) -> 
         None if invocation.sequence <= state.history.storage().await?.recordings_removed_to => {
             view.effects_missing = Some("its recording was removed by retention".to_owned());
         }
-        None => view.effects_missing = Some("no recording was kept".to_owned()),
+        None => view.effects_missing = Some("its recording was not kept ([recording] sample)".to_owned()),
         Some(bytes) => match decode(&state, &invocation, &bytes).await? {
             Err(reason) => view.effects_missing = Some(reason),
             Ok(recording) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::notices::Notices;
+use super::redact;
 use crate::bus::{Bus, BusError, Incoming, PublishError};
 use crate::clock::Clock;
 use crate::deployment::{Env, Secret, SecretError};
@@ -59,6 +60,7 @@ impl Intake {
     /// Hands in events of the trigger `name`, in one commit, and waits until they are durable. A bus that is busy or full is
     /// asked again.
     pub(super) async fn publish(&self, name: &str, events: Vec<Event>) -> Result<Taken, TriggerError> {
+        let events = redact(&*self.bus, events).await;
         let origin = Origin { kind: OriginKind::Trigger, name: name.to_owned(), verified: true };
         let incoming = |event| Incoming { event, origin: origin.clone() };
         let mut batch: Vec<(usize, Incoming)> = events.into_iter().map(incoming).enumerate().collect();

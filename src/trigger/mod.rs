@@ -17,6 +17,7 @@ mod intake;
 mod notices;
 mod payload;
 pub mod queue;
+mod redact;
 mod report;
 mod s3;
 pub mod schedule;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 pub use cloudevents::handshake;
 pub use intake::{Intake, TriggerError};
 pub use notices::Notices;
+pub use redact::redact;
 pub use signature::{Credentials, CredentialsError, prove};
 
 use crate::deployment::{ReportFormat, Sender};

@@ -161,7 +161,7 @@ pub(super) fn ack() -> Settlement {
         emitted: Vec::new(),
         reads: Vec::new(),
         writes: Vec::new(),
-        recording: Bytes::from_static(b"recording"),
+        recording: Some(Bytes::from_static(b"recording")),
         component: Digest::of(b"component"),
         duration: Duration::from_millis(3),
     }
@@ -233,6 +233,7 @@ macro_rules! meaning {
             publish: a_page_of_events_ends_by_count_or_by_size_and_the_next_one_goes_on,
             publish: lists_of_events_go_without_their_data,
             settle: emitted_events_keys_and_recording_are_one_step,
+            settle: an_attempt_without_a_recording_is_settled_and_told_as_any_other,
             settle: a_second_settlement_changes_nothing,
             settle: a_key_that_moved_is_a_conflict_and_the_delivery_comes_back,
             settle: absence_is_a_revision_too,

@@ -47,7 +47,8 @@ Examples:
   tidegate replay --function gate --since 1d --config policy=policy.toml
   tidegate replay --since 1h --max-changed 0 --junit replay.xml
 
-Without a change, the recorded run must come out of it again: a difference is a determinism fault.
+Without a change, the recorded run must come out of it again: a difference is a determinism fault,
+unless the recording is redacted: then nobody can tell, and it does not count.
 Exit status 1 if one attempt differs, or more than --max-changed of many; 1 too if it cannot be run again.")]
 pub struct ReplayArgs {
     /// An attempt as POSITION.FUNCTION.ROUND.ATTEMPT, an event with all its attempts, or a bundle's file; absent: many, by

@@ -122,6 +122,30 @@ pub(super) fn backoff(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::Cause;
+    use crate::deployment::{Deployment, RecordingSettings, Redaction};
+    use crate::trigger::testing::Door;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_event_is_redacted_as_the_active_deployment_says_before_it_is_in_the_log() {
+        let door = Door::open(Clock::system());
+        let redact = Redaction { paths: vec!["data.token".parse().unwrap()], ..Redaction::default() };
+        let recording = RecordingSettings { redact, ..RecordingSettings::default() };
+        let deployment = Deployment { recording, ..Deployment::new("shop".to_owned(), Vec::new()) };
+        door.intake.bus.activate(deployment, 0, Cause::ProjectFile).await.unwrap();
+        let sizes = [10, 300_000];
+        for size in sizes {
+            let data = format!("{{\"token\":\"s3cret\",\"pad\":\"{}\"}}", "x".repeat(size));
+            let (id, source, ty) = (size.to_string(), "/queue".to_owned(), "com.example.said".to_owned());
+            let event = Event { id, source, ty, data: Some(data.into()), ..Event::default() };
+            door.intake.publish("queue", vec![event]).await.unwrap();
+        }
+        // The first is that of the deployment.
+        for (accepted, size) in door.events(3).await.iter().skip(1).zip(sizes) {
+            let data = String::from_utf8_lossy(accepted.event.data.as_deref().unwrap());
+            assert!(data.starts_with(r#"{"token":"[redacted]","pad":"xx"#) && data.len() > size, "{}", &data[..40]);
+        }
+    }
 
     #[test]
     fn the_wait_doubles_up_to_a_minute() {

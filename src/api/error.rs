@@ -4,7 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::answer::json;
-use super::model::{ErrorDetail, ErrorView, EventRef, ProblemView};
+use super::model::{ErrorDetail, ErrorView, EventRef, ProblemView, RefusalView};
 use crate::bus::{ActivateError, BusError, PublishError};
 use crate::event::HttpError;
 use crate::telemetry::Causes;
@@ -29,7 +29,7 @@ pub enum ApiError {
     ForeignOrigin,
     /// 404
     #[error("{message}")]
-    NotFound { message: String, candidates: Vec<EventRef> },
+    NotFound { message: String, candidates: Vec<EventRef>, refusals: Vec<RefusalView> },
     /// 405
     #[error("{0} is not allowed here")]
     MethodNotAllowed(axum::http::Method),
@@ -81,7 +81,7 @@ impl ApiError {
     }
 
     pub fn not_found(message: impl Into<String>) -> Self {
-        ApiError::NotFound { message: message.into(), candidates: Vec::new() }
+        ApiError::NotFound { message: message.into(), candidates: Vec::new(), refusals: Vec::new() }
     }
 
     pub fn status(&self) -> StatusCode {
@@ -136,14 +136,20 @@ impl ApiError {
         }
     }
 
+    pub fn told(&self) -> Told {
+        let quotes = matches!(self, ApiError::Invalid { .. });
+        Told { code: self.code(), message: self.to_string(), quotes, reason: self.reason() }
+    }
+
     fn into_detail(self) -> ErrorDetail {
         let (code, message) = (self.code().to_owned(), self.to_string());
-        let mut detail = ErrorDetail { code, message, index: None, candidates: Vec::new(), problems: Vec::new() };
+        let mut detail = ErrorDetail { code, message, ..ErrorDetail::default() };
         match self {
             ApiError::Invalid { index, .. } | ApiError::ContentDiffers { index, .. } => detail.index = index,
-            ApiError::NotFound { candidates, .. } | ApiError::Ambiguous { candidates, .. } => {
-                detail.candidates = candidates;
+            ApiError::NotFound { candidates, refusals, .. } => {
+                (detail.candidates, detail.refusals) = (candidates, refusals);
             }
+            ApiError::Ambiguous { candidates, .. } => detail.candidates = candidates,
             ApiError::Project { problems } => detail.problems = problems,
             ApiError::Unauthorized(_)
             | ApiError::Forbidden(_)
@@ -164,16 +170,19 @@ impl ApiError {
     }
 }
 
-/// The code of the error that an answer tells of; beside it, what the log may know more.
+/// The error that an answer tells of; beside it, what the log may know more.
 #[derive(Debug, Clone)]
 pub struct Told {
     pub code: &'static str,
+    pub message: String,
+    /// Whether the message may quote what the client sent.
+    pub quotes: bool,
     pub reason: String,
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let told = Told { code: self.code(), reason: self.reason() };
+        let told = self.told();
         let status = self.status();
         let header = match &self {
             ApiError::Busy { retry_after_seconds, .. } => {

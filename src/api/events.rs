@@ -10,21 +10,24 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
-use tracing::warn;
+use tracing::{Span, warn};
 
 use super::answer::json;
+use super::door::Caller;
 use super::error::ApiError;
-use super::model::{EventView, Listing};
+use super::model::{EventView, Listing, RefusalView};
+use super::refused::{Asked, known};
 use super::route::{By, DOOR, DoorSpan};
 use super::trace::is_settled;
-use super::view::event_view;
-use super::{ApiState, explain as explaining, find, hooks, trace as tracing_back};
-use crate::bus::EventQuery;
+use super::view::{event_view, refusal_view};
+use super::{ApiState, explain as explaining, find, hooks, trace as tracing_back, why_not as walking};
+use crate::bus::{EventQuery, IdQuery, RefusalQuery, Shown};
 use crate::clock::Timestamp;
 use crate::deployment::type_pattern;
 use crate::event::{Accepted, Origin, OriginKind, Position, from_http};
@@ -61,16 +64,39 @@ pub(super) async fn publish(
     Extension(DoorSpan(span)): Extension<DoorSpan>,
     headers: HeaderMap,
     body: Body,
+) -> Response {
+    let mut read = Bytes::new();
+    match take_in(&state, &caller, &span, &headers, body, &mut read).await {
+        Ok(response) => response,
+        Err(error) => {
+            let proof = if caller.verified { Shown::Verified } else { Shown::Nothing };
+            let named = known(&headers, &read, from_http(&headers, read.clone()).ok());
+            let mut response = error.into_response();
+            response.extensions_mut().insert(Asked { sender: Some(caller.name), proof, named });
+            response
+        }
+    }
+}
+
+/// `read`: the body, once it has arrived.
+async fn take_in(
+    state: &ApiState,
+    caller: &Caller,
+    span: &Span,
+    headers: &HeaderMap,
+    body: Body,
+    read: &mut Bytes,
 ) -> Result<Response, ApiError> {
-    let body = state.bodies.read(&headers, body, BODY_BYTES_MAX).await?;
-    let events = from_http(&headers, body.bytes.clone())?;
+    let body = state.bodies.read(headers, body, BODY_BYTES_MAX).await?;
+    *read = body.bytes.clone();
+    let events = from_http(headers, body.bytes.clone())?;
     if let Some((index, event)) = events.iter().enumerate().find(|(_, event)| !caller.may_emit(&event.ty)) {
         let (name, ty) = (&caller.name, &event.ty);
         let message = format!("event {index}: token {name} is not granted {ty}; add it to the token's `emits`");
         return Err(ApiError::Forbidden(message));
     }
-    let origin = Origin { kind: OriginKind::Api, name: caller.name, verified: caller.verified };
-    hooks::publish(&state, DOOR, events, &origin, &span, &headers).await.map(hooks::accepted)
+    let origin = Origin { kind: OriginKind::Api, name: caller.name.clone(), verified: caller.verified };
+    hooks::publish(state, DOOR, events, &origin, span, headers).await.map(hooks::accepted)
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,6 +132,27 @@ pub(super) async fn list(State(state): Shared, uri: Uri, headers: HeaderMap) -> 
     }
     let items = page.events.iter().map(event_view).collect();
     Ok(json(StatusCode::OK, &Listing::<EventView> { position, items, more: page.more }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefusalsQuery {
+    /// The start of an id that it told.
+    id: Option<String>,
+    since: Option<Timestamp>,
+    limit: Option<usize>,
+}
+
+/// `GET /refusals`: the last `limit`, oldest first.
+pub(super) async fn refusals(State(state): Shared, uri: Uri) -> Result<Response, ApiError> {
+    let asked: RefusalsQuery = query(&uri)?;
+    let max = limit(asked.limit)?;
+    let query = RefusalQuery { named: asked.id.map(IdQuery::StartsWith), since: asked.since, max: max + 1 };
+    let position = state.history.tail().await?;
+    let found = state.history.refusals(query).await?.items.into_iter().map(refusal_view);
+    let mut listing = Listing::<RefusalView>::first(position, found.collect(), max);
+    listing.items.reverse();
+    Ok(json(StatusCode::OK, &listing))
 }
 
 /// Where a followed listing stands.
@@ -224,4 +271,19 @@ async fn wait_settled(
 pub(super) async fn explain(State(state): Shared, Path(id): Path<String>) -> Result<Response, ApiError> {
     let event = find::find(&*state.history, &id).await?;
     Ok(json(StatusCode::OK, &explaining::explain(&*state.history, &event).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhyNotQuery {
+    /// A short name of the catalogue, or a full type, perhaps with a trailing `*`.
+    r#type: String,
+}
+
+/// `GET /events/{id}/why-not`
+pub(super) async fn why_not(State(state): Shared, Path(id): Path<String>, uri: Uri) -> Result<Response, ApiError> {
+    let asked: WhyNotQuery = query(&uri)?;
+    let wanted = type_pattern(&asked.r#type).map_err(ApiError::invalid)?;
+    let event = find::find(&*state.history, &id).await?;
+    Ok(json(StatusCode::OK, &walking::why_not(&*state.history, &event, &wanted).await?))
 }

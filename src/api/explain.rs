@@ -1,185 +1,20 @@
-//! Why an event did, or did not, reach each function: the verdicts, out of what the log holds.
-//!
-//! `judge` is pure. Verdicts of filters are computed again with the deployment that judged the event; those that depend on
-//! state were stored with what decided.
+//! Why an event did, or did not, reach each function, what that led to, and where that went.
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::model::{EventRef, ExplanationView, FunctionExplanation, VerdictView};
-use super::view::{Names, event_ref, event_view, invocation_view, waiting_ref};
-use crate::bus::{
-    BusError, Chain, DeadLetter, DeadLetterState, History, Invocation, JudgedRange, PendingState, StoredDeployment,
-    StoredVerdict, Superseded,
-};
-use crate::deployment::{Deployment, FunctionId};
+use super::judge::{Facts, Ground, judge};
+use super::model::{EmittedView, EventRef, ExplanationView, FunctionExplanation, RefusalView, TakenView, VerdictView};
+use super::unknown::refused_beside;
+use super::view::{event_ref, event_view, invocation_view, waiting_ref};
+use crate::bus::{BusError, Chain, History, Invocation};
+use crate::deployment::FunctionId;
 use crate::event::{Accepted, Position, derived_id};
-use crate::filter::{LANGUAGE_VERSION, Subject, Verdict};
+use crate::filter::{LANGUAGE_VERSION, Subject};
 
 /// Events of a chain that are looked at.
 pub(super) const CHAIN_SHOWN_MAX: usize = 10_000;
-
-/// What verdicts are made of, beside the event: the same for all events.
-#[derive(Debug, Default)]
-pub(super) struct Ground {
-    pub deployments: Vec<StoredDeployment>,
-    pub judged: HashMap<FunctionId, Vec<JudgedRange>>,
-    pub names: Names,
-}
-
-impl Ground {
-    pub async fn read(history: &dyn History) -> Result<Self, BusError> {
-        let deployments = history.deployments().await?;
-        let ids: BTreeSet<FunctionId> =
-            deployments.iter().flat_map(|stored| stored.deployment.functions.iter().map(|one| one.id)).collect();
-        let mut judged = HashMap::new();
-        for id in ids {
-            judged.insert(id, history.judged(id).await?);
-        }
-        let names = Names::of(&deployments);
-        Ok(Ground { deployments, judged, names })
-    }
-
-    fn deployment(&self, number: u64) -> Option<&StoredDeployment> {
-        self.deployments.iter().find(|stored| stored.deployment.number == number)
-    }
-
-    /// The active deployment.
-    pub fn active(&self) -> Option<&Deployment> {
-        self.deployments.last().map(|stored| &stored.deployment)
-    }
-
-    /// Whether a function's filter leaves a type to others, by the deployment that judged; of one that starts later, or is
-    /// gone, by the last that had it.
-    fn hears_other_types(&self, function: FunctionId, judge: Option<u64>, ty: &str) -> bool {
-        let judge = judge.and_then(|number| self.deployment(number));
-        let mut known = judge.into_iter().chain(self.deployments.iter().rev());
-        known.find_map(|stored| stored.deployment.function_by_id(function)).is_some_and(|one| !one.filter.hears(ty))
-    }
-
-    /// The deployment that judged a position for a function; none if it starts after it, or no longer read then.
-    fn judge_of(&self, function: FunctionId, position: Position) -> Judge<'_> {
-        let ranges = self.judged.get(&function).map(Vec::as_slice).unwrap_or_default();
-        let Some(range) = ranges.iter().rev().find(|range| range.from <= position) else {
-            return Judge::BeforeStart;
-        };
-        let gone = self.deployments.iter().find(|stored| {
-            stored.deployment.number >= range.deployment && stored.deployment.function_by_id(function).is_none()
-        });
-        match (gone, self.deployment(range.deployment)) {
-            (Some(gone), _) if gone.position <= position => Judge::NotDeployed,
-            (_, Some(stored)) => Judge::By(&stored.deployment),
-            (_, None) => Judge::NotDeployed,
-        }
-    }
-}
-
-enum Judge<'a> {
-    BeforeStart,
-    NotDeployed,
-    By(&'a Deployment),
-}
-
-/// What is known of one event.
-#[derive(Debug, Default)]
-pub(super) struct Facts {
-    pub pending: Vec<(FunctionId, PendingState)>,
-    pub superseded: Vec<Superseded>,
-    pub attempts: Vec<Invocation>,
-    pub letters: Vec<DeadLetter>,
-}
-
-impl Facts {
-    pub async fn read(history: &dyn History, position: Position) -> Result<Self, BusError> {
-        // Pending first: what is settled between the two reads shows in the attempts.
-        let pending = history.pending(position).await?;
-        let attempts = history.attempts(position).await?;
-        let ended: BTreeSet<FunctionId> = attempts
-            .iter()
-            .filter(|attempt| attempt.verdict == StoredVerdict::DeadLettered)
-            .map(|attempt| attempt.id.function)
-            .collect();
-        let mut letters = Vec::new();
-        for function in ended {
-            letters.extend(history.dead_letter(function, position).await?);
-        }
-        let superseded = history.superseded(position).await?;
-        Ok(Facts { pending, attempts, letters, superseded })
-    }
-
-    /// In the order in which they ran.
-    pub fn attempts_of(&self, function: FunctionId) -> Vec<&Invocation> {
-        let mut own: Vec<&Invocation> =
-            self.attempts.iter().filter(|attempt| attempt.id.function == function).collect();
-        own.sort_by_key(|attempt| (attempt.id.round, attempt.id.attempt));
-        own
-    }
-
-    fn letter_of(&self, function: FunctionId) -> Option<&DeadLetter> {
-        self.letters.iter().find(|letter| letter.invocation.id.function == function)
-    }
-}
-
-/// The verdict on an event for a function, and the deployment that judged it.
-pub(super) fn judge(
-    event: &Accepted,
-    subject: &Subject,
-    function: FunctionId,
-    ground: &Ground,
-    facts: &Facts,
-) -> (VerdictView, Option<u64>) {
-    let judge = ground.judge_of(function, event.position);
-    let judged_by = match &judge {
-        Judge::By(deployment) => Some(deployment.number),
-        Judge::BeforeStart | Judge::NotDeployed => None,
-    };
-    if let Some((_, state)) = facts.pending.iter().find(|(pending, _)| *pending == function) {
-        return (waiting(state), judged_by.or_else(|| ground.active().map(|active| active.number)));
-    }
-    if let Some(superseded) = facts.superseded.iter().find(|superseded| superseded.function == function) {
-        let Superseded { by, at, deployment, .. } = *superseded;
-        return (VerdictView::Superseded { by, at }, Some(deployment));
-    }
-    if let Some(last) = facts.attempts_of(function).last() {
-        return (settled(last, facts.letter_of(function)), Some(last.deployment));
-    }
-    let verdict = match judge {
-        Judge::BeforeStart => VerdictView::BeforeStart,
-        Judge::NotDeployed => VerdictView::NotDeployed,
-        Judge::By(deployment) => match deployment.function_by_id(function).map(|one| one.filter.judge(subject)) {
-            None => VerdictView::NotDeployed,
-            Some(Verdict::Filtered { clause, saw }) => VerdictView::Filtered { clause, value: saw },
-            Some(Verdict::Failed { clause, reason }) => VerdictView::FilterFailed { clause, reason },
-            // It was settled or is about to be handed out: between the reads, nothing says more.
-            Some(Verdict::Pass) => VerdictView::WaitingReady,
-        },
-    };
-    (verdict, judged_by)
-}
-
-fn waiting(state: &PendingState) -> VerdictView {
-    match *state {
-        PendingState::Backlog { events_before } => VerdictView::WaitingBacklog { events_before },
-        PendingState::Ready => VerdictView::WaitingReady,
-        PendingState::Behind { position } => VerdictView::WaitingBehind { position },
-        PendingState::Rate { ref key, at } => VerdictView::WaitingRate { key: key.clone(), at },
-        PendingState::Limit { ref key } => VerdictView::WaitingLimit { key: key.clone() },
-        PendingState::Running { attempt } => VerdictView::Running { attempt },
-        PendingState::Unreadable { at } => VerdictView::WaitingUnreadable { at },
-        PendingState::Retrying { attempt, at } => VerdictView::Retrying { attempt, at },
-    }
-}
-
-fn settled(last: &Invocation, letter: Option<&DeadLetter>) -> VerdictView {
-    match last.verdict {
-        StoredVerdict::Delivered => VerdictView::Delivered,
-        StoredVerdict::Retried(at) => VerdictView::Retrying { attempt: last.id.attempt + 1, at },
-        StoredVerdict::DeadLettered => match letter.map(|letter| &letter.state) {
-            None | Some(DeadLetterState::Open) => VerdictView::DeadLettered,
-            Some(DeadLetterState::Redriven { at }) => VerdictView::Redriven { at: *at },
-            Some(DeadLetterState::Dropped { at, by }) => VerdictView::Dropped { by: by.clone(), at: *at },
-        },
-    }
-}
+/// Emitted events of which it is told where they went.
+const FOLLOWED_MAX: usize = 100;
 
 /// The verdict of every function that any deployment ever had.
 pub async fn explain(history: &dyn History, event: &Accepted) -> Result<ExplanationView, BusError> {
@@ -187,12 +22,24 @@ pub async fn explain(history: &dyn History, event: &Accepted) -> Result<Explanat
     let facts = Facts::read(history, event.position).await?;
     let correlation = event.event.correlation().unwrap_or(&event.event.id);
     let chain = history.chain(correlation, CHAIN_SHOWN_MAX).await?;
-    Ok(explanation(event, &ground, &facts, &chain))
+    let refused = refused_beside(history, &event.event).await?;
+    let mut explanation = explanation(event, &ground, &facts, &chain, refused);
+    let emitted = explanation.functions.iter_mut().flat_map(|function| &mut function.emitted);
+    for emitted in emitted.take(FOLLOWED_MAX) {
+        emitted.went = went(history, &ground, emitted.event.position).await?;
+    }
+    Ok(explanation)
 }
 
-fn explanation(event: &Accepted, ground: &Ground, facts: &Facts, chain: &Chain) -> ExplanationView {
+fn explanation(
+    event: &Accepted,
+    ground: &Ground,
+    facts: &Facts,
+    chain: &Chain,
+    refused: Vec<RefusalView>,
+) -> ExplanationView {
     let subject = Subject::new(event);
-    let refs = refs(chain);
+    let members = Members::of(chain);
     let ids: BTreeSet<FunctionId> = ground.judged.keys().copied().collect();
     let explained = ids.into_iter().map(|function| {
         let (verdict, deployment) = judge(event, &subject, function, ground, facts);
@@ -202,7 +49,7 @@ fn explanation(event: &Accepted, ground: &Ground, facts: &Facts, chain: &Chain) 
         let is_left =
             matches!(verdict, VerdictView::Filtered { .. } | VerdictView::BeforeStart | VerdictView::NotDeployed);
         FunctionExplanation {
-            emitted: emitted(event, &attempts, &refs),
+            emitted: members.emitted(event, &attempts).into_iter().cloned().collect(),
             hears_other_types: is_left && ground.hears_other_types(function, deployment, &event.event.ty),
             function: ground.names.name(function),
             function_id: function,
@@ -218,20 +65,49 @@ fn explanation(event: &Accepted, ground: &Ground, facts: &Facts, chain: &Chain) 
         (!active(a.function_id), a.function.as_str()).cmp(&(!active(b.function_id), b.function.as_str()))
     });
     let settled = functions.iter().all(|function| function.verdict.is_final());
-    ExplanationView { event: event_view(event), settled, functions }
+    ExplanationView { event: event_view(event), settled, functions, refused }
 }
 
 /// Events of a chain by their ids.
-fn refs(chain: &Chain) -> HashMap<&str, EventRef> {
-    let waiting = chain.waiting.iter().map(|(_, event)| (event.id.as_str(), waiting_ref(event)));
-    waiting.chain(chain.events.iter().map(|event| (event.event.id.as_str(), event_ref(event)))).collect()
+pub(super) struct Members<'a>(HashMap<&'a str, EmittedView>);
+
+impl<'a> Members<'a> {
+    pub fn of(chain: &'a Chain) -> Self {
+        let member = |event: EventRef, deliverat| EmittedView { event, deliverat, went: None };
+        let waiting =
+            chain.waiting.iter().map(|(at, event)| (event.id.as_str(), member(waiting_ref(event), Some(*at))));
+        let accepted = chain.events.iter().map(|event| (event.event.id.as_str(), member(event_ref(event), None)));
+        Members(waiting.chain(accepted).collect())
+    }
+
+    /// What a function emitted for an event in these attempts: the ids are derived, so they need not be stored.
+    pub fn emitted(&self, event: &Accepted, attempts: &[&Invocation]) -> Vec<&EmittedView> {
+        let key = event.event.key();
+        let ids = attempts.iter().flat_map(|attempt| {
+            (0..attempt.emitted).map(|index| derived_id(key, attempt.id.function, index).to_string())
+        });
+        ids.filter_map(|id| self.0.get(id.as_str())).collect()
+    }
 }
 
-/// What a function emitted for the event: the ids are derived, so they need not be stored.
-fn emitted(event: &Accepted, attempts: &[&Invocation], refs: &HashMap<&str, EventRef>) -> Vec<EventRef> {
-    let key = event.event.key();
-    let ids = attempts
-        .iter()
-        .flat_map(|attempt| (0..attempt.emitted).map(|index| derived_id(key, attempt.id.function, index).to_string()));
-    ids.filter_map(|id| refs.get(id.as_str()).cloned()).collect()
+/// The functions that hear the type of an event, with their verdicts on it; none if it is not there, or not yet.
+async fn went(
+    history: &dyn History,
+    ground: &Ground,
+    position: Option<Position>,
+) -> Result<Option<Vec<TakenView>>, BusError> {
+    let Some(position) = position else { return Ok(None) };
+    let Some(event) = history.event_at(position).await? else { return Ok(None) };
+    let facts = Facts::read(history, position).await?;
+    let subject = Subject::new(&event);
+    let taken = ground.judged.keys().filter_map(|function| {
+        let (verdict, deployment) = judge(&event, &subject, *function, ground, &facts);
+        let is_left = matches!(verdict, VerdictView::BeforeStart | VerdictView::NotDeployed)
+            || (matches!(verdict, VerdictView::Filtered { .. })
+                && ground.hears_other_types(*function, deployment, &event.event.ty));
+        (!is_left).then(|| TakenView { function: ground.names.name(*function), verdict })
+    });
+    let mut taken: Vec<TakenView> = taken.collect();
+    taken.sort_by(|a, b| a.function.cmp(&b.function));
+    Ok(Some(taken))
 }

@@ -2,6 +2,7 @@
 
 use super::error::ApiError;
 use super::model::EventRef;
+use super::unknown::unknown;
 use super::view::{Names, event_ref};
 use crate::bus::{BusError, EventQuery, History, InvocationId, Outline};
 use crate::deployment::FunctionId;
@@ -12,10 +13,9 @@ pub(super) const PREFIX_CHARACTERS_MIN: usize = 7;
 /// Events that are looked at to find the one that is meant.
 const CANDIDATES_MAX: usize = 100;
 const CANDIDATES_SHOWN_MAX: usize = 10;
-const NEAREST_SHOWN_MAX: usize = 5;
 
 /// The event that `text` means. If several events of one chain are known by it, that is the first of them.
-/// Errors: `NotFound` with the nearest ids, `Ambiguous` with the candidates.
+/// Errors: `NotFound` with what was refused or is near, `Ambiguous` with the candidates.
 pub async fn find(history: &dyn History, text: &str) -> Result<Accepted, ApiError> {
     if text == "last" {
         let query = EventQuery { max: 1, newest_first: true, ..EventQuery::default() };
@@ -47,13 +47,7 @@ pub async fn find(history: &dyn History, text: &str) -> Result<Accepted, ApiErro
             None => Err(missing(history, position, format!("no event at position {position} any more")).await?),
         },
         Meant::Several(candidates) => Err(ApiError::Ambiguous { text: text.to_owned(), candidates }),
-        Meant::None => {
-            let hint = if short { "; a prefix has at least 7 characters" } else { "" };
-            let start = log_start(history).await?;
-            let removed = start.map(|start| format!("; {start}, and what came before was removed by retention"));
-            let message = format!("no event is known by {text:?}{hint}{}", removed.unwrap_or_default());
-            Err(ApiError::NotFound { message, candidates: nearest(history, text).await? })
-        }
+        Meant::None => Err(unknown(history, text).await?),
     }
 }
 
@@ -90,22 +84,6 @@ fn one_of(mut meant: Vec<Outline>) -> Meant {
             Meant::Several(meant.iter().rev().take(CANDIDATES_SHOWN_MAX).map(|event| event_ref(event)).collect())
         }
     }
-}
-
-/// Events whose names start as `text` does, for as much of it as any do. What starts alike by fewer characters than a prefix
-/// has says nothing; what is shorter has to start as all of it.
-async fn nearest(history: &dyn History, text: &str) -> Result<Vec<EventRef>, ApiError> {
-    let characters: Vec<char> = text.chars().take(64).collect();
-    let least = characters.len().min(PREFIX_CHARACTERS_MIN);
-    let shorter = |length: &usize| (*length > least).then(|| (length / 2).max(least));
-    for length in std::iter::successors(Some(characters.len()), shorter) {
-        let prefix: String = characters[..length].iter().collect();
-        let near = history.find(&prefix, NEAREST_SHOWN_MAX).await?;
-        if !near.is_empty() {
-            return Ok(near.iter().map(|event| event_ref(event)).collect());
-        }
-    }
-    Ok(Vec::new())
 }
 
 /// Reads `POSITION.FUNCTION.ROUND.ATTEMPT`; the function by its name or its id.

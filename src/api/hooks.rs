@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -17,7 +19,8 @@ use super::answer::json;
 use super::door::{check_host, essence};
 use super::error::ApiError;
 use super::model::{ReceiptView, ReceiptsView};
-use crate::bus::{Incoming, Receipt};
+use super::refused::{Asked, IDENTITY_HEADERS, known, refused, shown};
+use crate::bus::{Incoming, Receipt, Shown};
 use crate::deployment::{Sender, Trigger, WebhookTrigger};
 use crate::event::{Event, Origin, OriginKind};
 use crate::telemetry::{door_span, stamp};
@@ -28,19 +31,6 @@ const NO_TRIGGER: &str = "hooks";
 /// A larger body takes a while to be parsed.
 const PARSED_AT_ONCE_BYTES_MAX: usize = 256 * 1024;
 const METHODS: &str = "HEAD, OPTIONS, POST";
-/// Proofs of who sent a request. They are dropped once they were checked, so that no event can hold one.
-const IDENTITY_HEADERS: [&str; 10] = [
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "webhook-signature",
-    "x-api-key",
-    "x-gitea-signature",
-    "x-gitlab-token",
-    "x-hub-signature",
-    "x-hub-signature-256",
-    "x-signature",
-];
 
 /// The webhooks of the active deployment, by path, with their secrets.
 #[derive(Debug, Clone, Default)]
@@ -88,46 +78,80 @@ async fn receive(State(state): State<Arc<ApiState>>, request: Request) -> Respon
     let webhook = webhooks.0.get(&path);
     let door = if webhook.is_some() { path.as_str() } else { NO_TRIGGER };
     let span = door_span(request.method(), door, request.headers());
-    let answered = answer(&state, webhook, &path, request, &span).instrument(span.clone()).await;
+    let (parts, body) = request.into_parts();
+    let mut read = Read { proof: shown(&parts.headers), parts, body: Bytes::new(), proven: false };
+    let answered = answer(&state, webhook, &mut read, body, &span).instrument(span.clone()).await;
     let response = answered.unwrap_or_else(|error| {
-        state.metrics.rejected(door, error.code(), &error.reason());
+        refused(&state, door, error.status(), &error.told(), read.asked(webhook));
         error.into_response()
     });
     span.record("http.response.status_code", response.status().as_u16());
     response
 }
 
+/// A request as far as it was read.
+struct Read {
+    parts: Parts,
+    /// Empty until it has arrived.
+    body: Bytes,
+    proof: Shown,
+    /// Whether it may be parsed.
+    proven: bool,
+}
+
+impl Read {
+    /// What is known of it; none if it could have brought no event.
+    fn asked(&self, webhook: Option<&Webhook>) -> Option<Asked> {
+        if self.parts.method.is_safe() {
+            return None;
+        }
+        let sender = webhook.map(|webhook| webhook.sender);
+        let parsed = sender.filter(|_| self.proven && self.body.len() <= PARSED_AT_ONCE_BYTES_MAX);
+        let events = parsed.and_then(|sender| parse(sender, &self.parts.headers, &self.body).ok());
+        Some(Asked {
+            sender: sender.map(|sender| sender.name().to_owned()),
+            proof: self.proof,
+            named: known(&self.parts.headers, &self.body, events),
+        })
+    }
+}
+
 async fn answer(
     state: &ApiState,
     webhook: Option<&Webhook>,
-    path: &str,
-    request: Request,
+    read: &mut Read,
+    body: Body,
     span: &Span,
 ) -> Result<Response, ApiError> {
-    check_host(state.doors.hooks, &state.doors.names, request.uri(), request.headers())?;
+    let Parts { uri, method, headers, .. } = &mut read.parts;
+    check_host(state.doors.hooks, &state.doors.names, uri, headers)?;
+    let path = uri.path();
     let webhook = webhook.ok_or_else(|| ApiError::not_found(format!("no trigger has the path {path}")))?;
-    match *request.method() {
+    match *method {
         // MinIO asks so whether its target is there.
         Method::HEAD => return Ok(StatusCode::OK.into_response()),
-        Method::OPTIONS => return Ok(permission(request.headers())),
+        Method::OPTIONS => return Ok(permission(headers)),
         Method::POST => {}
         _ => {
-            let refused = ApiError::MethodNotAllowed(request.method().clone()).into_response();
+            let refused = ApiError::MethodNotAllowed(method.clone()).into_response();
             return Ok(([(header::ALLOW, METHODS)], refused).into_response());
         }
     }
-    check_not_form(request.headers())?;
-    let (parts, body) = request.into_parts();
-    let body = state.bodies.read(&parts.headers, body, BODY_BYTES_MAX).await?;
-    let mut headers = parts.headers;
-    let verified = prove(&webhook.credentials, webhook.sender, &headers, &body.bytes)?;
+    check_not_form(headers)?;
+    let body = state.bodies.read(headers, body, BODY_BYTES_MAX).await?;
+    read.body = body.bytes.clone();
+    let verified = prove(&webhook.credentials, webhook.sender, headers, &body.bytes)?;
     for name in IDENTITY_HEADERS {
         headers.remove(name);
+    }
+    read.proven = true;
+    if verified {
+        read.proof = Shown::Verified;
     }
     let origin = Origin { kind: OriginKind::Trigger, name: path.to_owned(), verified };
     let events = parse_apart(webhook.sender, headers.clone(), body.bytes.clone()).await?;
     let objects = state.notices.objects(webhook.sender, &events);
-    let receipts = publish(state, path, events, &origin, span, &headers).await?;
+    let receipts = publish(state, path, events, &origin, span, headers).await?;
     state.notices.tell(objects, &receipts);
     Ok(accepted(receipts))
 }

@@ -14,16 +14,21 @@ mod events;
 mod explain;
 mod find;
 mod hooks;
+mod judge;
 mod letters;
 pub mod model;
 mod path;
 mod reads;
 mod recordings;
+mod refused;
 mod route;
 mod serve;
+mod state;
 mod status;
 mod trace;
+mod unknown;
 mod view;
+mod why_not;
 
 use std::sync::Arc;
 

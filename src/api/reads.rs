@@ -12,11 +12,11 @@ use super::answer::json;
 use super::error::ApiError;
 use super::events::{limit, query};
 use super::model::{DeploymentView, FunctionView, InvocationView, Listing, TypeView};
+use super::recordings::{recording, why_none};
 use super::view::{Names, deployment_view, function_view, invocation_view, storage_view};
 use super::{ApiState, effects, find};
-use crate::bus::{FunctionStatus, Invocation, InvocationQuery, StoredDeployment};
+use crate::bus::{FunctionStatus, InvocationQuery, StoredDeployment};
 use crate::deployment::{FunctionId, catalogue};
-use crate::record::{Ground, Recording};
 
 type Shared = State<Arc<ApiState>>;
 
@@ -53,39 +53,19 @@ pub(super) async fn invocation(State(state): Shared, Path(id): Path<String>) -> 
         return Err(find::missing(&*state.history, parsed.position, missing).await?);
     };
     let mut view = invocation_view(&invocation, &names);
-    let recording = state.history.recording(&parsed).await?;
-    match recording {
-        None if invocation.sequence <= state.history.storage().await?.recordings_removed_to => {
-            view.effects_missing = Some("its recording was removed by retention".to_owned());
+    match recording(&*state.history, &invocation).await? {
+        None => {
+            let why = why_none(&*state.history, &invocation).await?;
+            view.effects_missing = Some(format!("its recording {why}"));
         }
-        None => view.effects_missing = Some("its recording was not kept ([recording] sample)".to_owned()),
-        Some(bytes) => match decode(&state, &invocation, &bytes).await? {
-            Err(reason) => view.effects_missing = Some(reason),
-            Ok(recording) => {
-                view.effects = Some(effects::of_journal(&recording.journal));
-                let cut_off = "the recording was too large and is cut off".to_owned();
-                view.effects_missing = recording.truncated.then_some(cut_off);
-            }
-        },
+        Some(Err(reason)) => view.effects_missing = Some(reason),
+        Some(Ok(recording)) => {
+            view.effects = Some(effects::of_journal(&recording.journal));
+            let cut_off = "the recording was too large and is cut off".to_owned();
+            view.effects_missing = recording.truncated.then_some(cut_off);
+        }
     }
     Ok(json(StatusCode::OK, &view))
-}
-
-/// Reads a recording by what its attempt began with; else why it cannot be read.
-async fn decode(
-    state: &ApiState,
-    invocation: &Invocation,
-    bytes: &[u8],
-) -> Result<Result<Recording, String>, ApiError> {
-    let deployments = state.history.deployments().await?;
-    let stored = deployments.iter().find(|stored| stored.deployment.number == invocation.deployment);
-    let function = stored.and_then(|stored| stored.deployment.function_by_id(invocation.id.function));
-    let event = state.history.event_at(invocation.id.position).await?;
-    let (Some(function), Some(event)) = (function, event) else {
-        return Ok(Err("its event was removed by retention".to_owned()));
-    };
-    let ground = Ground::new(&event.event, function);
-    Ok(Recording::decode(bytes, &ground).map_err(|error| error.to_string()))
 }
 
 /// `GET /functions`: those of the active deployment first, then those that were deployed once.

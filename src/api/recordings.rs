@@ -14,9 +14,11 @@ use super::model::{MESSAGE_PACK, RecordedListing, RecordedView};
 use super::reads::deployment_number;
 use super::view::Names;
 use super::{ApiState, find};
-use crate::bus::{InvocationId, InvocationIdError, RecordedAttempt, RecordedQuery};
+use crate::bus::{BusError, History, Invocation, InvocationId, InvocationIdError, RecordedAttempt, RecordedQuery};
 use crate::clock::Timestamp;
 use crate::deployment::{FunctionId, type_pattern};
+use crate::outcome::FailureKind;
+use crate::record::{Ground, Recording};
 
 type Shared = State<Arc<ApiState>>;
 
@@ -75,12 +77,20 @@ pub(super) async fn one(State(state): Shared, Path(id): Path<String>) -> Result<
         return Err(find::missing(&*state.history, parsed.position, missing).await?);
     };
     let Some(recording) = state.history.recording(&parsed).await? else {
-        let removed = invocation.sequence <= state.history.storage().await?.recordings_removed_to;
-        let why = if removed { "was removed by retention" } else { "was not kept ([recording] sample)" };
+        let why = why_none(&*state.history, &invocation).await?;
         return Err(ApiError::not_found(format!("the recording of invocation {id} {why}")));
     };
     let view = RecordedView::of(&RecordedAttempt { invocation, event, recording });
     Ok(packed(&RecordedListing { items: vec![view], next: None, position }))
+}
+
+/// What became of the recording of an attempt that has none.
+pub(super) async fn why_none(history: &dyn History, invocation: &Invocation) -> Result<&'static str, BusError> {
+    if invocation.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::HostLost) {
+        return Ok("was not made: the process ended while it ran");
+    }
+    let removed = invocation.sequence <= history.storage().await?.recordings_removed_to;
+    Ok(if removed { "was removed by retention" } else { "was not kept ([recording] sample)" })
 }
 
 /// `GET /deployments/{number}/stored`: the whole of it, as it is kept. It names secrets and has none.
@@ -90,6 +100,23 @@ pub(super) async fn deployment(State(state): Shared, Path(number): Path<String>)
     let found = deployments.into_iter().find(|stored| stored.deployment.number == number);
     let missing = || ApiError::not_found(format!("there is no deployment {number}; `tidegate deployments` lists them"));
     Ok(json(StatusCode::OK, &found.ok_or_else(missing)?.deployment))
+}
+
+/// What was recorded of an attempt, read by what it began with; else why it cannot be read. None: nothing was kept.
+pub(super) async fn recording(
+    history: &dyn History,
+    invocation: &Invocation,
+) -> Result<Option<Result<Recording, String>>, BusError> {
+    let Some(bytes) = history.recording(&invocation.id).await? else { return Ok(None) };
+    let deployments = history.deployments().await?;
+    let stored = deployments.iter().find(|stored| stored.deployment.number == invocation.deployment);
+    let function = stored.and_then(|stored| stored.deployment.function_by_id(invocation.id.function));
+    let event = history.event_at(invocation.id.position).await?;
+    let (Some(function), Some(event)) = (function, event) else {
+        return Ok(Some(Err("its event was removed by retention".to_owned())));
+    };
+    let ground = Ground::new(&event.event, function);
+    Ok(Some(Recording::decode(&bytes, &ground).map_err(|error| error.to_string())))
 }
 
 fn packed(listing: &RecordedListing) -> Response {

@@ -12,12 +12,15 @@ use tracing::Instrument;
 
 use super::door::{Caller, check_content_type, check_host};
 use super::error::{ApiError, Told};
-use super::{ApiState, blobs, deploy, events, letters, path, reads, recordings, status};
+use super::refused::{Asked, refused};
+use super::{ApiState, blobs, deploy, events, letters, path, reads, recordings, state as committed, status};
 use crate::deployment::Scope;
 use crate::telemetry::door_span;
 
 /// Label of the API's requests.
 pub(super) const DOOR: &str = "api";
+/// Where events are published.
+const EVENTS: &str = "/events";
 
 type Shared = State<Arc<ApiState>>;
 
@@ -25,10 +28,12 @@ type Shared = State<Arc<ApiState>>;
 pub fn api(state: Arc<ApiState>) -> Router {
     let open = Router::new().route("/healthz", get(status::healthz)).route("/readyz", get(status::readyz));
     let read = Router::new()
-        .route("/events", get(events::list))
+        .route(EVENTS, get(events::list))
+        .route("/refusals", get(events::refusals))
         .route("/events/{id}", get(events::show))
         .route("/events/{id}/trace", get(events::trace))
         .route("/events/{id}/explain", get(events::explain))
+        .route("/events/{id}/why-not", get(events::why_not))
         .route("/invocations", get(reads::invocations))
         .route("/invocations/{id}", get(reads::invocation))
         .route("/invocations/{id}/recording", get(recordings::one))
@@ -41,6 +46,9 @@ pub fn api(state: Arc<ApiState>) -> Router {
         .route("/dlq", get(letters::list))
         .route("/dlq/{id}", get(letters::show))
         .route("/blobs/{digest}", get(blobs::show))
+        .route("/keys/{space}", get(committed::keys))
+        .route("/keys/{space}/{key}", get(committed::key))
+        .route("/statistics", get(committed::statistics))
         .route("/why", get(path::why))
         .route("/releases", get(path::releases))
         .route("/drift", get(path::drift))
@@ -49,7 +57,7 @@ pub fn api(state: Arc<ApiState>) -> Router {
         .route("/metrics", get(status::metrics))
         .route_layer(from_fn_with_state(state.clone(), may_read));
     let emit =
-        Router::new().route("/events", post(events::publish)).route_layer(from_fn_with_state(state.clone(), may_emit));
+        Router::new().route(EVENTS, post(events::publish)).route_layer(from_fn_with_state(state.clone(), may_emit));
     let operate = Router::new()
         .route("/deployments", post(deploy::deploy))
         .route("/deployments/{number}/rollback", post(deploy::rollback))
@@ -104,6 +112,7 @@ async fn enter(State(state): Shared, request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     let span = door_span(&method, &route, request.headers());
+    let asked = (method == Method::POST && route == EVENTS).then(|| Asked::of(request.headers()));
     let allowed = check_host(state.doors.api, &state.doors.names, request.uri(), request.headers());
     let response = match allowed {
         Ok(()) => {
@@ -119,7 +128,9 @@ async fn enter(State(state): Shared, request: Request, next: Next) -> Response {
         let asked_only =
             method.is_safe() && [StatusCode::NOT_FOUND, StatusCode::BAD_REQUEST].contains(&response.status());
         if !asked_only {
-            state.metrics.rejected(DOOR, told.code, &told.reason);
+            // Whoever read it further knows more of it.
+            let asked = response.extensions().get().cloned().or(asked);
+            refused(&state, DOOR, response.status(), told, asked);
         }
     }
     response

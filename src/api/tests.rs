@@ -5,6 +5,7 @@ mod listening;
 mod log;
 mod publishing;
 mod reading;
+mod refusals;
 mod verdicts;
 mod why;
 

@@ -1,10 +1,12 @@
 //! The causal tree of a chain: each event with what its functions did, under the event that led to it.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use super::explain::{CHAIN_SHOWN_MAX, Facts, Ground, judge};
-use super::model::{TraceNode, TraceRun, TraceView, VerdictView};
-use crate::bus::{BusError, Chain, History, Outline};
+use super::explain::CHAIN_SHOWN_MAX;
+use super::judge::{Facts, Ground, judge};
+use super::model::{TraceAttempt, TraceNode, TraceRun, TraceView, VerdictView};
+use crate::bus::{BusError, Chain, History, Invocation, InvocationId, Outline};
 use crate::clock::Timestamp;
 use crate::event::{Accepted, Event, Position};
 use crate::filter::Subject;
@@ -82,20 +84,48 @@ fn judged_runs(event: &Accepted, subject: &Subject<'_>, ground: &Ground, facts: 
                 | VerdictView::Dropped { .. } => {}
             }
             let attempts = facts.attempts_of(*function);
-            let micros = attempts.iter().map(|attempt| attempt.duration.as_micros()).sum::<u128>();
+            let name = ground.names.name(*function);
+            let ran: Vec<TraceAttempt> = times(event.accepted_at, &attempts, &name);
+            let gaps: Duration = ran.windows(2).map(|pair| pair[1].startedat.since(pair[0].settledat)).sum();
             let last = attempts.last();
             Some(TraceRun {
-                function: ground.names.name(*function),
+                function: name,
                 verdict,
                 attempts: u32::try_from(attempts.len()).unwrap_or(u32::MAX),
-                duration_micros: u64::try_from(micros).unwrap_or(u64::MAX),
+                duration_micros: micros(attempts.iter().map(|attempt| attempt.duration).sum()),
+                waited_micros: ran.first().map(|first| micros(first.startedat.since(event.accepted_at))),
+                between_micros: micros(gaps),
                 settledat: last.map(|attempt| attempt.settled_at),
                 failure: last.and_then(|attempt| attempt.failure.clone()),
+                ran,
             })
         })
         .collect();
     runs.sort_by(|a, b| (a.settledat, &a.function).cmp(&(b.settledat, &b.function)));
     runs
+}
+
+/// When attempts started and ended. None starts before the event was there or the one before it ended.
+fn times(accepted_at: Timestamp, attempts: &[&Invocation], function: &str) -> Vec<TraceAttempt> {
+    let mut free_at = accepted_at;
+    let time = |attempt: &&Invocation| {
+        let InvocationId { position, round, attempt: number, .. } = attempt.id;
+        let startedat = attempt.settled_at.minus(attempt.duration).max(free_at).min(attempt.settled_at);
+        free_at = attempt.settled_at;
+        TraceAttempt {
+            id: format!("{position}.{function}.{round}.{number}"),
+            startedat,
+            settledat: attempt.settled_at,
+            deployment: attempt.deployment,
+            component: attempt.component,
+            failure: attempt.failure.clone(),
+        }
+    };
+    attempts.iter().map(time).collect()
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn tree(correlation: &str, chain: Chain, mut runs: HashMap<Position, Vec<TraceRun>>, unchanged: bool) -> TraceView {
@@ -141,6 +171,7 @@ fn bare_node(event: &Event) -> TraceNode {
         acceptedat: None,
         origin: None,
         deliverat: None,
+        traceparent: event.traceparent().map(str::to_owned),
         functions: Vec::new(),
         children: Vec::new(),
     }

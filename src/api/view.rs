@@ -7,10 +7,11 @@ use serde_json::value::RawValue;
 
 use super::model::{
     CauseView, ComponentView, DeadLetterView, DeploymentView, EventRef, EventView, FirstView, FunctionView, HeldByView,
-    HeldView, InvocationView, OutcomeView, PinView, StorageView, TypeView,
+    HeldView, InvocationView, OutcomeView, PinView, RefusalView, StorageView, TypeView,
 };
+use super::refused::next_step;
 use crate::bus::{
-    Cause, DeadLetter, FunctionStatus, HeldBack, HeldBy, Invocation, Storage, StoredDeployment, StoredVerdict,
+    Cause, DeadLetter, FunctionStatus, HeldBack, HeldBy, Invocation, Refusal, Storage, StoredDeployment, StoredVerdict,
 };
 use crate::deployment::{Component, Deployment, EventType, Function, FunctionId, Order, Pin, Trigger};
 use crate::event::{Accepted, Event, Position, to_json};
@@ -64,6 +65,10 @@ pub(super) fn event_ref(accepted: &Accepted) -> EventRef {
 /// An event that waits for its `deliverat`.
 pub(super) fn waiting_ref(event: &Event) -> EventRef {
     EventRef { id: event.id.clone(), ty: event.ty.clone(), subject: event.subject.clone(), position: None }
+}
+
+pub(super) fn refusal_view(refusal: Refusal) -> RefusalView {
+    RefusalView { next: next_step(&refusal), refusal }
 }
 
 /// Without its effects.

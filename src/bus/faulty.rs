@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ActivateError, Bus, BusError, Cause, Delivery, Incoming, PublishError, PutBack, Receipt, Revision, SettleError,
-    Settled, Settlement, Subscription, Versioned,
+    ActivateError, Bus, BusError, Cause, Delivery, Incoming, PublishError, PutBack, Receipt, Refusal, Revision,
+    SettleError, Settled, Settlement, Subscription, Versioned,
 };
 use crate::deployment::{Deployment, FunctionId};
 use crate::event::Position;
@@ -165,6 +165,10 @@ impl Bus for Faulty {
 
     async fn drop_letters(&self, letters: Vec<(FunctionId, Position)>, by: &str) -> Result<u64, BusError> {
         self.bus.drop_letters(letters, by).await
+    }
+
+    fn keep_refusal(&self, refusal: Refusal) {
+        self.bus.keep_refusal(refusal);
     }
 
     fn commits(&self) -> watch::Receiver<u64> {

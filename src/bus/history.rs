@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{BusError, Cause, RecordingBytes, Statistics, StatisticsQuery, Storage};
+use super::{BusError, Cause, RecordingBytes, RefusalQuery, Refusals, Statistics, StatisticsQuery, Storage};
 use crate::clock::Timestamp;
 use crate::deployment::{Deployment, Digest, FunctionId};
 use crate::event::{Accepted, Event, Position};
@@ -89,6 +89,9 @@ pub trait History: Send + Sync {
     async fn judged(&self, function: FunctionId) -> Result<Vec<JudgedRange>, BusError>;
 
     async fn functions(&self) -> Result<Vec<FunctionStatus>, BusError>;
+
+    /// What came and was not taken in.
+    async fn refusals(&self, query: RefusalQuery) -> Result<Refusals, BusError>;
 
     /// How large the log is, how much of it was removed, and what holds the rest.
     async fn storage(&self) -> Result<Storage, BusError>;

@@ -12,6 +12,7 @@ pub(crate) mod faulty;
 mod history;
 #[cfg(test)]
 pub(crate) mod reference;
+mod refusal;
 mod settlement;
 mod statistics;
 mod storage;
@@ -27,6 +28,9 @@ pub use history::{
     Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation, InvocationId,
     InvocationIdError, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordedAttempt, RecordedPage,
     RecordedQuery, StoredDeployment, StoredVerdict, Superseded,
+};
+pub use refusal::{
+    IdQuery, NAMED_MAX, Named, REFUSALS_BYTES_MAX, REFUSALS_MAX, Refusal, RefusalQuery, Refusals, Shown,
 };
 pub use settlement::{KeyRead, KeyWrite, ReadScope, Revision, Settled, Settlement, Versioned};
 pub use statistics::{Bucket, Statistics, StatisticsQuery};
@@ -72,6 +76,9 @@ pub trait Bus: Send + Sync {
 
     /// Gives dead letters up: the verdict is `dropped (by whom)`.
     async fn drop_letters(&self, letters: Vec<(FunctionId, Position)>, by: &str) -> Result<u64, BusError>;
+
+    /// Keeps that something was refused, for whoever looks for it: at once, and only if there is time and room for it.
+    fn keep_refusal(&self, refusal: Refusal);
 
     /// Counts commits: whoever waits for something to settle waits for it to change.
     fn commits(&self) -> tokio::sync::watch::Receiver<u64>;

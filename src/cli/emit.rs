@@ -142,7 +142,7 @@ mod tests {
     fn what_is_refused_of_a_file_names_the_file() {
         let refused = |index| {
             let (code, message) = ("invalid".to_owned(), "event 1: attribute id: is empty".to_owned());
-            CliError::Refused(Box::new(ErrorDetail { code, message, index, candidates: vec![], problems: vec![] }))
+            CliError::Refused(Box::new(ErrorDetail { code, message, index, ..ErrorDetail::default() }))
         };
         let said = |index| of_file(Path::new("two.json"), refused(index)).to_string();
         assert_eq!(said(Some(1)), "two.json: event 1: attribute id: is empty");

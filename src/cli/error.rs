@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::api::model::{ErrorDetail, SeverityView};
+use crate::api::model::{ErrorDetail, RefusalView, SeverityView};
 use crate::project::ProjectError;
 
-use super::render::clean;
+use super::render::{clean, near_refusal};
 
 /// Each says what was tried, and what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +78,11 @@ fn refusal(detail: &ErrorDetail) -> String {
         let subject = candidate.subject.as_deref().unwrap_or_default();
         let line = format!("{position:>6}  {}  {}  {subject}", candidate.id, candidate.ty);
         text += &format!("\n  {}", clean(line.trim_end()));
+    }
+    // What the message tells of itself is not told twice.
+    let untold = |view: &&RefusalView| !detail.message.contains(&view.refusal.at.to_string());
+    for refused in detail.refusals.iter().filter(untold) {
+        text += &format!("\n  {}", near_refusal(refused));
     }
     for problem in &detail.problems {
         let severity = match problem.severity {

@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::client::{Client, ReadArgs};
 use super::input::Since;
-use super::terminal::Terminal;
+use super::terminal::{Format, Terminal};
 use super::{CliError, Status, render};
-use crate::api::model::{EventView, ExplanationView, Listing, TraceView};
+use crate::api::model::{EventView, ExplanationView, Listing, RefusalView, TraceView, WhyNotAnswer, WhyNotView};
 use crate::event::Position;
 
 /// List events, newest last, or show one whole.
@@ -17,7 +17,8 @@ use crate::event::Position;
 Examples:
   tidegate events --since 15m --type 'com.github.*'
   tidegate events last
-  tidegate events --follow -o json")]
+  tidegate events --follow -o json
+  tidegate events --refused --since 1h")]
 pub struct EventsArgs {
     /// Show this event: an id or the start of one, #POSITION, or last
     #[arg(value_name = "ID", conflicts_with_all = ["type", "since", "limit", "follow"])]
@@ -34,31 +35,61 @@ pub struct EventsArgs {
     /// Go on with each new event until interrupted; needs a running project
     #[arg(long, conflicts_with = "dir")]
     pub follow: bool,
+    /// What came and was not taken in instead, the newest of it: neither bodies nor proofs of who sent it are kept
+    #[arg(long, conflicts_with_all = ["id", "type", "follow"])]
+    pub refused: bool,
     #[command(flatten)]
     pub read: ReadArgs,
 }
 
 /// Show the causal tree that an event stands in: what it led to, at which functions, and what became of that.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  tidegate trace last")]
+#[command(after_help = "\
+Examples:
+  tidegate trace last
+  tidegate trace '#12' --as mermaid
+  tidegate trace '#12' --as otlp > spans.json")]
 pub struct TraceArgs {
     /// Any event of the chain: an id or the start of one, #POSITION, or last
     #[arg(value_name = "ID")]
     pub id: String,
+    /// For another program to draw, instead of text
+    #[arg(long, value_name = "FORM")]
+    pub r#as: Option<TraceForm>,
     #[command(flatten)]
     pub read: ReadArgs,
 }
 
-/// Print every function's verdict on an event, and why.
+/// How another program takes a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TraceForm {
+    /// A flow chart, as Markdown pages embed it
+    Mermaid,
+    /// Spans as OTLP/JSON, which every collector takes at /v1/traces
+    Otlp,
+}
+
+/// Print every function's verdict on an event, and why; or why an event of a type did not follow from another.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  tidegate explain '#12'")]
+#[command(after_help = "\
+With --why-not the exit status is 0 if there is such an event, and 1 if there is none or it waits for its time.
+
+Examples:
+  tidegate explain '#12'
+  tidegate explain --why-not gate.passed --after '#12'")]
 pub struct ExplainArgs {
     /// The event: an id or the start of one, #POSITION, or last
-    #[arg(value_name = "ID")]
-    pub id: String,
+    #[arg(value_name = "ID", required_unless_present = "why_not", conflicts_with = "why_not")]
+    pub id: Option<String>,
     /// Each function that hears other types too, with the types that it hears
-    #[arg(long)]
+    #[arg(long, conflicts_with = "why_not")]
     pub all: bool,
+    /// Where what followed from --after stopped short of this type: a short name, a full type, or its start with * at the end
+    #[arg(long, value_name = "TYPE", requires = "after")]
+    pub why_not: Option<String>,
+    /// The event that it should have followed from: an id or the start of one, #POSITION, or last
+    #[arg(long, value_name = "EVENT", requires = "why_not", conflicts_with = "id")]
+    pub after: Option<String>,
     #[command(flatten)]
     pub read: ReadArgs,
 }
@@ -69,6 +100,9 @@ pub async fn events(args: &EventsArgs, terminal: &Terminal) -> Result<Status, Cl
         let event: EventView = client.get(&["events", id], &[]).await?;
         terminal.show(&event, render::event)?;
         return Ok(Status::Done);
+    }
+    if args.refused {
+        return refused(&client, args, terminal).await;
     }
     let mut query = Vec::new();
     query.extend(args.r#type.iter().map(|pattern| ("type", pattern.clone())));
@@ -83,18 +117,50 @@ pub async fn events(args: &EventsArgs, terminal: &Terminal) -> Result<Status, Cl
     Ok(Status::Done)
 }
 
+async fn refused(client: &Client, args: &EventsArgs, terminal: &Terminal) -> Result<Status, CliError> {
+    let mut query = vec![("limit", args.limit.to_string())];
+    query.extend(args.since.iter().map(|since| ("since", since.time(terminal.look.now).to_string())));
+    let listing: Listing<RefusalView> = client.get(&["refusals"], &query).await?;
+    terminal.list(&listing.items, render::refusals)?;
+    Ok(Status::Done)
+}
+
 pub async fn trace(args: &TraceArgs, terminal: &Terminal) -> Result<Status, CliError> {
+    if args.r#as == Some(TraceForm::Mermaid) && terminal.format == Format::Json {
+        return Err(CliError::Usage("--as mermaid is no JSON; leave out -o json".to_owned()));
+    }
     let client = Client::to_read(&args.read)?;
     let trace: TraceView = client.get(&["events", &args.id, "trace"], &[]).await?;
-    terminal.show(&trace, render::trace)?;
+    match args.r#as {
+        None => terminal.show(&trace, render::trace)?,
+        Some(TraceForm::Mermaid) => terminal.print(&render::mermaid(&trace))?,
+        Some(TraceForm::Otlp) => terminal.print(&format!("{}\n", render::otlp(&trace)))?,
+    }
     Ok(Status::Done)
 }
 
 pub async fn explain(args: &ExplainArgs, terminal: &Terminal) -> Result<Status, CliError> {
     let client = Client::to_read(&args.read)?;
-    let explanation: ExplanationView = client.get(&["events", &args.id, "explain"], &[]).await?;
+    if let (Some(wanted), Some(after)) = (&args.why_not, &args.after) {
+        return why_not(&client, wanted, after, terminal).await;
+    }
+    let id = args.id.as_deref().unwrap_or_default();
+    let explanation: ExplanationView = client.get(&["events", id, "explain"], &[]).await?;
     terminal.show(&explanation, if args.all { render::explanation_whole } else { render::explanation })?;
     Ok(Status::Done)
+}
+
+async fn why_not(client: &Client, wanted: &str, after: &str, terminal: &Terminal) -> Result<Status, CliError> {
+    let query = [("type", wanted.to_owned())];
+    let view: WhyNotView = client.get(&["events", after, "why-not"], &query).await?;
+    terminal.show(&view, render::why_not)?;
+    match view.answer {
+        WhyNotAnswer::Happened { .. } => Ok(Status::Done),
+        WhyNotAnswer::Waits { .. }
+        | WhyNotAnswer::Stopped { .. }
+        | WhyNotAnswer::Unheard
+        | WhyNotAnswer::Nobody { .. } => Ok(Status::Failed),
+    }
 }
 
 /// The chain of an event once all of it has settled, or as it stands at the deadline.

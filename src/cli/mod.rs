@@ -3,6 +3,7 @@
 //! One file for each group of commands; `client` finds the project and speaks with it, `render` makes text. A command
 //! knows no rule of delivery: it shows what the API says.
 
+mod against;
 mod bench;
 mod client;
 pub mod demo;
@@ -96,7 +97,7 @@ pub async fn run(cli: Cli) -> Result<Status, CliError> {
     match cli.command {
         Command::New(args) => project::new(&args, &terminal),
         Command::Build(args) => project::build(&args, &terminal),
-        Command::Check(args) => project::check(&args, &terminal),
+        Command::Check(args) => project::check(&args, &terminal, &clock).await,
         Command::Up(args) => up::up(&args, &terminal, &clock).await,
         Command::Emit(args) => emit::emit(&args, &terminal, &clock).await,
         Command::Events(args) => events::events(&args, &terminal).await,

@@ -5,9 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::against::against;
+use super::client::ServerArgs;
+use super::input::Since;
 use super::terminal::Terminal;
 use super::{CliError, Status, render};
 use crate::api::model::ProblemView;
+use crate::clock::Clock;
 use crate::deployment::{FunctionName, Severity};
 use crate::project::Project;
 use crate::scaffold;
@@ -33,19 +37,36 @@ pub struct BuildArgs {
 /// Check the project file, its filters and components, and print every problem; nothing is run.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
   tidegate check shop
+  tidegate check shop --against 1d
 
-Exit status 1 if there is an error; warnings are allowed.")]
+Exit status 1 if there is an error, or if more events than --max-changed lets are gained and lost; warnings are allowed.")]
 pub struct CheckArgs {
     /// The project's folder
     #[arg(value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
+    /// Tell which events since then each filter would gain and lose, beside those that are deployed: a length like 2d, or a
+    /// time
+    #[arg(long, value_name = "TIME")]
+    pub against: Option<Since>,
+    /// With --against: how many may be gained and lost
+    #[arg(long, value_name = "COUNT", requires = "against")]
+    pub max_changed: Option<u64>,
+    /// With --against: the server to ask [default: what DIR itself has kept]
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
-pub fn check(args: &CheckArgs, terminal: &Terminal) -> Result<Status, CliError> {
+pub async fn check(args: &CheckArgs, terminal: &Terminal, clock: &Clock) -> Result<Status, CliError> {
     let (manifest, problems) = Project::check(&args.dir)?;
     let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
+    if let (Some(since), Some(manifest), false) = (args.against, &manifest, failed) {
+        let compared = against(manifest, &args.dir, &args.server, since.time(clock.now())).await?;
+        terminal.show(&compared, render::against)?;
+        let kept = compared.changed() <= args.max_changed.unwrap_or(u64::MAX);
+        return Ok(if kept { Status::Done } else { Status::Failed });
+    }
     let functions = manifest.map(|manifest| manifest.functions.len());
     let views: Vec<ProblemView> = problems.into_iter().map(ProblemView::from).collect();
     terminal.list(&views, |views, look| render::problems(views, functions, look))?;

@@ -39,6 +39,31 @@ pub enum Sender {
     Report,
 }
 
+impl Sender {
+    pub const ALL: [Sender; 7] = [
+        Sender::Github,
+        Sender::S3,
+        Sender::Cloudevents,
+        Sender::Distribution,
+        Sender::Trivy,
+        Sender::Sarif,
+        Sender::Report,
+    ];
+
+    /// As the project file writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Sender::Github => "github",
+            Sender::S3 => "s3",
+            Sender::Cloudevents => "cloudevents",
+            Sender::Distribution => "distribution",
+            Sender::Trivy => "trivy",
+            Sender::Sarif => "sarif",
+            Sender::Report => "report",
+        }
+    }
+}
+
 /// Forms of scanners' reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

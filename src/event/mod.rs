@@ -36,6 +36,7 @@ pub use id::{EventKey, derive as derive_uuid, derived_id, share};
 pub use json::{BatchError, JsonError, batch_from_json, from_json, to_json};
 pub use origin::{Origin, OriginKind};
 pub use stored::DecodeError;
+pub use trace::Parent as TraceParent;
 
 use crate::clock::Timestamp;
 

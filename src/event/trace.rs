@@ -6,7 +6,7 @@ use super::id::derive;
 
 /// A parsed `traceparent`: the trace, the span that caused the event, and the flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Parent {
+pub struct Parent {
     trace: u128,
     span: u64,
     flags: u8,
@@ -26,6 +26,16 @@ impl Parent {
         }
         let (trace, span, flags) = (hex(trace, 32)?, hex(span, 16)?, hex(flags, 2)?);
         (trace != 0 && span != 0).then(|| Parent { trace, span: low_half(span), flags: flags.to_le_bytes()[0] })
+    }
+
+    /// The id of the trace, in hex.
+    pub fn trace_id(self) -> String {
+        format!("{:032x}", self.trace)
+    }
+
+    /// The id of the span, in hex.
+    pub fn span_id(self) -> String {
+        format!("{:016x}", self.span)
     }
 
     /// A new trace out of random bits.

@@ -25,7 +25,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use key::KeyExpression;
-pub use pattern::{PatternError, TypeIndex, TypePattern};
+pub use pattern::{PatternError, TypeIndex, TypePattern, overlap};
 pub use subject::Subject;
 
 use expression::Expression;

@@ -24,6 +24,11 @@ impl TypePattern {
         matches(&self.0, ty)
     }
 
+    /// Whether there is a type that both match.
+    pub fn overlaps(&self, other: &TypePattern) -> bool {
+        overlap(&self.0, &other.0)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -44,6 +49,16 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => text.starts_with(prefix),
         None => text == pattern,
+    }
+}
+
+/// Whether two patterns, each a full type or a beginning and `*`, have a type in common.
+pub fn overlap(a: &str, b: &str) -> bool {
+    match (a.strip_suffix('*'), b.strip_suffix('*')) {
+        (None, None) => a == b,
+        (Some(start), None) => b.starts_with(start),
+        (None, Some(start)) => a.starts_with(start),
+        (Some(a), Some(b)) => a.starts_with(b) || b.starts_with(a),
     }
 }
 

@@ -83,6 +83,31 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Whether it asks for keys, or changes them.
+    pub fn is_of_keys(&self) -> bool {
+        match self {
+            Effect::KeyGet { .. }
+            | Effect::KeySet { .. }
+            | Effect::KeyDelete { .. }
+            | Effect::KeyExists { .. }
+            | Effect::KeyList { .. }
+            | Effect::KeyIncrement { .. } => true,
+            Effect::WallClock
+            | Effect::MonotonicClock
+            | Effect::Random { .. }
+            | Effect::InsecureRandom { .. }
+            | Effect::InsecureSeed
+            | Effect::Sleep { .. }
+            | Effect::Poll { .. }
+            | Effect::IsReady
+            | Effect::ConfigGet { .. }
+            | Effect::ConfigAll
+            | Effect::Log { .. }
+            | Effect::Http(_)
+            | Effect::Statistics { .. } => false,
+        }
+    }
+
     /// What it is, and of what the function was granted: `key-get gates`, `http github`.
     pub fn name(&self) -> String {
         let (name, of) = match self {

@@ -250,15 +250,24 @@ impl Change {
             Change::Unanswered(unanswered) => vec![format!("asks what was not recorded ({})", unanswered.asked.name())],
             Change::Event { change: EventChange::Added(event), .. } => vec![format!("emits {} more", event.ty)],
             Change::Event { change: EventChange::Removed(event), .. } => vec![format!("emits {} no longer", event.ty)],
-            Change::Event { change: EventChange::Changed(changes), .. } => {
-                changes.iter().map(|change| format!("{} differs", without_places(&change.path))).collect()
-            }
+            // An event of another type differs in much that belongs to the type.
+            Change::Event { change: EventChange::Changed(changes), .. } => match type_change(changes) {
+                Some(other_type) => vec![other_type],
+                None => changes.iter().map(|change| format!("{} differs", without_places(&change.path))).collect(),
+            },
             Change::Write { space, .. } => vec![format!("writes to {space} differ")],
             Change::Made(effect) => vec![format!("makes {} anew", effect.name())],
             Change::NotMade(effect) => vec![format!("makes {} no longer", effect.name())],
             Change::Order { .. } => vec!["makes its effects in another order".to_owned()],
         }
     }
+}
+
+/// That an event has another type; none: it has the same.
+fn type_change(changes: &[ValueChange]) -> Option<String> {
+    let ty = changes.iter().find(|change| change.path == "type")?;
+    let (before, after) = (ty.before.as_ref()?.as_str()?, ty.after.as_ref()?.as_str()?);
+    Some(format!("emits {after} instead of {before}"))
 }
 
 /// A path without the places in lists, which differ from one event to the next.

@@ -12,6 +12,9 @@ use crate::invoke::{Compiled, Engine, Used};
 /// Kinds of difference that are told apart in a summary; what comes after counts with the last.
 pub const KINDS_MAX: usize = 200;
 
+/// Cases of one kind that are named.
+pub const NAMED_MAX: usize = 100;
+
 /// One case, run again.
 #[derive(Debug, Clone)]
 pub struct Judged {
@@ -109,19 +112,22 @@ pub struct Summary {
 #[derive(Debug, Clone)]
 pub struct Kind {
     pub cases: u64,
-    /// The first one in log order, and its function's name.
-    pub example: InvocationId,
-    pub function: String,
+    /// The first of them in log order, at most `NAMED_MAX`, each with its function's name.
+    pub first: BTreeMap<InvocationId, String>,
+    /// Of the very first.
     pub diff: Diff,
 }
 
 impl Kind {
     fn merge(&mut self, other: Kind) {
-        let cases = self.cases + other.cases;
-        if other.example < self.example {
-            *self = other;
+        self.cases += other.cases;
+        if other.first.keys().next() < self.first.keys().next() {
+            self.diff = other.diff;
         }
-        self.cases = cases;
+        self.first.extend(other.first);
+        while self.first.len() > NAMED_MAX {
+            self.first.pop_last();
+        }
     }
 }
 
@@ -170,7 +176,7 @@ impl Summary {
             true => key,
             false => (judged.class, "in other ways".to_owned()),
         };
-        let kind = Kind { cases: 1, example: case.id, function: case.function.name.to_string(), diff: judged.diff };
+        let kind = Kind { cases: 1, first: [(case.id, case.function.name.to_string())].into(), diff: judged.diff };
         self.kinds.entry(key).and_modify(|known| known.merge(kind.clone())).or_insert(kind);
     }
 

@@ -1,5 +1,6 @@
 //! Guests that misbehave, each in its way: what becomes of them, and what is kept.
 
+mod bundle;
 mod redaction;
 mod replay;
 mod stored;

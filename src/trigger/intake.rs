@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::notices::Notices;
 use super::redact;
-use crate::bus::{Bus, BusError, Incoming, PublishError};
+use crate::bus::{Bus, BusError, Incoming, Named, PublishError, Refusal, Shown};
 use crate::clock::Clock;
 use crate::deployment::{Env, Secret, SecretError};
 use crate::event::{Event, Origin, OriginKind};
@@ -73,7 +73,7 @@ impl Intake {
                 }
                 Err(error @ (PublishError::ContentDiffers { index } | PublishError::Refused { index, .. })) => {
                     let (place, Incoming { event, .. }) = batch.remove(index);
-                    self.metrics.rejected(name, "refused", &format!("{} of {}: {error}", event.id, event.source));
+                    self.refused(name, &event, &error);
                     refused.push(place);
                     continue;
                 }
@@ -95,6 +95,21 @@ impl Intake {
             }
         }
         Ok(Taken::Durable { refused })
+    }
+
+    fn refused(&self, name: &str, event: &Event, error: &PublishError) {
+        let code = "refused";
+        self.metrics.rejected(name, code, &format!("{} of {}: {error}", event.id, event.source));
+        self.bus.keep_refusal(Refusal {
+            at: self.clock.now(),
+            door: name.to_owned(),
+            status: None,
+            code: code.to_owned(),
+            reason: error.to_string(),
+            sender: None,
+            proof: Shown::Verified,
+            named: vec![Named::of(event)],
+        });
     }
 
     /// Waits; whether the loop was told to stop meanwhile.
@@ -122,9 +137,31 @@ pub(super) fn backoff(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::Cause;
+    use crate::bus::{Cause, IdQuery, RefusalQuery};
     use crate::deployment::{Deployment, RecordingSettings, Redaction};
     use crate::trigger::testing::Door;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_the_bus_refuses_for_good_is_found_by_its_id() {
+        let door = Door::open(Clock::system());
+        let event = |id: &str, data: &'static str| Event {
+            id: id.to_owned(),
+            source: "reports".to_owned(),
+            ty: "com.s3.ObjectCreated.Put".to_owned(),
+            data: Some(data.into()),
+            ..Event::default()
+        };
+        let publish = async |event| door.intake.publish("bucket/reports", vec![event]).await.unwrap();
+        assert_eq!(publish(event("a", "1")).await, Taken::Durable { refused: vec![] });
+        assert_eq!(publish(event("a", "2")).await, Taken::Durable { refused: vec![0] });
+        // What is written after it shows that it was written.
+        publish(event("b", "1")).await;
+        let query = RefusalQuery { named: Some(IdQuery::Is("a".to_owned())), max: 2, ..RefusalQuery::default() };
+        let kept = door.history.refusals(query).await.unwrap().items;
+        let told: Vec<_> = kept.iter().map(|one| (one.door.as_str(), one.status, one.proof)).collect();
+        assert_eq!(told, [("bucket/reports", None, Shown::Verified)]);
+        assert!(kept[0].reason.contains("whose content differs"), "{}", kept[0].reason);
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn an_event_is_redacted_as_the_active_deployment_says_before_it_is_in_the_log() {

@@ -14,6 +14,7 @@ mod distribution;
 mod git;
 mod github;
 mod intake;
+mod named;
 mod notices;
 mod payload;
 pub mod queue;
@@ -27,8 +28,9 @@ use bytes::Bytes;
 
 pub use cloudevents::handshake;
 pub use intake::{Intake, TriggerError};
+pub use named::named;
 pub use notices::Notices;
-pub use redact::redact;
+pub use redact::{redact, redacts};
 pub use signature::{Credentials, CredentialsError, prove};
 
 use crate::deployment::{ReportFormat, Sender};

@@ -271,22 +271,12 @@ const EVENTS: [&str; 20] = [
     "never_heard_of",
 ];
 
-const SENDERS: [Sender; 7] = [
-    Sender::Github,
-    Sender::S3,
-    Sender::Cloudevents,
-    Sender::Distribution,
-    Sender::Trivy,
-    Sender::Sarif,
-    Sender::Report,
-];
-
 proptest! {
     #[test]
     fn any_json_under_any_known_header_becomes_valid_events(
         payload in any_payload(),
         event in prop::sample::select(EVENTS.to_vec()),
-        sender in prop::sample::select(SENDERS.to_vec()),
+        sender in prop::sample::select(Sender::ALL.to_vec()),
         structured in any::<bool>(),
     ) {
         let mut headers = HeaderMap::new();
@@ -309,7 +299,7 @@ proptest! {
         headers.insert("x-github-event", "push".parse().unwrap());
         headers.insert(http::header::CONTENT_TYPE, content_type.parse().unwrap());
         let body = Bytes::from(body);
-        for sender in SENDERS {
+        for sender in Sender::ALL {
             for event in parse(sender, &headers, &body).unwrap_or_default() {
                 event.validate(Timestamp::EPOCH).unwrap();
             }

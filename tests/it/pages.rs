@@ -1,6 +1,7 @@
 //! What the README and `docs/` show, for the tests that do it.
 
 pub const README: &str = include_str!("../../README.md");
+pub const EXPLAIN: &str = include_str!("../../docs/explain.md");
 pub const PATH: &str = include_str!("../../docs/path.md");
 
 /// What stands under a heading of a page, up to the next one of its level.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use crate::stage::{Stage, publish, wait_until_settled};
 use crate::support::{Server, text};
 
 const HEAD: &str = "[recording]\n\
-    redact = { paths = [\"data.token\", \"data.deep[*].token\", \"subject\", \"$.token\"], headers = [\"x-api-key\"] }\n\
+    redact = { paths = [\"data.token\", \"data.deep[*].token\", \"subject\", \"card\", \"$.token\"], headers = [\"x-api-key\"] }\n\
     [[trigger.webhook]]\npath = \"/hooks/in\"\nsender = \"cloudevents\"\nunsigned = true\n";
 
 /// One for each way in, so that a find says which.
@@ -19,12 +20,17 @@ const BY_WEBHOOK: &str = "secret-by-webhook-7Qp2";
 const BY_API: &str = "secret-by-api-9Zk4";
 const BY_ANSWER: &str = "secret-by-answer-3Vt8";
 const BY_REJECTED: &str = "secret-by-rejected-5Mw1";
+/// A number that no attribute can be, so that the sender is told of it.
+const BY_MESSAGE: &str = "731199884466220055";
 /// Stands beside them and is redacted nowhere: whoever finds this would find them.
 const BESIDE: &str = "beside-the-secrets-1Hx6";
 
-/// A peer that answers a secret. Lives as long as the runtime.
-fn peer(runtime: &tokio::runtime::Runtime) -> String {
-    let answer = || async { ([("x-api-key", BY_ANSWER)], json!({ "token": BY_ANSWER, "note": BESIDE }).to_string()) };
+/// A peer that answers a secret and keeps what it was sent. Lives as long as the runtime.
+fn peer(runtime: &tokio::runtime::Runtime, heard: Arc<Mutex<Vec<String>>>) -> String {
+    let answer = async move |body: String| {
+        heard.lock().expect("nobody panics").push(body);
+        ([("x-api-key", BY_ANSWER)], json!({ "token": BY_ANSWER, "note": BESIDE }).to_string())
+    };
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port is free");
     let address = listener.local_addr().expect("it listens");
     runtime.spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await.expect("it serves") });
@@ -57,7 +63,7 @@ fn files_with(folder: &Path, text: &str) -> Vec<String> {
 #[track_caller]
 fn check_files(folder: &Path) {
     assert!(!files_with(folder, BESIDE).is_empty(), "what stands beside the secrets is written");
-    for secret in [BY_WEBHOOK, BY_API, BY_ANSWER, BY_REJECTED] {
+    for secret in [BY_WEBHOOK, BY_API, BY_ANSWER, BY_REJECTED, BY_MESSAGE] {
         assert_eq!(files_with(folder, secret), [""; 0], "{secret}");
     }
 }
@@ -84,10 +90,13 @@ fn send_all(server: &Server<'_>) {
     without_id["id"] = json!("");
     let mut other_content = event("w-1", "test.echo", BY_REJECTED);
     other_content["data"]["note"] = json!("other");
-    for (event, status) in [(without_id, 400), (other_content, 409)] {
+    let mut quoted = event("r-2", "test.echo", BY_REJECTED);
+    quoted["card"] = serde_json::from_str(BY_MESSAGE).expect("a number");
+    for (event, status) in [(without_id, 400), (quoted, 400), (other_content, 409)] {
         for (door, path) in [(&server.hooks, "/hooks/in"), (&server.api, "/events")] {
             let answer = http::post(door, path, &[http::STRUCTURED], event.to_string().as_bytes());
             assert_eq!(answer.status, status, "{}", answer.body);
+            assert_eq!(answer.body.contains(BY_MESSAGE), event["id"] == "r-2", "{}", answer.body);
         }
     }
 }
@@ -96,13 +105,21 @@ fn send_all(server: &Server<'_>) {
 fn what_is_redacted_is_in_no_file_and_its_attempts_are_run_again() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let types = ["test.echo", "test.pass-on"];
-    let project = Stage::beside(HEAD, &peer(&runtime)).hostile("teller", &types, "write = [\"counts\"]", "").project();
+    let heard = Arc::default();
+    let project = Stage::beside(HEAD, &peer(&runtime, Arc::clone(&heard)))
+        .hostile("teller", &types, "write = [\"counts\"]", "")
+        .project();
     let server = project.up();
     send_all(&server);
     wait_until_settled(&server);
     let invocations = http::json(&server.api, "/invocations?limit=100");
     let attempts = invocations["items"].as_array().expect("a listing");
     assert_eq!(attempts.len(), 6, "{attempts:?}");
+    // Within its invocation a function sees it all: it told the peer.
+    let sent_back = heard.lock().expect("nobody panics").iter().filter(|body| body.contains(BY_ANSWER)).count();
+    assert_eq!(sent_back, 3);
+    let refusals = http::json(&server.api, "/refusals")["items"].as_array().expect("a listing").len();
+    assert_eq!(refusals, 6);
     let letters = http::json(&server.api, "/dlq").to_string();
     assert!(letters.contains("[redacted]") && letters.contains(BESIDE), "{letters}");
     for attempt in attempts {

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::VerdictView;
 use crate::clock::Timestamp;
+use crate::deployment::Digest;
 use crate::event::{Event, JsonError, Origin, Position};
 use crate::outcome::Failure;
 
@@ -77,6 +78,9 @@ pub struct TraceNode {
     /// Until when it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deliverat: Option<Timestamp>,
+    /// W3C trace context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// Functions whose filter it passed.
     pub functions: Vec<TraceRun>,
     /// Events that it led to, by position, waiting ones last.
@@ -92,9 +96,36 @@ pub struct TraceRun {
     pub attempts: u32,
     /// Of all attempts together.
     pub duration_micros: u64,
+    /// From when the event was accepted until the first attempt started; absent: none was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_micros: Option<u64>,
+    /// Between one attempt and the next, all together.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub between_micros: u64,
     /// Of the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settledat: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// In the order in which they ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ran: Vec<TraceAttempt>,
+}
+
+fn is_zero(micros: &u64) -> bool {
+    *micros == 0
+}
+
+/// One attempt, in time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TraceAttempt {
+    /// `POSITION.FUNCTION-NAME.ROUND.ATTEMPT`.
+    pub id: String,
+    /// So long before it was settled as it ran: what it waited for its commit stands before it.
+    pub startedat: Timestamp,
+    pub settledat: Timestamp,
+    pub deployment: u64,
+    pub component: Digest,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }

@@ -9,8 +9,11 @@ mod filter;
 mod invocation;
 mod path;
 mod recorded;
+mod refusal;
+mod state;
 mod storage;
 mod verdict;
+mod whynot;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,19 +21,22 @@ pub use deployment::{
     CauseView, ComponentView, DeployedView, DeploymentView, FunctionView, PinView, ProblemView, ProjectUpload,
     SeverityView,
 };
-pub use event::{EventRef, EventView, ReceiptView, ReceiptsView, TraceNode, TraceRun, TraceView};
+pub use event::{EventRef, EventView, ReceiptView, ReceiptsView, TraceAttempt, TraceNode, TraceRun, TraceView};
 pub use filter::{ClauseView, FilterReport, FilterVerdictView, TypeView};
 pub use invocation::{DeadLetterView, EffectView, InvocationView, LettersRequest, LettersView, OutcomeView};
 pub use path::{
     DriftView, LiftRequest, RedeployRequest, ReleaseView, Standing, StandingView, WhyCause, WhyState, WhyStep, WhyView,
 };
 pub use recorded::{MESSAGE_PACK, RecordedListing, RecordedView};
+pub use refusal::RefusalView;
+pub use state::{KeyView, KeysView};
 pub use storage::{FirstView, HeldByView, HeldView, StorageView};
-pub use verdict::{ExplanationView, FunctionExplanation, VerdictView};
+pub use verdict::{EmittedView, ExplanationView, FunctionExplanation, TakenView, VerdictView};
+pub use whynot::{EmitterView, LogLine, MissingView, SaidBy, StopView, WhyNotAnswer, WhyNotView};
 
 use crate::event::Position;
 
-/// A list, and the last position of the log when it was read. `GET /events`, `/invocations`, `/functions`,
+/// A list, and the last position of the log when it was read. `GET /events`, `/refusals`, `/invocations`, `/functions`,
 /// `/deployments`, `/dlq`, `/releases`, `/drift` and `/types` answer one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Listing<T> {
@@ -75,7 +81,7 @@ pub struct ErrorView {
     pub error: ErrorDetail,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ErrorDetail {
     /// Stable, like `not-found`; `api::error` has them all.
     pub code: String,
@@ -87,6 +93,9 @@ pub struct ErrorDetail {
     /// Events that an ambiguous or unknown id may have meant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<EventRef>,
+    /// What was refused under an unknown id, newest first; else under the nearest ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<RefusalView>,
     /// What is wrong with an uploaded project.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<ProblemView>,

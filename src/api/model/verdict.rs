@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EventRef, EventView, InvocationView};
+use super::{EventRef, EventView, InvocationView, RefusalView};
 use crate::clock::Timestamp;
 use crate::deployment::FunctionId;
 use crate::event::Position;
@@ -163,6 +163,9 @@ pub struct ExplanationView {
     pub settled: bool,
     /// Functions of the active deployment first, by name.
     pub functions: Vec<FunctionExplanation>,
+    /// What came under its id and was not taken in, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusalView>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -183,5 +186,25 @@ pub struct FunctionExplanation {
     /// In the order in which they ran.
     pub attempts: Vec<InvocationView>,
     /// Events that it emitted for this one.
-    pub emitted: Vec<EventRef>,
+    pub emitted: Vec<EmittedView>,
+}
+
+/// An event that a function emitted, and where it went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EmittedView {
+    #[serde(flatten)]
+    pub event: EventRef,
+    /// Until when it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliverat: Option<Timestamp>,
+    /// The functions that hear its type; absent: it waits, or it is one of many and was not followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub went: Option<Vec<TakenView>>,
+}
+
+/// A function that hears the type of an event, and its verdict on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TakenView {
+    pub function: String,
+    pub verdict: VerdictView,
 }

@@ -12,7 +12,7 @@ use crate::api::answer::json;
 use crate::api::error::ApiError;
 use crate::api::model::{DriftView, Listing};
 use crate::api::view::cause_view;
-use crate::api::{ApiState, explain::Ground};
+use crate::api::{ApiState, judge::Ground};
 use crate::bus::{BusError, History};
 
 /// Requests that are read back to find the last one of each function.

@@ -6,8 +6,8 @@ use delivery::{is_commit, is_digest};
 
 use super::word::{Word, newest};
 use crate::api::error::ApiError;
-use crate::api::explain::Ground;
 use crate::api::find::{PREFIX_CHARACTERS_MIN, find};
+use crate::api::judge::Ground;
 use crate::api::view::cause_view;
 use crate::bus::{BusError, History, StoredDeployment};
 use crate::event::{Accepted, Position};

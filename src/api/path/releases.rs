@@ -12,7 +12,7 @@ use super::word::Word;
 use crate::api::ApiState;
 use crate::api::answer::json;
 use crate::api::error::ApiError;
-use crate::api::explain::Ground;
+use crate::api::judge::Ground;
 use crate::api::model::{Listing, ReleaseView, Standing, StandingView};
 use crate::bus::{BusError, EventQuery, History};
 

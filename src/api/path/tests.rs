@@ -76,6 +76,9 @@ impl Told {
             verdict,
             attempts: 1,
             duration_micros: 1,
+            waited_micros: None,
+            between_micros: 0,
+            ran: Vec::new(),
             settledat: None,
             failure: (!reason.is_empty()).then(|| Failure::new(FailureKind::Rejected, reason)),
         };

@@ -24,6 +24,7 @@ pub struct Log {
     pub deployments: Vec<StoredDeployment>,
     pub judged: HashMap<FunctionId, Vec<JudgedRange>>,
     pub storage: Storage,
+    pub refusals: Vec<Refusal>,
 }
 
 /// The id of the nth function of a test.
@@ -251,6 +252,14 @@ impl History for Log {
 
     async fn functions(&self) -> Result<Vec<FunctionStatus>, BusError> {
         Ok(Vec::new())
+    }
+
+    async fn refusals(&self, query: RefusalQuery) -> Result<Refusals, BusError> {
+        let named = |refusal: &&Refusal| {
+            query.named.as_ref().is_none_or(|id| refusal.named.iter().any(|named| id.matches(&named.id)))
+        };
+        let items = self.refusals.iter().rev().filter(named).take(query.max).cloned().collect();
+        Ok(Refusals { items, since: at(1) })
     }
 
     async fn storage(&self) -> Result<Storage, BusError> {

@@ -74,8 +74,8 @@ fn what_retention_removed_is_told_from_what_never_was() {
     }
     check("/events/@9", "no event at position 9; the last one is 5");
     check("/dlq/5.gate", "there is no dead letter 5.gate; `tidegate dlq list` lists them");
-    let unknown =
-        "no event is known by \"11111111-c\"; the log starts at #4, and what came before was removed by retention";
+    let unknown = "no event is known by \"11111111-c\"; the log starts at #4, and what came before was removed by \
+                   retention; nothing with it was received since 1970-01-01T00:00:04.000000Z";
     check("/events/11111111-c", unknown);
     // The cause of its chain is gone: it stands first.
     let answer = run(ask(&reading(log().removed()), "GET", "/events/e-4/trace", "", b""));

@@ -5,6 +5,7 @@ pub mod deployment;
 pub mod model;
 pub mod pace;
 pub mod publish;
+pub mod refusal;
 pub mod settle;
 pub mod statistics;
 pub mod supersede;
@@ -262,6 +263,7 @@ macro_rules! meaning {
             supersede: what_is_superseded_holds_up_no_event_of_its_order_key,
             supersede: what_superseded_is_known_after_a_crash,
             supersede: a_dead_letter_that_was_put_back_is_superseded_by_what_came_since,
+            refusal: a_refusal_is_kept_and_found_by_what_it_is_known_by,
             deployment: an_activation_is_an_event_and_switches_who_gets_what,
             deployment: an_activation_on_another_number_is_refused,
             deployment: a_new_function_starts_where_it_says,

@@ -17,7 +17,8 @@ use crate::blob::Blobs;
 use crate::bus::{
     BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation,
     InvocationId, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordedPage, RecordedQuery,
-    RecordingBytes, Statistics, StatisticsQuery, Storage, StoredDeployment, StoredVerdict, Superseded,
+    RecordingBytes, RefusalQuery, Refusals, Statistics, StatisticsQuery, Storage, StoredDeployment, StoredVerdict,
+    Superseded,
 };
 use crate::clock::Timestamp;
 use crate::deployment::{Digest, FunctionId};
@@ -328,6 +329,14 @@ impl<T: Reads> History for T {
                     .collect()
             })
             .await
+    }
+
+    async fn refusals(&self, query: RefusalQuery) -> Result<Refusals, BusError> {
+        // First: what is lost after this is not missing from an answer that says since when none is.
+        let lost = self.source().shared().and_then(Shared::refusal_lost);
+        let mut found = self.source().read("read refusals", move |db| super::refused::read(db, &query)).await?;
+        found.since = found.since.max(lost.unwrap_or(found.since));
+        Ok(found)
     }
 
     async fn storage(&self) -> Result<Storage, BusError> {

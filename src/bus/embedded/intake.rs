@@ -103,7 +103,7 @@ struct Known {
 
 impl Group<'_> {
     /// Whether the log has as many bytes as it may have.
-    fn is_at_disk_max(&self) -> rusqlite::Result<bool> {
+    pub fn is_at_disk_max(&self) -> rusqlite::Result<bool> {
         let Some(max) = self.shared.disk_bytes_max else { return Ok(false) };
         Ok(rows::used_bytes(self.db)?.0 >= max)
     }

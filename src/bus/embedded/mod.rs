@@ -26,6 +26,7 @@ mod queue;
 mod reader;
 mod recorded;
 mod recover;
+mod refused;
 mod retention;
 mod rows;
 mod schema;
@@ -72,8 +73,8 @@ use self::starts::Starts;
 use self::subscription::FunctionSubscription;
 use self::writer::{Fault, Write, Writer};
 use super::{
-    ActivateError, Bus, BusError, Cause, Delivery, Incoming, PublishError, PutBack, Receipt, Revision, SettleError,
-    Settled, Settlement, Subscription, Versioned,
+    ActivateError, Bus, BusError, Cause, Delivery, Incoming, PublishError, PutBack, Receipt, Refusal, Revision,
+    SettleError, Settled, Settlement, Subscription, Versioned,
 };
 use crate::blob::Blobs;
 use crate::clock::Clock;
@@ -389,6 +390,10 @@ impl Bus for Embedded {
     async fn drop_letters(&self, letters: Vec<(FunctionId, Position)>, by: &str) -> Result<u64, BusError> {
         let (answer, answered) = oneshot::channel();
         self.submit(Box::new(DropLetters { letters, by: by.to_owned(), answer, dropped: 0 }), answered).await?
+    }
+
+    fn keep_refusal(&self, refusal: Refusal) {
+        self.0.shared.keep_refusal(refusal);
     }
 
     fn commits(&self) -> watch::Receiver<u64> {

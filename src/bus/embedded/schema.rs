@@ -19,6 +19,7 @@ const MIGRATIONS: &[Migration] = &[
         db.execute_batch(include_str!("schema/4.sql"))?;
         super::sizes::begin(db)
     },
+    |db| db.execute_batch(include_str!("schema/5.sql")),
 ];
 
 /// The format version that this program writes.

@@ -13,6 +13,7 @@ use super::backlog::Backlogs;
 use super::function_queue::FunctionQueue;
 use super::inbox::Inbox;
 use super::log::{Log, lock, weight};
+use super::refused;
 use super::signal::{Checkpoints, Housekeeping, ReaderSignal};
 use super::starts::Starts;
 use crate::clock::{Clock, Timestamp};
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub log: Log,
     pub inbox: Inbox,
     pub starts: Starts,
+    pub refusals: refused::Waiting,
     pub checkpoints: Checkpoints,
     pub housekeeping: Housekeeping,
     pub reader: ReaderSignal,
@@ -65,6 +67,7 @@ impl Shared {
             log,
             inbox: Inbox::default(),
             starts,
+            refusals: refused::Waiting::default(),
             checkpoints: Checkpoints::default(),
             housekeeping: Housekeeping::default(),
             reader: ReaderSignal::default(),

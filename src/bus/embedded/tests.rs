@@ -4,6 +4,7 @@ mod blobs;
 mod fault;
 mod folder;
 mod reading;
+mod refused;
 mod retention;
 mod statistics;
 mod unread;

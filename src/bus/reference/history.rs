@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 
 use super::super::{
-    BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation,
+    BusError, Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, IdQuery, Invocation,
     InvocationId, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordedAttempt, RecordedPage,
-    RecordedQuery, RecordingBytes, Statistics, StatisticsQuery, Storage, StoredDeployment, StoredVerdict, Superseded,
+    RecordedQuery, RecordingBytes, Refusal, RefusalQuery, Refusals, Statistics, StatisticsQuery, Storage,
+    StoredDeployment, StoredVerdict, Superseded,
 };
 use super::Reference;
 use super::log::{Letter, Log, Place};
@@ -242,6 +243,16 @@ impl History for Reference {
     async fn functions(&self) -> Result<Vec<FunctionStatus>, BusError> {
         let (log, _) = self.0.log();
         Ok(log.known.iter().map(|function| log.status(*function)).collect())
+    }
+
+    async fn refusals(&self, query: RefusalQuery) -> Result<Refusals, BusError> {
+        let (log, _) = self.0.log();
+        let is_asked = |refusal: &&Refusal| {
+            let named = |id: &IdQuery| refusal.named.iter().any(|named| id.matches(&named.id));
+            query.named.as_ref().is_none_or(named) && query.since.is_none_or(|since| refusal.at >= since)
+        };
+        let items = log.refusals.iter().rev().filter(is_asked).take(query.max).cloned().collect();
+        Ok(Refusals { items, since: Timestamp::EPOCH })
     }
 
     async fn storage(&self) -> Result<Storage, BusError> {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::{
-    DeadLetterState, Incoming, Invocation, PublishError, Receipt, RecordingBytes, Revision, StoredDeployment,
+    DeadLetterState, Incoming, Invocation, PublishError, Receipt, RecordingBytes, Refusal, Revision, StoredDeployment,
     Superseded, Versioned,
 };
 use crate::clock::Timestamp;
@@ -48,6 +48,8 @@ pub(super) struct Log {
     /// Deliveries that were neither settled nor given back.
     pub out: BTreeMap<Token, (Place, Owed)>,
     last_token: Token,
+    /// In the order in which they came, all of them.
+    pub refusals: Vec<Refusal>,
     pub last_accepted_at: Timestamp,
     /// How far time has passed.
     passed: Timestamp,

@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use self::log::{Log, Taken, Token};
 use self::settle::Verdict;
 use super::{
-    ActivateError, Bus, BusError, Cause, Delivery, Incoming, PublishError, PutBack, Receipt, Revision, SettleError,
-    Settled, Settlement, Subscription, Versioned,
+    ActivateError, Bus, BusError, Cause, Delivery, Incoming, PublishError, PutBack, Receipt, Refusal, Revision,
+    SettleError, Settled, Settlement, Subscription, Versioned,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::deployment::{DeployedFunction, Deployment, FunctionId};
@@ -150,6 +150,11 @@ impl Bus for Reference {
 
     async fn drop_letters(&self, letters: Vec<(FunctionId, Position)>, by: &str) -> Result<u64, BusError> {
         self.0.commit(|log, now| log.drop_letters(letters, by, now))
+    }
+
+    fn keep_refusal(&self, refusal: Refusal) {
+        // Nobody is told: it is kept if there is time for it, and here there always is.
+        let _ = self.0.commit(|log, _| log.refusals.push(refusal.bounded()));
     }
 
     fn commits(&self) -> watch::Receiver<u64> {

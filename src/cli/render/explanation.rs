@@ -1,9 +1,11 @@
 //! Every function's verdict on one event, and why.
 
 use super::text::wrap;
-use super::time::absolute;
-use super::{Look, brief, brief_type, clean, event, place, short_digest, verdict};
-use crate::api::model::{EventRef, ExplanationView, FunctionExplanation, InvocationView, OutcomeView, VerdictView};
+use super::time::{absolute, ago};
+use super::{Look, brief, brief_type, clean, event, place, refusal, short_digest, verdict};
+use crate::api::model::{
+    EmittedView, EventRef, ExplanationView, FunctionExplanation, InvocationView, OutcomeView, TakenView,
+};
 
 /// Columns before a line and before what goes on with it.
 const MARGIN: usize = 4;
@@ -28,6 +30,9 @@ pub fn explanation_whole(view: &ExplanationView, look: &Look) -> String {
 /// `beside`: what is said of functions that are not told of one by one.
 fn explained(view: &ExplanationView, told: &[&FunctionExplanation], beside: &str, look: &Look) -> String {
     let mut text = event::heading(&view.event, look);
+    for refused in &view.refused {
+        text += &format!("  {}\n", clean(&refusal::sentence(refused, look)));
+    }
     if view.functions.is_empty() {
         text += "\nno deployment had a function yet\n";
         return text;
@@ -49,24 +54,8 @@ fn one(function: &FunctionExplanation, width: usize, look: &Look) -> String {
         room if content.chars().count() <= room => text += &format!("  {}\n", clean(&content)),
         room => text += &format!("  {}\n", wrap(&clean(&content), room).join("\n    ")),
     };
-    match &function.verdict {
-        VerdictView::Filtered { clause, value } => line(format!("by {clause}, which saw {value}")),
-        VerdictView::FilterFailed { clause, reason } => line(format!("at {clause}: {reason}")),
-        VerdictView::NotDeployed
-        | VerdictView::BeforeStart
-        | VerdictView::WaitingBacklog { .. }
-        | VerdictView::WaitingReady
-        | VerdictView::WaitingBehind { .. }
-        | VerdictView::WaitingRate { .. }
-        | VerdictView::WaitingLimit { .. }
-        | VerdictView::WaitingUnreadable { .. }
-        | VerdictView::Running { .. }
-        | VerdictView::Retrying { .. }
-        | VerdictView::Delivered
-        | VerdictView::DeadLettered
-        | VerdictView::Redriven { .. }
-        | VerdictView::Superseded { .. }
-        | VerdictView::Dropped { .. } => {}
+    if let Some(clause) = verdict::clause(&function.verdict) {
+        line(clause);
     }
     if let Some(deployment) = function.deployment {
         let language = function.filter_language.map_or_else(String::new, |version| {
@@ -77,13 +66,30 @@ fn one(function: &FunctionExplanation, width: usize, look: &Look) -> String {
     for invocation in &function.attempts {
         line(attempt(invocation));
     }
-    for event in &function.emitted {
-        line(format!("emitted {}", reference(event)));
+    for emitted in &function.emitted {
+        line(format!("emitted {}{}", reference(&emitted.event), went(emitted, look)));
     }
     text
 }
 
-fn attempt(view: &InvocationView) -> String {
+/// ` -> audit delivered, mailer retrying`: the functions that hear it, and what became of it there.
+fn went(emitted: &EmittedView, look: &Look) -> String {
+    let taken = match (&emitted.went, emitted.deliverat) {
+        (_, Some(at)) => return format!(", which waits, due {}", ago(at, look.now)),
+        (None, None) => return String::new(),
+        (Some(taken), None) => taken,
+    };
+    let one = |taken: &TakenView| {
+        let clause = verdict::clause(&taken.verdict).map_or_else(String::new, |clause| format!(" {clause}"));
+        format!("{} {}{clause}", taken.function, verdict::words(&taken.verdict, look))
+    };
+    match taken.as_slice() {
+        [] => ", which no function hears".to_owned(),
+        taken => format!(" -> {}", taken.iter().map(one).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+pub fn attempt(view: &InvocationView) -> String {
     let round = if view.round == 0 { String::new() } else { format!(" of round {}", view.round) };
     let ended = match view.outcome {
         OutcomeView::Delivered => "delivered",
@@ -137,7 +143,11 @@ mod tests {
             {{"function":"gate","function_id":"{id}","verdict":{{"kind":"dead-lettered"}},"deployment":2,
               "attempts":[{}],"emitted":[]}},
             {{"function":"greet","function_id":"{id}","verdict":{{"kind":"delivered"}},"deployment":2,"attempts":[],
-              "emitted":[{{"id":"b","type":"shop.greeted","subject":"x","position":13}}]}},
+              "emitted":[{{"id":"b","type":"shop.greeted","subject":"x","position":13,"went":[
+                {{"function":"audit","verdict":{{"kind":"delivered"}}}},
+                {{"function":"mail","verdict":{{"kind":"filtered","clause":"data.to != null","value":"null"}}}}]}},
+                {{"id":"c","type":"shop.noted","position":14,"went":[]}},
+                {{"id":"d","type":"shop.due","deliverat":"1970-01-01T01:00:00Z"}}]}},
             {{"function":"z","function_id":"{id}","verdict":{{"kind":"filtered","clause":"data.total > 10","value":"3"}},
               "deployment":1,"filter_language":7,"attempts":[],"emitted":[]}}]}}"#,
             attempts(failure)
@@ -154,7 +164,9 @@ mod tests {
 
             greet  delivered
               judged by deployment 2
-              emitted #13 shop.greeted x
+              emitted #13 shop.greeted x -> audit delivered, mail filtered by data.to != null, which saw null
+              emitted #14 shop.noted, which no function hears
+              emitted - shop.due, which waits, due in 1 h
 
             z      filtered
               by data.total > 10, which saw 3

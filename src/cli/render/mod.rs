@@ -1,6 +1,7 @@
 //! What people read: pure functions from values to text, each line ended. They know colours and widths, and nothing of
 //! where values come from.
 
+mod against;
 mod bench;
 mod deployment;
 mod event;
@@ -9,8 +10,11 @@ mod filter;
 mod function;
 mod invocation;
 mod listening;
+mod mermaid;
+mod otlp;
 mod path;
 mod problem;
+mod refusal;
 mod replay;
 mod storage;
 mod table;
@@ -18,7 +22,9 @@ mod text;
 mod time;
 mod trace;
 mod verdict;
+mod why_not;
 
+pub use against::against;
 pub use bench::{bench, bench_outside};
 pub use deployment::{deployed, deployment, deployments, rolled_back};
 pub use event::{event, event_line, events, receipts};
@@ -27,13 +33,17 @@ pub use filter::{event_type, event_types, filter_report};
 pub use function::{function, functions};
 pub use invocation::{dead_letter, dead_letters, invocation, invocations};
 pub use listening::{Listening, listening};
+pub use mermaid::mermaid;
+pub use otlp::otlp;
 pub use path::{decisions, drift, releases, why};
 pub use problem::problems;
+pub use refusal::{near as near_refusal, refusals};
 pub use replay::{backtest, bundle, replays};
 pub use storage::storage;
 pub use text::{Look, brief, clean, shell_word};
 pub use time::duration;
 pub use trace::{has_dead_letter, settled_runs, trace};
+pub use why_not::why_not;
 
 use table::{Align, Table, painted, plain};
 use text::{Colour, brief_type};

@@ -62,6 +62,8 @@ fn outcome(outcome: &OutcomeView) -> String {
 
 /// Differences that are shown; `-o json` has them all.
 const CHANGES_SHOWN_MAX: usize = 24;
+/// Of the example of a kind: `tidegate replay` of it tells more.
+const KIND_CHANGES_SHOWN_MAX: usize = 6;
 /// Characters of one value that are shown.
 const VALUE_SHOWN_MAX: usize = 120;
 
@@ -188,10 +190,10 @@ pub fn backtest(view: &BacktestView, look: &Look) -> String {
         }
     }
     text += &table.render(look);
+    text += &decisions(&view.decisions, look);
     for kind in &view.kinds {
         text += &kind_lines(kind, look);
     }
-    text += &decisions(&view.decisions, look);
     for not in &view.not_replayed {
         text += &format!("{} not run again: {}\n", not.cases, clean(&not.reason));
     }
@@ -242,10 +244,14 @@ fn decisions(decisions: &[DecisionView], look: &Look) -> String {
     format!("{}\n{}", look.strong(&head), table.render(look))
 }
 
+/// Of a kind, one attempt with what shows outside of it; where nothing does, with what it asked otherwise.
 fn kind_lines(kind: &KindView, look: &Look) -> String {
     let head = format!("{} {}: {}", kind.cases, kind.class, clean(&kind.kind));
-    let example = format!("  like tidegate replay {}\n", clean(&kind.example));
-    format!("{}\n{example}{}", look.strong(&head), changes(&kind.changes, look))
+    let example = format!("  like tidegate replay {}\n", clean(kind.example()));
+    let outside: Vec<&ChangeView> = kind.changes.iter().filter(|change| !change.is_effect()).collect();
+    let shown = if outside.is_empty() { kind.changes.iter().collect() } else { outside };
+    let lines: String = shown.iter().take(KIND_CHANGES_SHOWN_MAX).map(|change| lines(change, look)).collect();
+    format!("{}\n{example}{lines}", look.strong(&head))
 }
 
 /// Where a bundle was written.

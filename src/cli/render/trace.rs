@@ -1,15 +1,20 @@
 //! The causal tree: each event, the functions that it passed to, and the events that these emitted.
 
+use std::time::Duration;
+
 use super::text::{Colour, shorten};
-use super::time::ago;
+use super::time::{ago, duration};
 use super::{Look, brief, brief_type, clean, count, place, verdict};
 use crate::api::model::{TraceNode, TraceRun, TraceView, VerdictView};
+use crate::clock::Timestamp;
 use crate::event::OriginKind;
 
 /// What is shown of a reason at least, however deep in the tree.
 const REASON_WIDTH_MIN: usize = 20;
 /// Of the columns there are, the part that leads to a line at most.
 const MARGIN_SHARE: usize = 3;
+/// A shorter wait is no answer to where the time went.
+const GAP_SHOWN_MICROS_MIN: u64 = 100_000;
 /// Between the parts of a line.
 const GAP: &str = "  ";
 
@@ -17,8 +22,9 @@ const GAP: &str = "  ";
 pub fn trace(trace: &TraceView, look: &Look) -> String {
     let mut text = String::new();
     for root in &trace.roots {
-        text += &format!("{}\n", event_line(root, look));
-        branches(&mut text, root, "", look);
+        let began = root.acceptedat;
+        text += &format!("{}\n", event_line(root, began, look));
+        branches(&mut text, root, "", began, look);
     }
     let (settled, all) = settled_runs(trace);
     let events = trace.roots.iter().map(events_in).sum();
@@ -92,7 +98,8 @@ enum Branch<'a> {
     Event(&'a TraceNode),
 }
 
-fn branches(text: &mut String, node: &TraceNode, indent: &str, look: &Look) {
+/// `began`: when the first event of the tree was accepted.
+fn branches(text: &mut String, node: &TraceNode, indent: &str, began: Option<Timestamp>, look: &Look) {
     let emitted_by = |child: &TraceNode, run: &TraceRun| {
         child.origin.as_ref().is_some_and(|origin| origin.kind == OriginKind::Function && origin.name == run.function)
     };
@@ -106,16 +113,16 @@ fn branches(text: &mut String, node: &TraceNode, indent: &str, look: &Look) {
         let (corner, inner) = fork(index == last, indent);
         match branch {
             Branch::Event(child) => {
-                *text += &format!("{}{}\n", margin(&corner, look), event_line(child, look));
-                branches(text, child, &inner, look);
+                *text += &format!("{}{}\n", margin(&corner, look), event_line(child, began, look));
+                branches(text, child, &inner, began, look);
             }
             Branch::Run(run, emitted) => {
                 let lead = margin(&corner, look);
                 *text += &format!("{lead}{}\n", run_line(run, lead.chars().count(), look));
                 for (index, child) in emitted.iter().enumerate() {
                     let (corner, inner) = fork(index + 1 == emitted.len(), &inner);
-                    *text += &format!("{}{}\n", margin(&corner, look), event_line(child, look));
-                    branches(text, child, &inner, look);
+                    *text += &format!("{}{}\n", margin(&corner, look), event_line(child, began, look));
+                    branches(text, child, &inner, began, look);
                 }
             }
         }
@@ -140,7 +147,7 @@ fn margin(corner: &str, look: &Look) -> String {
     }
 }
 
-fn event_line(node: &TraceNode, look: &Look) -> String {
+fn event_line(node: &TraceNode, began: Option<Timestamp>, look: &Look) -> String {
     let mut parts = vec![look.faint(&place(node.position)), look.strong(&brief_type(&node.ty))];
     parts.extend(node.subject.as_deref().map(brief));
     let emitted = node.origin.as_ref().is_some_and(|origin| origin.kind == OriginKind::Function);
@@ -149,6 +156,10 @@ fn event_line(node: &TraceNode, look: &Look) -> String {
     }
     if let (Some(accepted), false) = (node.acceptedat, emitted) {
         parts.push(look.faint(&ago(accepted, look.now)));
+    }
+    let after = node.acceptedat.zip(began).map(|(accepted, began)| accepted.since(began));
+    if let Some(after) = after.filter(|after| !after.is_zero()) {
+        parts.push(look.faint(&format!("+{}", duration(after))));
     }
     if let Some(at) = node.deliverat.filter(|_| node.position.is_none()) {
         parts.push(look.waiting(&format!("waits, due {}", ago(at, look.now))));
@@ -167,6 +178,10 @@ fn run_line(run: &TraceRun, indent: usize, look: &Look) -> String {
     }
     if run.attempts > 0 {
         parts.push((Some(Colour::Faint), verdict::ran(run.duration_micros, run.failure.as_ref())));
+    }
+    let gaps = [(run.waited_micros.unwrap_or(0), "waited first"), (run.between_micros, "between attempts")];
+    for (micros, what) in gaps.into_iter().filter(|(micros, _)| *micros >= GAP_SHOWN_MICROS_MIN) {
+        parts.push((Some(Colour::Waiting), format!("{} {what}", duration(Duration::from_micros(micros)))));
     }
     let used = indent + parts.iter().map(|(_, text)| text.chars().count() + GAP.len()).sum::<usize>();
     let room = look.width.saturating_sub(used).max(REASON_WIDTH_MIN);
@@ -190,7 +205,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::clock::Timestamp;
 
     const LOOK: Look = Look { colour: false, width: 100, now: Timestamp::EPOCH };
 
@@ -242,6 +256,20 @@ mod tests {
             4 events, 4 deliveries: not settled yet: 2 of 4; 1 event waits for its time
         "#]]
         .assert_eq(&trace(&chain(), &LOOK));
+    }
+
+    #[test]
+    fn it_is_shown_where_the_time_went() {
+        let mut chain = chain();
+        let run = &mut chain.roots[0].functions[0];
+        (run.waited_micros, run.between_micros) = (Some(2_300_000), 31_000_000);
+        let child = &mut chain.roots[0].children[0];
+        child.acceptedat = Some(Timestamp::EPOCH.plus(Duration::from_millis(2_345)));
+        child.functions[0].waited_micros = Some(GAP_SHOWN_MICROS_MIN - 1);
+        let text = trace(&chain, &LOOK);
+        assert!(text.contains("pipeline  delivered  12 ms  2.3 s waited first  31.0 s between attempts\n"), "{text}");
+        assert!(text.contains("─ #2  dev.cdevents.pipelinerun.started  +2.3 s\n"), "{text}");
+        assert!(text.contains("gate  dead-lettered  5 attempts  2.1 s  timed-out"), "{text}");
     }
 
     #[test]

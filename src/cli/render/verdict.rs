@@ -37,6 +37,29 @@ pub fn words(verdict: &VerdictView, look: &Look) -> String {
     }
 }
 
+/// What of a filter decided: by which clause, and what that saw.
+pub fn clause(verdict: &VerdictView) -> Option<String> {
+    match verdict {
+        VerdictView::Filtered { clause, value } => Some(format!("by {clause}, which saw {value}")),
+        VerdictView::FilterFailed { clause, reason } => Some(format!("at {clause}: {reason}")),
+        VerdictView::NotDeployed
+        | VerdictView::BeforeStart
+        | VerdictView::WaitingBacklog { .. }
+        | VerdictView::WaitingReady
+        | VerdictView::WaitingBehind { .. }
+        | VerdictView::WaitingRate { .. }
+        | VerdictView::WaitingLimit { .. }
+        | VerdictView::WaitingUnreadable { .. }
+        | VerdictView::Running { .. }
+        | VerdictView::Retrying { .. }
+        | VerdictView::Delivered
+        | VerdictView::DeadLettered
+        | VerdictView::Redriven { .. }
+        | VerdictView::Superseded { .. }
+        | VerdictView::Dropped { .. } => None,
+    }
+}
+
 /// Whether that is good, bad, or not yet known.
 pub fn colour(verdict: &VerdictView) -> Colour {
     match verdict {

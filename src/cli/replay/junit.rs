@@ -35,7 +35,7 @@ pub fn report(view: &BacktestView) -> String {
 fn write_kind(text: &mut String, suite: &str, kind: &KindView, passed: bool) {
     let name = escape(&format!("{}: {} ({} cases)", kind.class, kind.kind, kind.cases));
     let changes = serde_json::to_string(&kind.changes).unwrap_or_default();
-    let detail = escape(&format!("tidegate replay {}\n{changes}", kind.example));
+    let detail = escape(&format!("tidegate replay {}\n{changes}", kind.example()));
     let told = match passed {
         true => format!("<system-out>{detail}</system-out>"),
         false => format!("<failure message=\"{name}\" type=\"{}\">{detail}</failure>", kind.class),

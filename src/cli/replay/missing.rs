@@ -7,7 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::api::effects::of_effect;
+use crate::api::model::{KeyView, KeysView};
 use crate::cli::CliError;
+use crate::cli::client::Client;
 use crate::cli::render::clean;
 use crate::deployment::Deployment;
 use crate::host::{Answer, Connections, Effect, Missing, Unanswered};
@@ -19,8 +21,47 @@ pub enum MissingPolicy {
     Fail,
     /// The answer is read from standard input.
     Ask,
-    /// Requests to a connection go out, with the secrets of this process's environment; none: to any that was granted.
-    Live { connection: Option<String> },
+    /// It is fetched, if it is of this grant: requests go out with the secrets of this process's environment, keys and statistics
+    /// are as the running project has them now.
+    Live(Grant),
+}
+
+/// What may be fetched: of a kind of grant, all or the one that is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    kind: Kind,
+    name: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Of a connection.
+    Http,
+    /// Of a key space.
+    KeyValue,
+    /// Of a function.
+    Statistics,
+}
+
+impl Grant {
+    fn covers(&self, kind: Kind, name: &str) -> bool {
+        self.kind == kind && self.name.as_ref().is_none_or(|own| own == name)
+    }
+}
+
+impl FromStr for Grant {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (kind, name) = text.split_once('.').map_or((text, None), |(kind, name)| (kind, Some(name)));
+        let kind = match kind {
+            "http" => Kind::Http,
+            "keyvalue" => Kind::KeyValue,
+            "statistics" => Kind::Statistics,
+            _ => return Err(()),
+        };
+        if name == Some("") { Err(()) } else { Ok(Grant { kind, name: name.map(str::to_owned) }) }
+    }
 }
 
 impl FromStr for MissingPolicy {
@@ -30,14 +71,11 @@ impl FromStr for MissingPolicy {
         match text {
             "fail" => Ok(MissingPolicy::Fail),
             "ask" => Ok(MissingPolicy::Ask),
-            "live:http" => Ok(MissingPolicy::Live { connection: None }),
-            _ => match text.strip_prefix("live:http.") {
-                Some(connection) if !connection.is_empty() => {
-                    Ok(MissingPolicy::Live { connection: Some(connection.to_owned()) })
-                }
-                _ => Err(format!(
-                    "{text:?} is none of fail, ask, live:http and live:http.CONNECTION; of what else a function asks, only \
-                     its recording knows the answer"
+            _ => match text.strip_prefix("live:").map(str::parse) {
+                Some(Ok(grant)) => Ok(MissingPolicy::Live(grant)),
+                Some(Err(())) | None => Err(format!(
+                    "{text:?} is none of fail, ask and live:GRANT; a grant is http, keyvalue or statistics, perhaps with a \
+                     name, like http.github"
                 )),
             },
         }
@@ -45,38 +83,62 @@ impl FromStr for MissingPolicy {
 }
 
 impl MissingPolicy {
-    /// What answers for a replay under a deployment; none: nobody.
-    pub fn answerer(&self, deployment: &Arc<Deployment>) -> Result<Option<Arc<dyn Missing>>, CliError> {
-        match self {
-            MissingPolicy::Fail => Ok(None),
-            MissingPolicy::Ask => Ok(Some(Arc::new(Asked))),
-            MissingPolicy::Live { connection } => {
+    /// What answers for a replay under a deployment; none: nobody. `client`: of the project, if there is one.
+    pub fn answerer(
+        &self,
+        deployment: &Arc<Deployment>,
+        client: Option<&Arc<Client>>,
+    ) -> Result<Option<Arc<dyn Missing>>, CliError> {
+        match (self, client) {
+            (MissingPolicy::Fail, _) => Ok(None),
+            (MissingPolicy::Ask, _) => Ok(Some(Arc::new(Asked))),
+            (MissingPolicy::Live(grant), client) if grant.kind == Kind::Http || client.is_some() => {
                 let env = |name: &str| std::env::var(name).ok();
                 let connections = Connections::from_deployment(deployment, &env)
                     .map_err(|source| CliError::Failed { what: "cannot connect".to_owned(), source: source.into() })?;
-                let only = connection.clone();
-                Ok(Some(Arc::new(Outside { connections, only })))
+                Ok(Some(Arc::new(Outside { connections, client: client.cloned(), grant: grant.clone() })))
+            }
+            (MissingPolicy::Live(_), _) => {
+                let reason = "a bundle has no project that could be asked for keys or statistics".to_owned();
+                Err(CliError::Usage(reason))
             }
         }
     }
 }
 
-/// Sends requests out, as the deployment's connections say.
+/// Fetches what is of a grant. That the function has the grant was checked before anybody was asked.
 struct Outside {
     connections: Connections,
-    /// None: every connection.
-    only: Option<String>,
+    client: Option<Arc<Client>>,
+    grant: Grant,
 }
 
 #[async_trait]
 impl Missing for Outside {
     async fn answer(&self, unanswered: &Unanswered) -> Option<Answer> {
-        let Effect::Http(request) = &unanswered.asked else { return None };
-        if self.only.as_ref().is_some_and(|only| *only != request.connection) {
-            return None;
-        }
-        // That the function was granted the connection was checked before anybody was asked.
-        Some(self.connections.fetch(request).await)
+        let fetched = match &unanswered.asked {
+            Effect::Http(request) if self.grant.covers(Kind::Http, &request.connection) => {
+                Ok(self.connections.fetch(request).await)
+            }
+            Effect::KeyGet { space, key } if self.grant.covers(Kind::KeyValue, space) => {
+                let found = self.client.as_ref()?.get::<KeyView>(&["keys", space, key], &[]).await;
+                found.map(|found| Answer::Value(found.value))
+            }
+            Effect::KeyList { space, after } if self.grant.covers(Kind::KeyValue, space) => {
+                let query: Vec<_> = after.iter().map(|after| ("after", after.clone())).collect();
+                let found = self.client.as_ref()?.get::<KeysView>(&["keys", space], &query).await;
+                found.map(|found| Answer::Keys { keys: found.keys, next: found.next })
+            }
+            Effect::Statistics { function, component, from, to } if self.grant.covers(Kind::Statistics, function) => {
+                let mut query = vec![("function", function.clone()), ("component", component.to_string())];
+                query.push(("from", from.to_string()));
+                query.extend(to.map(|to| ("to", to.to_string())));
+                self.client.as_ref()?.get(&["statistics"], &query).await.map(Answer::Statistics)
+            }
+            _ => return None,
+        };
+        // Whoever allowed it is told why it could not be had; the run ends where it would have been used.
+        fetched.map_err(|error| eprintln!("warning: {error}")).ok()
     }
 }
 
@@ -122,12 +184,15 @@ mod tests {
         let check = |text: &str, expected: Option<MissingPolicy>| {
             assert_eq!(text.parse::<MissingPolicy>().ok(), expected, "{text}");
         };
-        let live = |connection: Option<&str>| MissingPolicy::Live { connection: connection.map(str::to_owned) };
+        let live =
+            |kind: Kind, name: Option<&str>| Some(MissingPolicy::Live(Grant { kind, name: name.map(str::to_owned) }));
         check("fail", Some(MissingPolicy::Fail));
         check("ask", Some(MissingPolicy::Ask));
-        check("live:http", Some(live(None)));
-        check("live:http.github", Some(live(Some("github"))));
-        for wrong in ["", "live", "live:", "live:http.", "live:keyvalue", "never"] {
+        check("live:http", live(Kind::Http, None));
+        check("live:http.github", live(Kind::Http, Some("github")));
+        check("live:keyvalue.orders", live(Kind::KeyValue, Some("orders")));
+        check("live:statistics", live(Kind::Statistics, None));
+        for wrong in ["", "live", "live:", "live:http.", "live:blob", "never"] {
             check(wrong, None);
         }
     }

@@ -1,6 +1,7 @@
 //! One attempt, or those on one event.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use super::report::ReplayView;
 use super::source::{Source, of_bundle};
@@ -9,18 +10,19 @@ use crate::cli::client::Client;
 use crate::cli::invocations::is_invocation;
 use crate::cli::terminal::Terminal;
 use crate::cli::{CliError, Status, render};
+use crate::host::Missing;
 use crate::invoke::Engine;
 use crate::record::{Changes, Class, Stored, judge};
 
 pub async fn replay(id: &str, args: &ReplayArgs, terminal: &Terminal) -> Result<Status, CliError> {
     refuse_many(args)?;
-    let (engine, stored, changes) = match bundle_file(id) {
+    let (engine, stored, changes, client) = match bundle_file(id) {
         Some(path) => {
             // What strangers packed is compiled anew, and leaves nothing behind.
             let engine = engine(false)?;
             let changes = changes::read(&args.changes, &engine, None).await?;
             let stored = of_bundle(read_bundle(&path)?, &engine).await?;
-            (engine, vec![stored], changes)
+            (engine, vec![stored], changes, None)
         }
         None => {
             let engine = engine(true)?;
@@ -30,12 +32,12 @@ pub async fn replay(id: &str, args: &ReplayArgs, terminal: &Terminal) -> Result<
             for attempt in attempts(id, args.range.function.as_deref(), &source).await? {
                 stored.push(source.one(&attempt).await?);
             }
-            (engine, stored, changes)
+            (engine, stored, changes, Some(source.client().clone()))
         }
     };
     let mut views = Vec::new();
     for stored in &stored {
-        views.push(run(&engine, stored, &changes, args).await?);
+        views.push(run(&engine, stored, &changes, args.missing.answerer(&stored.deployment, client.as_ref())?).await?);
     }
     let same = views.iter().all(|view| view.class == Class::Same.as_str());
     terminal.list(&views, render::replays)?;
@@ -56,11 +58,15 @@ async fn attempts(id: &str, function: Option<&str>, source: &Source) -> Result<V
     Ok(attempts)
 }
 
-async fn run(engine: &Engine, stored: &Stored, changes: &Changes, args: &ReplayArgs) -> Result<ReplayView, CliError> {
+async fn run(
+    engine: &Engine,
+    stored: &Stored,
+    changes: &Changes,
+    missing: Option<Arc<dyn Missing>>,
+) -> Result<ReplayView, CliError> {
     let name = |reason: String| CliError::NotFound(format!("{} cannot be run again: {reason}", stored.id));
     let case = stored.read().map_err(name)?;
     let compiled = stored.compiled.as_ref().map_err(|reason| name(reason.clone()))?;
-    let missing = args.missing.answerer(&stored.deployment)?;
     let judged = judge(engine, compiled, &case, changes, missing).await;
     let judged = judged.map_err(|source| CliError::Failed {
         what: format!("{} cannot be run again", stored.id),

@@ -113,6 +113,16 @@ pub struct EffectView {
     pub arguments: Value,
 }
 
+impl ChangeView {
+    /// Whether it shows only in what the function asked its host.
+    pub fn is_effect(&self) -> bool {
+        matches!(
+            self,
+            ChangeView::EffectMade { .. } | ChangeView::EffectNotMade { .. } | ChangeView::EffectOrder { .. }
+        )
+    }
+}
+
 impl ReplayView {
     pub fn of(case: &Case, judged: &Judged) -> Self {
         let replayed = &judged.replayed;
@@ -254,8 +264,9 @@ pub struct KindView {
     pub class: &'static str,
     pub kind: String,
     pub cases: u64,
-    /// As `tidegate replay` takes it.
-    pub example: String,
+    /// The first of them, at most 100, as `tidegate replay` takes them.
+    pub attempts: Vec<String>,
+    /// Of the very first.
     pub changes: Vec<ChangeView>,
 }
 
@@ -263,6 +274,13 @@ pub struct KindView {
 pub struct NotReplayedView {
     pub cases: u64,
     pub reason: String,
+}
+
+impl KindView {
+    /// One that differs so.
+    pub fn example(&self) -> &str {
+        self.attempts.first().map_or("", String::as_str)
+    }
 }
 
 impl BacktestView {
@@ -277,7 +295,7 @@ impl BacktestView {
             class: class.as_str(),
             kind: kind.clone(),
             cases: found.cases,
-            example: attempt(found.example, &found.function),
+            attempts: found.first.iter().map(|(id, function)| attempt(*id, function)).collect(),
             changes: changes(&found.diff),
         });
         let mut kinds: Vec<KindView> = kinds.collect();

@@ -20,7 +20,7 @@ const BATCH: usize = 64;
 
 /// A project's recorded attempts, and what they ran under: each deployment and component is fetched once.
 pub struct Source {
-    client: Client,
+    client: Arc<Client>,
     engine: Arc<Engine>,
     deployments: HashMap<u64, Arc<Deployment>>,
     /// Or why they cannot be had.
@@ -29,10 +29,10 @@ pub struct Source {
 
 impl Source {
     pub fn new(client: Client, engine: Arc<Engine>) -> Self {
-        Source { client, engine, deployments: HashMap::new(), components: HashMap::new() }
+        Source { client: Arc::new(client), engine, deployments: HashMap::new(), components: HashMap::new() }
     }
 
-    pub fn client(&self) -> &Client {
+    pub fn client(&self) -> &Arc<Client> {
         &self.client
     }
 

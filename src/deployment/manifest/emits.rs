@@ -5,6 +5,7 @@
 
 use crate::deployment::Trigger;
 use crate::deployment::catalogue::{Author, catalogue, type_pattern};
+use crate::filter::overlap;
 
 /// What the shipped senders call events for which CDEvents has no word.
 const SENDER_NAMESPACES: [&str; 2] = ["com.github.*", "com.s3.*"];
@@ -44,14 +45,4 @@ pub(super) fn granted(name: &str, triggers: &[Trigger]) -> Result<String, String
         }
     }
     Ok(pattern)
-}
-
-/// Whether two patterns, each a full type or a beginning and `*`, have a type in common.
-fn overlap(a: &str, b: &str) -> bool {
-    match (a.strip_suffix('*'), b.strip_suffix('*')) {
-        (None, None) => a == b,
-        (Some(start), None) => b.starts_with(start),
-        (None, Some(start)) => a.starts_with(start),
-        (Some(a), Some(b)) => a.starts_with(b) || b.starts_with(a),
-    }
 }

@@ -16,17 +16,6 @@ const POLL_DEFAULT: Duration = Duration::from_secs(15);
 const POLL_MIN: Duration = Duration::from_millis(100);
 const POLL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What may send to a webhook.
-const SENDERS: [(&str, Sender); 7] = [
-    ("github", Sender::Github),
-    ("s3", Sender::S3),
-    ("cloudevents", Sender::Cloudevents),
-    ("distribution", Sender::Distribution),
-    ("trivy", Sender::Trivy),
-    ("sarif", Sender::Sarif),
-    ("report", Sender::Report),
-];
-
 pub(super) fn triggers(table: &mut Table<'_>) -> Vec<Trigger> {
     let read = |table: &mut Table<'_>| {
         let mut paths = BTreeSet::new();
@@ -53,7 +42,7 @@ pub(super) fn triggers(table: &mut Table<'_>) -> Vec<Trigger> {
 
 fn webhook(table: &mut Table<'_>, paths: &mut BTreeSet<String>) -> Option<Trigger> {
     let path = table.need("path", |item| item.checked(path).and_then(|path| unique(paths, &item, path)));
-    let sender = table.need("sender", |item| item.choice(&SENDERS));
+    let sender = table.need("sender", |item| item.choice(&Sender::ALL.map(|sender| (sender.name(), sender))));
     let secret = table.take("secret");
     let token = table.take("token");
     let unsigned = table.maybe("unsigned", |item| item.boolean()).unwrap_or(false);

@@ -7,11 +7,15 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
+
 use super::remembered::Remembered;
 use super::{Answer, Call, Effect, Ended, Journal, Missing, Unanswered, lock};
+use crate::bus::Versioned;
 use crate::host::chance::Chance;
-use crate::host::keys::{self, Keys};
-use crate::host::{Entry, HttpRequest, http};
+use crate::host::keys::{self, Committed, Keys, Page, Wanted};
+use crate::host::{Entry, HostFault, HttpRequest, http};
 
 pub(super) struct Matched {
     journal: Arc<Journal>,
@@ -59,7 +63,7 @@ impl Matched {
             | Effect::KeyDelete { .. }
             | Effect::KeyExists { .. }
             | Effect::KeyList { .. }
-            | Effect::KeyIncrement { .. } => self.key(call, effect).await,
+            | Effect::KeyIncrement { .. } => self.key(call, index, effect).await,
             Effect::Http(request) => match http::check_granted(&call.function, &request.connection) {
                 Err(error) => Some(Answer::Failed(error)),
                 Ok(()) => self.take(&effect.redacted(call.redaction())),
@@ -72,10 +76,11 @@ impl Matched {
         }
     }
 
-    async fn key(&self, call: &Call, effect: &Effect) -> Option<Answer> {
-        match keys::answer(&self.committed, &call.function, &self.keys, effect).await {
+    async fn key(&self, call: &Call, index: usize, effect: &Effect) -> Option<Answer> {
+        let committed = Known { remembered: &self.committed, missing: self.missing.as_deref(), index };
+        match keys::answer(&committed, &call.function, &self.keys, effect).await {
             Ok(answer) => Some(answer),
-            // What is remembered has no other fault than that it does not know.
+            // What is known of committed keys has no other fault than that something is not.
             Err(_) => None,
         }
     }
@@ -97,8 +102,9 @@ impl Matched {
     async fn ask_elsewhere(&self, index: usize, effect: &Effect, told: &Effect) -> Result<Answer, Ended> {
         let unanswered = Unanswered { after: index, asked: effect.clone(), recorded: self.nearest(told) };
         let answer = match &self.missing {
-            Some(missing) => missing.answer(&unanswered).await,
-            None => None,
+            // Of a key, whoever answers was asked for what is committed under it.
+            Some(missing) if !effect.is_of_keys() => missing.answer(&unanswered).await,
+            Some(_) | None => None,
         };
         answer.ok_or_else(|| Ended::Unanswered(Box::new(unanswered)))
     }
@@ -113,6 +119,45 @@ impl Matched {
             }
         }
         best.map(|(_, effect)| effect.clone())
+    }
+}
+
+/// Committed keys as the recording tells of them, and where it does not, as somebody does who is asked.
+struct Known<'a> {
+    remembered: &'a Remembered,
+    missing: Option<&'a dyn Missing>,
+    /// Effects before the one that asks.
+    index: usize,
+}
+
+impl Known<'_> {
+    async fn ask(&self, asked: Effect) -> Result<Answer, HostFault> {
+        let unanswered = Unanswered { after: self.index, asked, recorded: None };
+        let missing = self.missing.ok_or(HostFault::ReplayEnded)?;
+        missing.answer(&unanswered).await.ok_or(HostFault::ReplayEnded)
+    }
+}
+
+#[async_trait]
+impl Committed for Known<'_> {
+    async fn value(&self, space: &str, key: &str, wanted: Wanted) -> Result<Versioned, HostFault> {
+        if let Ok(known) = self.remembered.value(space, key, wanted).await {
+            return Ok(known);
+        }
+        match self.ask(Effect::KeyGet { space: space.to_owned(), key: key.to_owned() }).await? {
+            Answer::Value(value) => Ok(Versioned { revision: 0, value: value.map(Bytes::from) }),
+            _ => Err(HostFault::ReplayEnded),
+        }
+    }
+
+    async fn page(&self, space: &str, after: Option<&str>) -> Result<Page, HostFault> {
+        if let Ok(known) = self.remembered.page(space, after).await {
+            return Ok(known);
+        }
+        match self.ask(Effect::KeyList { space: space.to_owned(), after: after.map(str::to_owned) }).await? {
+            Answer::Keys { keys, next } => Ok(Page { revision: 0, keys, next }),
+            _ => Err(HostFault::ReplayEnded),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use rusqlite::{ErrorCode, ffi};
 
 use super::*;
+use crate::bus::RefusalQuery;
 use crate::bus::conformance::{ack, deployment, event, function, incoming, next};
 use crate::event::Event;
 
@@ -60,6 +61,19 @@ impl Write for Inject {
     }
 }
 
+fn refusal(at: crate::clock::Timestamp) -> Refusal {
+    Refusal {
+        at,
+        door: "api".to_owned(),
+        status: Some(400),
+        code: "invalid".to_owned(),
+        reason: "bad".to_owned(),
+        sender: None,
+        proof: crate::bus::Shown::Nothing,
+        named: Vec::new(),
+    }
+}
+
 async fn inject(bus: &Embedded, action: Action) -> bool {
     let (answer, answered) = oneshot::channel();
     bus.submit(Box::new(Inject { action, answer }), answered).await.unwrap()
@@ -94,6 +108,43 @@ async fn a_full_disk_refuses_what_is_new_keeps_settlements_waiting_and_goes_on_w
     }
     let receipts = bus.publish(vec![large("after")]).await.unwrap();
     assert_eq!(receipts[0].position, Some(3), "nothing of what was refused is in the log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_lets_go_of_what_was_refused_and_says_so() {
+    let storage = on_disk();
+    let bus = storage.try_open(Clock::system()).unwrap();
+    assert!(inject(&bus, Action::Pages(Some(1))).await);
+    // More than the pages that are there have room for.
+    let at = crate::clock::Timestamp::from_micros(4_000_000_000_000_000);
+    let reason = "\u{1}".repeat(300);
+    let named = crate::bus::Named { id: reason.clone(), source: Some(reason.clone()), ty: Some(reason) };
+    bus.keep_refusal(Refusal { named: vec![named; 16], ..refusal(at) });
+    let lost = async || bus.refusals(RefusalQuery { max: 10, ..RefusalQuery::default() }).await.unwrap();
+    while lost().await.since < at {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(lost().await.items, []);
+    assert!(inject(&bus, Action::Pages(None)).await);
+    while bus.0.shared.inbox.is_full() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let next = refusal(at.plus(Duration::from_secs(1)));
+    bus.keep_refusal(next.clone());
+    bus.publish(vec![large("after")]).await.unwrap();
+    assert_eq!((lost().await.items, lost().await.since), (vec![next], at));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_at_its_bounds_lets_go_of_what_was_refused() {
+    let storage = OnDisk { disk_bytes_max: Some(1), ..on_disk() };
+    let bus = storage.try_open(Clock::system()).unwrap();
+    let at = crate::clock::Timestamp::from_micros(4_000_000_000_000_000);
+    bus.keep_refusal(refusal(at));
+    let refused = bus.publish(vec![large("a")]).await.unwrap_err();
+    assert!(matches!(refused, PublishError::Bus(BusError::AtMax)), "{refused:?}");
+    let kept = bus.refusals(RefusalQuery { max: 10, ..RefusalQuery::default() }).await.unwrap();
+    assert_eq!((kept.items, kept.since), (vec![], at));
 }
 
 #[tokio::test(flavor = "multi_thread")]

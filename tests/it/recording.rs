@@ -8,7 +8,7 @@ use axum::Router;
 use serde_json::{Value, json};
 
 use crate::http;
-use crate::stage::{Stage, publish, wait_until_settled};
+use crate::stage::{self, Stage, publish, wait_until_settled};
 use crate::support::{Server, text};
 
 const HEAD: &str = "[recording]\n\
@@ -133,6 +133,25 @@ fn what_is_redacted_is_in_no_file_and_its_attempts_are_run_again() {
     // The log as it is while it is written, and as it lies after that.
     assert!(server.stop().success());
     check_files(&state);
+}
+
+#[test]
+fn what_goes_by_a_redacted_answer_is_told_as_such_and_counts_as_no_change() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let project = Stage::beside(HEAD, &peer(&runtime, Arc::default()))
+        .hostile("teller", &["test.http"], "write = [\"counts\"]", "")
+        .project();
+    let server = project.up();
+    // It emits what it was answered as a text, in which nothing is looked for.
+    publish(&server, &[stage::event("e-1", "test.http", "peer/told")]);
+    wait_until_settled(&server);
+    let output = server.tidegate(&["replay", "2.teller.0.1"]);
+    assert!(!output.status.success(), "{}", text(&output));
+    for told in ["2.teller.0.1  redacted\n", "the recording is redacted, so it was not told all", "answer 1: $.token"] {
+        assert!(text(&output).contains(told), "{told}: {}", text(&output));
+    }
+    let summary = server.output(&["replay", "--since", "1h", "--max-changed", "0"]);
+    assert!(summary.contains("1  redacted"), "{summary}");
 }
 
 #[test]

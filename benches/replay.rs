@@ -25,8 +25,7 @@ use tidegate::filter::Filter;
 use tidegate::host::{Host, World};
 use tidegate::invoke::{Compiled, Engine, EngineSettings};
 use tidegate::outcome::{Decision, Outcome};
-use tidegate::record::{Case, Changes, Class, Ground, Recording, Stored, Summary, backtest, run};
-use tokio::sync::mpsc;
+use tidegate::record::{Case, Changes, Class, Feed, Ground, Recording, Stored, Summary, backtest, run};
 use tokio::task::JoinSet;
 
 type Failed = Box<dyn Error + Send + Sync>;
@@ -293,10 +292,10 @@ async fn invoke_bare(stage: &Stage, cases: &Arc<Vec<Case>>) -> Result<f64, Faile
 /// Attempts a second of a backtest over all of history, each of which must come out the same.
 async fn run_again(stage: &Stage) -> Result<f64, Failed> {
     let begun = Instant::now();
-    let (sender, receiver) = mpsc::channel(4);
+    let (feed, cases) = Feed::new();
     let told = Arc::new(|_: &Case, _: &_| {});
-    let running = backtest(stage.engine.clone(), receiver, Arc::new(Changes::default()), told, at_once());
-    let (summary, fed) = tokio::join!(running, feed(stage, sender));
+    let running = backtest(stage.engine.clone(), cases, Arc::new(Changes::default()), told, at_once());
+    let (summary, fed) = tokio::join!(running, read_all(stage, feed));
     fed?;
     let summary: Summary = summary?;
     if summary.count(Class::Same) != summary.cases {
@@ -305,25 +304,25 @@ async fn run_again(stage: &Stage) -> Result<f64, Failed> {
     Ok(summary.cases as f64 / begun.elapsed().as_secs_f64())
 }
 
-async fn feed(stage: &Stage, sender: mpsc::Sender<Vec<Stored>>) -> Result<(), Failed> {
+async fn read_all(stage: &Stage, mut feed: Feed) -> Result<(), Failed> {
     let mut after = None;
     loop {
         let page = page(stage, after).await?;
-        let mut stored = page.attempts.into_iter().map(|attempt| Stored {
-            id: attempt.invocation.id,
-            event: attempt.event,
-            recording: attempt.recording,
-            deployment: stage.deployment.clone(),
-            compiled: Ok(stage.compiled.clone()),
-        });
-        loop {
-            let batch: Vec<Stored> = stored.by_ref().take(64).collect();
-            if batch.is_empty() || sender.send(batch).await.is_err() {
-                break;
+        for attempt in page.attempts {
+            let stored = Stored {
+                id: attempt.invocation.id,
+                event: attempt.event,
+                recording: attempt.recording,
+                deployment: stage.deployment.clone(),
+                compiled: Ok(stage.compiled.clone()),
+            };
+            if !feed.push(stored).await {
+                return Ok(());
             }
         }
         after = page.next;
         if after.is_none() {
+            feed.finish().await;
             return Ok(());
         }
     }

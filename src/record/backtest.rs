@@ -13,7 +13,14 @@ use crate::event::Accepted;
 use crate::host::HostFault;
 use crate::invoke::{Compiled, Engine};
 
+/// Batches that are read ahead of those who run them: enough for them while the next page is read.
+const BATCHES_AHEAD: usize = 32;
+/// Attempts of one batch, and bytes of their events and recordings together, about.
+const BATCH: usize = 32;
+const BATCH_BYTES: usize = 1024 * 1024;
+
 /// A recorded attempt as it was stored, and what it ran under.
+#[derive(Clone)]
 pub struct Stored {
     pub id: InvocationId,
     pub event: Accepted,
@@ -23,12 +30,47 @@ pub struct Stored {
     pub compiled: Result<Compiled, String>,
 }
 
+/// What is to be run again, in batches; at its other end, `backtest` takes them.
+pub struct Feed {
+    sender: mpsc::Sender<Vec<Stored>>,
+    batch: Vec<Stored>,
+    bytes: usize,
+}
+
+/// Where `backtest` takes what is to be run again.
+pub struct Cases(mpsc::Receiver<Vec<Stored>>);
+
+impl Feed {
+    pub fn new() -> (Feed, Cases) {
+        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+        (Feed { sender, batch: Vec::new(), bytes: 0 }, Cases(receiver))
+    }
+
+    /// Waits while enough is ahead. Whether anybody still takes it.
+    pub async fn push(&mut self, stored: Stored) -> bool {
+        self.bytes += stored.recording.len() + stored.event.event.data_bytes();
+        self.batch.push(stored);
+        let is_full = self.batch.len() >= BATCH || self.bytes >= BATCH_BYTES;
+        !is_full || self.flush().await
+    }
+
+    /// Hands on what is left; nothing more comes.
+    pub async fn finish(mut self) {
+        self.flush().await;
+    }
+
+    async fn flush(&mut self) -> bool {
+        self.bytes = 0;
+        self.sender.send(std::mem::take(&mut self.batch)).await.is_ok()
+    }
+}
+
 /// Told of each case that ran, as soon as it did; from many threads.
 pub type Told = Arc<dyn Fn(&Case, &Judged) + Send + Sync>;
 
 impl Stored {
-    /// Errors: why it cannot be run again.
-    pub fn read(&self) -> Result<Case, String> {
+    /// The case, and its component. Errors: why it cannot be run again.
+    pub fn read(self) -> Result<(Case, Compiled), String> {
         let function = self.deployment.function_by_id(self.id.function);
         let ground = function.map(|function| Ground::new(&self.event.event, function));
         let ground = ground.ok_or_else(|| {
@@ -36,19 +78,20 @@ impl Stored {
             format!("deployment {number} has no function {}", self.id.function)
         })?;
         let recording = Recording::decode(&self.recording, &ground).map_err(|error| error.to_string())?;
-        Case::new(self.id, self.event.clone(), self.deployment.clone(), recording).map_err(|error| error.to_string())
+        let case = Case::new(self.id, self.event, self.deployment, recording).map_err(|error| error.to_string())?;
+        Ok((case, self.compiled?))
     }
 }
 
 /// Runs every case that comes until there are no more. Dropping the future ends what runs.
 pub async fn backtest(
     engine: Arc<Engine>,
-    cases: mpsc::Receiver<Vec<Stored>>,
+    cases: Cases,
     changes: Arc<Changes>,
     told: Told,
     at_once: usize,
 ) -> Result<Summary, HostFault> {
-    let cases = Arc::new(Mutex::new(cases));
+    let cases = Arc::new(Mutex::new(cases.0));
     let mut workers = JoinSet::new();
     for _ in 0..at_once {
         let worker =
@@ -76,27 +119,20 @@ impl Worker {
             let next = self.cases.lock().await.recv().await;
             let Some(batch) = next else { return Ok(summary) };
             for stored in batch {
-                self.one(&stored, &mut summary).await?;
+                self.one(stored, &mut summary).await?;
             }
         }
     }
 
-    async fn one(&self, stored: &Stored, summary: &mut Summary) -> Result<(), HostFault> {
-        let case = match stored.read() {
-            Ok(case) => case,
+    async fn one(&self, stored: Stored, summary: &mut Summary) -> Result<(), HostFault> {
+        let (case, compiled) = match stored.read() {
+            Ok(read) => read,
             Err(reason) => {
                 summary.add_not_replayed(reason);
                 return Ok(());
             }
         };
-        let compiled = match &stored.compiled {
-            Ok(compiled) => compiled,
-            Err(reason) => {
-                summary.add_not_replayed(reason.clone());
-                return Ok(());
-            }
-        };
-        match judge(&self.engine, compiled, &case, &self.changes, None).await {
+        match judge(&self.engine, &compiled, &case, &self.changes, None).await {
             Ok(judged) => {
                 (self.told)(&case, &judged);
                 summary.add(&case, judged);

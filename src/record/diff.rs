@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+use serde_bytes::ByteBuf;
 use serde_json::Value;
 
 use super::{Ending, Recorded, Recording, Replayed};
@@ -59,9 +61,8 @@ pub enum Write {
 /// All that differs.
 pub fn diff(recording: &Recording, replayed: &Replayed) -> Diff {
     let (before, emitted_before) = match &recording.outcome {
-        // What was stored was checked then: one that cannot be read differs from every other.
-        Recorded::Completed { .. } => (None, recording.outcome.emitted().unwrap_or_default()),
-        Recorded::Failed(failure) => (Some(failure), Vec::new()),
+        Recorded::Completed { emitted } => (None, emitted.as_slice()),
+        Recorded::Failed(failure) => (Some(failure), [].as_slice()),
     };
     let (after, emitted_after) = match &replayed.ending {
         Ending::Completed(emitted) => (None, emitted.as_slice()),
@@ -73,7 +74,7 @@ pub fn diff(recording: &Recording, replayed: &Replayed) -> Diff {
     if !same_failure(before, after) {
         changes.push(Change::Outcome { before: before.cloned(), after: after.cloned() });
     }
-    changes.extend(compare_events(&emitted_before, emitted_after));
+    changes.extend(compare_events(emitted_before, emitted_after));
     // What a failed attempt wrote is dropped with it.
     let written = |completed: bool, journal| if completed { writes(journal) } else { BTreeMap::new() };
     let (writes_before, writes_after) =
@@ -102,12 +103,15 @@ impl Diff {
     }
 }
 
-fn compare_events(before: &[Event], after: &[Event]) -> Vec<Change> {
+/// `before`: in their stored form, which decides; only those that differ are read.
+fn compare_events(before: &[ByteBuf], after: &[Event]) -> Vec<Change> {
+    // What was stored was checked then: one that cannot be read any more differs as an empty one does.
+    let read = |stored: &ByteBuf| Event::decode(Bytes::copy_from_slice(stored)).unwrap_or_default();
     let change = |index: usize| {
         let change = match (before.get(index), after.get(index)) {
-            (Some(before), Some(after)) if before.encode() == after.encode() => return None,
-            (Some(before), Some(after)) => EventChange::Changed(values(&whole(before), &whole(after))),
-            (Some(before), None) => EventChange::Removed(Box::new(before.clone())),
+            (Some(before), Some(after)) if after.encode() == before.as_slice() => return None,
+            (Some(before), Some(after)) => EventChange::Changed(values(&whole(&read(before)), &whole(after))),
+            (Some(before), None) => EventChange::Removed(Box::new(read(before))),
             (None, Some(after)) => EventChange::Added(Box::new(after.clone())),
             (None, None) => return None,
         };

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub use backtest::{Stored, Told, backtest};
+pub use backtest::{Cases, Feed, Stored, Told, backtest};
 pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_VERSION, Bundle, BundleError};
 pub use changes::{Changes, Edit, EditError};
 pub use diff::{Change, Diff, EventChange, ValueChange, Write, diff};

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-
 use super::decisions::Decisions;
 use super::report::BacktestView;
 use super::source::Source;
@@ -18,10 +16,8 @@ use crate::cli::replay::missing::MissingPolicy;
 use crate::cli::terminal::Terminal;
 use crate::cli::{CliError, Status, render};
 use crate::clock::{Clock, Timestamp};
-use crate::record::{Stored, backtest as run_all};
+use crate::record::{Feed, backtest as run_all};
 
-/// Batches that are read ahead: what is in memory, beside what runs.
-const BATCHES_AHEAD: usize = 4;
 /// Cases that run at once for each core: one waits while another computes.
 const AT_ONCE_PER_CORE: usize = 2;
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -36,14 +32,14 @@ pub async fn backtest(args: &ReplayArgs, terminal: &Terminal, clock: &Clock) -> 
         None => source.functions().await?,
     };
     let started = Instant::now();
-    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+    let (feed, cases) = Feed::new();
     let progress = Arc::new(Progress::default());
     let decisions = Arc::new(Decisions::default());
     let (counted, noted) = (progress.clone(), decisions.clone());
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let running = run_all(
         engine,
-        receiver,
+        cases,
         changes,
         Arc::new(move |case, judged| {
             counted.done.fetch_add(1, Ordering::Relaxed);
@@ -51,9 +47,9 @@ pub async fn backtest(args: &ReplayArgs, terminal: &Terminal, clock: &Clock) -> 
         }),
         cores * AT_ONCE_PER_CORE,
     );
-    let feed = feed(&mut source, &functions, args, clock.now(), Feed { sender, progress, terminal, started });
-    // Either ends the other: a fault closes the channel, and the end of the cases ends the workers.
-    let (summary, fed) = tokio::join!(running, feed);
+    let watch = Watch { progress, terminal, started };
+    // Either ends the other: a fault ends the feed, and the end of the feed ends the workers.
+    let (summary, fed) = tokio::join!(running, read_all(&mut source, &functions, args, clock.now(), feed, watch));
     terminal.progress_done();
     fed?;
     let summary = summary
@@ -98,30 +94,30 @@ struct Progress {
     done: AtomicU64,
 }
 
-/// Where cases go, and who is told.
-struct Feed<'a> {
-    sender: mpsc::Sender<Vec<Stored>>,
+/// Who is told how far it is.
+struct Watch<'a> {
     progress: Arc<Progress>,
     terminal: &'a Terminal,
     started: Instant,
 }
 
-async fn feed(
+async fn read_all(
     source: &mut Source,
     functions: &[String],
     args: &ReplayArgs,
     now: Timestamp,
-    feed: Feed<'_>,
+    mut feed: Feed,
+    watch: Watch<'_>,
 ) -> Result<(), CliError> {
     let mut sample = args.range.sample.map(Sample::new);
     for (index, function) in functions.iter().enumerate() {
         let mut after = None;
         loop {
             let page = source.page(function, &args.range, now, after.as_deref()).await?;
-            feed.tell(index, functions.len(), &page);
+            watch.tell(index, functions.len(), &page);
             match &mut sample {
                 Some(sample) => page.items.into_iter().for_each(|view| sample.offer(view)),
-                None if !source.hand_on(page.items, &feed.sender).await? => return Ok(()),
+                None if !source.hand_on(page.items, &mut feed).await? => return Ok(()),
                 None => {}
             }
             after = page.next;
@@ -131,12 +127,13 @@ async fn feed(
         }
     }
     if let Some(sample) = sample {
-        source.hand_on(sample.chosen(), &feed.sender).await?;
+        source.hand_on(sample.chosen(), &mut feed).await?;
     }
+    feed.finish().await;
     Ok(())
 }
 
-impl Feed<'_> {
+impl Watch<'_> {
     /// The last position that a page has shows how far it is in the log.
     fn tell(&self, index: usize, functions: usize, page: &RecordedListing) {
         let position = page.items.last().and_then(|view| view.id.split('.').next()?.parse::<u64>().ok());

@@ -36,8 +36,9 @@ pub async fn replay(id: &str, args: &ReplayArgs, terminal: &Terminal) -> Result<
         }
     };
     let mut views = Vec::new();
-    for stored in &stored {
-        views.push(run(&engine, stored, &changes, args.missing.answerer(&stored.deployment, client.as_ref())?).await?);
+    for stored in stored {
+        let missing = args.missing.answerer(&stored.deployment, client.as_ref())?;
+        views.push(run(&engine, stored, &changes, missing).await?);
     }
     let same = views.iter().all(|view| view.class == Class::Same.as_str());
     terminal.list(&views, render::replays)?;
@@ -60,18 +61,16 @@ async fn attempts(id: &str, function: Option<&str>, source: &Source) -> Result<V
 
 async fn run(
     engine: &Engine,
-    stored: &Stored,
+    stored: Stored,
     changes: &Changes,
     missing: Option<Arc<dyn Missing>>,
 ) -> Result<ReplayView, CliError> {
-    let name = |reason: String| CliError::NotFound(format!("{} cannot be run again: {reason}", stored.id));
-    let case = stored.read().map_err(name)?;
-    let compiled = stored.compiled.as_ref().map_err(|reason| name(reason.clone()))?;
-    let judged = judge(engine, compiled, &case, changes, missing).await;
-    let judged = judged.map_err(|source| CliError::Failed {
-        what: format!("{} cannot be run again", stored.id),
-        source: source.into(),
-    })?;
+    let id = stored.id;
+    let read = stored.read();
+    let (case, compiled) = read.map_err(|reason| CliError::NotFound(format!("{id} cannot be run again: {reason}")))?;
+    let judged = judge(engine, &compiled, &case, changes, missing).await;
+    let judged = judged
+        .map_err(|source| CliError::Failed { what: format!("{id} cannot be run again"), source: source.into() })?;
     Ok(ReplayView::of(&case, &judged))
 }
 

@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
 use super::RangeArgs;
 use crate::api::model::{FunctionView, InvocationView, Listing, RecordedListing, RecordedView};
 use crate::bus::InvocationId;
@@ -13,10 +11,7 @@ use crate::cli::client::Client;
 use crate::clock::Timestamp;
 use crate::deployment::{Deployment, Digest};
 use crate::invoke::{Compiled, Engine};
-use crate::record::{Bundle, NotReplayable, Stored};
-
-/// Recorded attempts that one worker takes at a time.
-const BATCH: usize = 64;
+use crate::record::{Bundle, Feed, NotReplayable, Stored};
 
 /// A project's recorded attempts, and what they ran under: each deployment and component is fetched once.
 pub struct Source {
@@ -80,19 +75,14 @@ impl Source {
     }
 
     /// Hands a page to those who run it. Whether they still take any.
-    pub async fn hand_on(
-        &mut self,
-        items: Vec<RecordedView>,
-        workers: &mpsc::Sender<Vec<Stored>>,
-    ) -> Result<bool, CliError> {
-        let mut batch = Vec::with_capacity(BATCH);
+    pub async fn hand_on(&mut self, items: Vec<RecordedView>, feed: &mut Feed) -> Result<bool, CliError> {
         for view in items {
-            batch.push(self.stored(&view).await?);
-            if batch.len() == BATCH && workers.send(std::mem::take(&mut batch)).await.is_err() {
+            let stored = self.stored(&view).await?;
+            if !feed.push(stored).await {
                 return Ok(false);
             }
         }
-        Ok(batch.is_empty() || workers.send(batch).await.is_ok())
+        Ok(true)
     }
 
     /// A component that the project has, compiled.

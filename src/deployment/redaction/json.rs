@@ -12,9 +12,16 @@ use super::path::Step;
 /// What stands in the place of a value, as JSON text.
 pub(super) const REDACTED_JSON: &[u8] = b"\"[redacted]\"";
 
-/// The text with each value that one of the paths names redacted, and which of the paths named one. None: nothing is named.
-/// A member that stands twice is redacted twice. The paths have steps.
-pub(super) fn redact(json: &[u8], paths: &[&[Step]]) -> Result<Option<(Vec<u8>, Vec<usize>)>, serde_json::Error> {
+/// What is left of a text.
+pub(super) struct Left {
+    pub json: Vec<u8>,
+    /// Which of the paths named something, by their places.
+    pub named: Vec<usize>,
+}
+
+/// Redacts each value that one of the paths names, a member that stands twice twice. None: nothing is named. The paths have
+/// steps.
+pub(super) fn redact(json: &[u8], paths: &[&[Step]]) -> Result<Option<Left>, serde_json::Error> {
     let whole: &RawValue = serde_json::from_slice(json)?;
     let mut finding = Finding { begin: json.as_ptr() as usize, found: Vec::new() };
     finding.inside(whole, paths.iter().copied().enumerate().collect())?;
@@ -32,7 +39,7 @@ pub(super) fn redact(json: &[u8], paths: &[&[Step]]) -> Result<Option<(Vec<u8>, 
         from = range.end;
     }
     redacted.extend_from_slice(&json[from..]);
-    Ok(Some((redacted, named)))
+    Ok(Some(Left { json: redacted, named }))
 }
 
 struct Finding {
@@ -133,9 +140,9 @@ mod tests {
     fn check(json: &str, paths: &[&str], expected: &str) {
         let paths: Vec<RedactedPath> = paths.iter().map(|path| path.parse().unwrap()).collect();
         let steps: Vec<&[Step]> = paths.iter().map(|path| path.steps.as_slice()).collect();
-        let once = redact(json.as_bytes(), &steps).unwrap().map_or(json.as_bytes().to_vec(), |(text, _)| text);
+        let once = redact(json.as_bytes(), &steps).unwrap().map_or(json.as_bytes().to_vec(), |left| left.json);
         assert_eq!(String::from_utf8_lossy(&once), expected, "{json}");
-        let twice = redact(&once, &steps).unwrap().map_or(once.clone(), |(text, _)| text);
+        let twice = redact(&once, &steps).unwrap().map_or(once.clone(), |left| left.json);
         assert_eq!(twice, once, "{json}: twice is once");
     }
 

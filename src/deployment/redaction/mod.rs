@@ -103,9 +103,9 @@ impl Redaction {
         }
         let steps: Vec<&[Step]> = paths.iter().map(|path| path.steps.as_slice()).collect();
         match json::redact(text, &steps) {
-            Ok(redacted) => {
-                let (redacted, named) = redacted?;
-                Some((redacted, named.into_iter().map(|index| paths[index].to_string()).collect()))
+            Ok(left) => {
+                let left = left?;
+                Some((left.json, left.named.into_iter().map(|index| paths[index].to_string()).collect()))
             }
             Err(_) if broken.begins(text) => {
                 let all = RedactedPath { root, steps: Vec::new() };

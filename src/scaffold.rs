@@ -10,7 +10,7 @@ pub mod cargo;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-pub use build::{BuildError, build_project};
+pub use build::{BuildError, Purpose, build_project, debug_settings};
 
 use crate::builtin;
 use crate::deployment::FunctionName;

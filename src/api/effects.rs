@@ -10,13 +10,15 @@ use serde_json::{Map, Value, json};
 use super::model::EffectView;
 use crate::host::{Answer, Effect, Entry, Journal};
 
-/// Every effect of a journal. An effect or an answer is taken apart by its stored form, so that a new one needs nothing here.
-pub fn of_journal(journal: &Journal) -> Vec<EffectView> {
-    let shown = |entry: &Entry| {
-        let (effect, arguments) = of_effect(&entry.effect);
-        EffectView { effect, arguments, answer: of_answer(&entry.answer) }
-    };
-    journal.entries().iter().map(shown).collect()
+/// Every effect of a journal.
+pub(super) fn of_journal(journal: &Journal) -> Vec<EffectView> {
+    journal.entries().iter().map(effect_view).collect()
+}
+
+/// An effect and its answer, taken apart by their stored form, so that a new one needs nothing here.
+pub fn effect_view(entry: &Entry) -> EffectView {
+    let (effect, arguments) = of_effect(&entry.effect);
+    EffectView { effect, arguments, answer: of_answer(&entry.answer) }
 }
 
 /// An effect's name and its arguments.

@@ -38,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 pub use answer::Bodies;
 pub use deploy::{DeployError, Deployer, ProjectFiles};
 pub use door::{Access, AccessError, Doors, LOCAL};
+pub use effects::effect_view;
 pub use error::ApiError;
 pub use explain::explain;
 pub use find::find;

@@ -6,6 +6,7 @@
 mod against;
 mod bench;
 mod client;
+pub mod debugger;
 pub mod demo;
 mod deploy;
 mod dlq;

@@ -14,7 +14,7 @@ use crate::api::model::ProblemView;
 use crate::clock::Clock;
 use crate::deployment::{FunctionName, Severity};
 use crate::project::Project;
-use crate::scaffold;
+use crate::scaffold::{self, Purpose};
 
 /// Make a folder with a project file, a function and a sample event; it builds without a network.
 #[derive(Debug, Args)]
@@ -29,6 +29,9 @@ pub struct NewArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  tidegate build shop")]
 pub struct BuildArgs {
+    /// Build components for the debugger, with lines and variables: components/NAME.debug.wasm
+    #[arg(long)]
+    pub debug_info: bool,
     /// The project's folder
     #[arg(value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
@@ -100,7 +103,8 @@ pub fn build(args: &BuildArgs, terminal: &Terminal) -> Result<Status, CliError> 
             unseen.push(line.to_owned());
         }
     };
-    let built = scaffold::build_project(&args.dir, &mut told);
+    let purpose = if args.debug_info { Purpose::Debugging } else { Purpose::Deployment };
+    let built = scaffold::build_project(&args.dir, purpose, &mut told);
     let components = built.map_err(|source| {
         unseen.iter().for_each(|line| eprintln!("{line}"));
         CliError::Failed { what: format!("cannot build {}", args.dir.display()), source: source.into() }

@@ -214,6 +214,11 @@ impl Host {
         }
     }
 
+    /// How many effects are in the journal.
+    pub fn performed(&self) -> usize {
+        self.journal().entries().len()
+    }
+
     /// Ends the invocation. Requests that are still in flight no longer reach the journal.
     pub fn into_trail(self) -> Trail {
         let journal = std::mem::take(&mut *self.journal());

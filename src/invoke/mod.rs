@@ -7,6 +7,7 @@ mod base;
 mod bindings;
 mod cache;
 mod convert;
+pub mod debug;
 mod failure;
 mod guest;
 mod imports;
@@ -286,13 +287,9 @@ async fn run(
     let started = Instant::now();
     let instructions_max = host.instructions_max();
     // Of a run that is bounded by its instructions, the time says how fast this machine is.
-    let deadline = (instructions_max.is_none()).then(|| started + limits.time_max);
-    let mut store = Store::new(linked.engine(), Guest::new(host.clone()));
-    store.limiter(|guest| &mut guest.memory);
-    store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
+    let deadline = instructions_max.is_none().then(|| started + limits.time_max);
     let fuel = instructions_max.unwrap_or(u64::MAX);
-    store.set_fuel(fuel).expect("the engine counts instructions");
-    store.set_epoch_deadline(1);
+    let mut store = store(linked.engine(), host.clone(), fuel);
     store.epoch_deadline_callback(move |context| {
         let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         match is_late || context.data().is_stopped() {
@@ -314,18 +311,39 @@ async fn run(
     let guest = store.data_mut();
     guest.stdio.finish();
     let used = Used { duration, instructions, memory_peak_bytes: guest.memory.peak };
-    let result = match (guest.take_stop(), returned) {
-        (Some(Stop::Fault(fault)), _) => return Err(fault),
-        (Some(Stop::NotPermitted(reason)), _) => Err(Failure::new(FailureKind::NotPermitted, reason)),
-        (None, Err(_)) => Err(Failure::timed_out(limits.time_max)),
-        (None, Ok(Ok(returned))) => convert::from_guest(returned),
-        (None, Ok(Err(error))) if error.is::<wasmtime::PoolConcurrencyLimitError>() || error.is::<std::io::Error>() => {
-            return Err(HostFault::Engine(error.into()));
-        }
-        (None, Ok(Err(error))) => Err(failure::of(&error, guest, limits)),
-    };
+    let result = result(guest, limits, returned.ok())?;
     drop(store);
     Ok(Invoked { result, trail: host.into_trail(), used, cold })
+}
+
+/// A store for one invocation, held to what a guest may have. `fuel`: instructions that it may run.
+fn store(wasm: &wasmtime::Engine, host: Host, fuel: u64) -> Store<Guest> {
+    let mut store = Store::new(wasm, Guest::new(host));
+    store.limiter(|guest| &mut guest.memory);
+    store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
+    store.set_fuel(fuel).expect("the engine counts instructions");
+    store.set_epoch_deadline(1);
+    store
+}
+
+/// What an invocation came to, from what the call came to; none: its time was over.
+fn result(
+    guest: &mut Guest,
+    limits: &Limits,
+    returned: Option<wasmtime::Result<Result<Vec<wit::Event>, wit::Failure>>>,
+) -> Result<Result<Vec<Event>, Failure>, HostFault> {
+    match (guest.take_stop(), returned) {
+        (Some(Stop::Fault(fault)), _) => Err(fault),
+        (Some(Stop::NotPermitted(reason)), _) => Ok(Err(Failure::new(FailureKind::NotPermitted, reason))),
+        (None, None) => Ok(Err(Failure::timed_out(limits.time_max))),
+        (None, Some(Ok(returned))) => Ok(convert::from_guest(returned)),
+        (None, Some(Err(error)))
+            if error.is::<wasmtime::PoolConcurrencyLimitError>() || error.is::<std::io::Error>() =>
+        {
+            Err(HostFault::Engine(error.into()))
+        }
+        (None, Some(Err(error))) => Ok(Err(failure::of(&error, guest, limits))),
+    }
 }
 
 /// A task that ends with whoever waits for it.

@@ -25,7 +25,7 @@ use crate::filter::Filter;
 use crate::host::{Host, World};
 use crate::outcome::Decision;
 use crate::record::{self, Case, Ground, Ran, Recording};
-use crate::scaffold::cargo;
+use crate::scaffold::{cargo, debug_settings};
 
 /// Value of `PEER_TOKEN`, which the connection `peer` sends.
 pub const PEER_TOKEN: &str = "t0p-s3cret";
@@ -36,6 +36,15 @@ pub fn engine() -> &'static Arc<Engine> {
     let settings = EngineSettings { invocations_max: 32, cache: None, threads: 2 };
     ENGINE.get_or_init(|| Arc::new(Engine::new(settings).unwrap()))
 }
+
+/// The guest of `tests/guests/invoice`, as `tidegate build --debug-info` builds it: it adds up wrongly.
+pub fn invoice() -> &'static [u8] {
+    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
+    BUILT.get_or_init(|| guests::build_with("invoice", &debug_settings("function")))
+}
+
+/// The sources of `invoice`, by whose lines it is debugged.
+pub const INVOICE_SOURCE: &str = include_str!("../../tests/guests/invoice/src/lib.rs");
 
 pub async fn compiled(bytes: &'static [u8]) -> Compiled {
     engine().compile(Digest::of(bytes), Bytes::from_static(bytes)).await.unwrap()

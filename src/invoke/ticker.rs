@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, park};
+use std::time::Duration;
 
 use super::settings::TICK;
 
@@ -29,9 +30,13 @@ pub(super) struct Beating(Arc<State>);
 
 impl Ticker {
     pub fn start(wasm: wasmtime::Engine) -> io::Result<Self> {
+        Ticker::start_every(wasm, TICK)
+    }
+
+    pub fn start_every(wasm: wasmtime::Engine, tick: Duration) -> io::Result<Self> {
         Ticker::beat(move || {
             wasm.increment_epoch();
-            std::thread::sleep(TICK);
+            std::thread::sleep(tick);
         })
     }
 

@@ -26,6 +26,9 @@ pub const BUNDLE_VERSION: u32 = 1;
 /// Of a bundle's file.
 pub const BUNDLE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
+/// Of a component.
+pub const COMPONENT_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
 /// Bytes that one byte of the file may become: what compresses better is made to fill a memory.
 const RATIO_MAX: u64 = 200;
 /// What a small file may become whatever its ratio.
@@ -37,7 +40,7 @@ const FILES: [(&str, u64); 4] = [
     ("event", 34 * 1024 * 1024),
     ("recording", RECORDING_BYTES_MAX as u64 + 1024 * 1024),
     ("deployment.json", 64 * 1024 * 1024),
-    ("component.wasm", 128 * 1024 * 1024),
+    ("component.wasm", COMPONENT_BYTES_MAX),
 ];
 const HEAD_BYTES_MAX: u64 = 64 * 1024;
 

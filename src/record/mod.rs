@@ -21,7 +21,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 pub use backtest::{Cases, Feed, Stored, Told, backtest};
-pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_VERSION, Bundle, BundleError};
+pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_VERSION, Bundle, BundleError, COMPONENT_BYTES_MAX};
 pub use changes::{Changes, Edit, EditError};
 pub use diff::{Change, Diff, EventChange, ValueChange, Write, diff};
 pub use judged::{Class, JudgeError, Judged, Kind, Summary, Total, judge};

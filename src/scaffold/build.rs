@@ -25,21 +25,40 @@ pub enum BuildError {
     Write { path: PathBuf, source: io::Error },
 }
 
+/// What a component is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Deployment,
+    /// With debug information and without optimisation. It does the same, but it is large and slow, so it lies beside the
+    /// component that is deployed: `NAME.debug.wasm`.
+    Debugging,
+}
+
+/// Settings of cargo that make a profile's components fit for a debugger.
+pub fn debug_settings(profile: &str) -> Vec<String> {
+    let settings = ["debug=true", "strip=\"none\"", "opt-level=0", "lto=\"off\""];
+    settings.iter().flat_map(|setting| ["--config".to_owned(), format!("profile.{profile}.{setting}")]).collect()
+}
+
 /// Builds every function of the project in `folder` and answers the components' paths in it. `progress` gets each line
 /// of cargo's output.
-pub fn build_project(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<Vec<PathBuf>, BuildError> {
+pub fn build_project(
+    folder: &Path,
+    purpose: Purpose,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Vec<PathBuf>, BuildError> {
     if !folder.join("Cargo.toml").is_file() {
         return Err(BuildError::NoCrate { folder: folder.to_owned() });
     }
     if !cargo::has_wasm_target("rustc", folder) {
         return Err(BuildError::NoTarget);
     }
-    let mut functions = run(folder, progress)?;
+    let mut functions = run(folder, purpose, progress)?;
     functions.sort();
     if functions.is_empty() {
         return Err(BuildError::NoFunction);
     }
-    functions.iter().map(|function| copy(folder, function)).collect()
+    functions.iter().map(|function| copy(folder, function, purpose)).collect()
 }
 
 /// A built function: the name of its crate's folder, and where cargo left the component.
@@ -49,12 +68,16 @@ struct Built {
     wasm: PathBuf,
 }
 
-fn run(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<Vec<Built>, BuildError> {
+fn run(folder: &Path, purpose: Purpose, progress: &mut dyn FnMut(&str)) -> Result<Vec<Built>, BuildError> {
     let failed = |source| BuildError::Cargo { source };
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo::clean(&mut command);
     command.current_dir(folder).args(["build", "--workspace", "--release", "--target", cargo::WASM_TARGET]);
     command.arg("--message-format=json-render-diagnostics");
+    match purpose {
+        Purpose::Deployment => {}
+        Purpose::Debugging => drop(command.args(debug_settings("release"))),
+    }
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
     let (messages, output) = (child.stdout.take(), child.stderr.take());
@@ -104,8 +127,12 @@ fn function(line: &str) -> Option<Built> {
 }
 
 /// Puts a component in its place in one step: a reader sees the old one or the new one.
-fn copy(folder: &Path, function: &Built) -> Result<PathBuf, BuildError> {
-    let path = Path::new(COMPONENTS).join(format!("{}.wasm", function.name));
+fn copy(folder: &Path, function: &Built, purpose: Purpose) -> Result<PathBuf, BuildError> {
+    let ending = match purpose {
+        Purpose::Deployment => "wasm",
+        Purpose::Debugging => "debug.wasm",
+    };
+    let path = Path::new(COMPONENTS).join(format!("{}.{ending}", function.name));
     let target = folder.join(&path);
     let half = target.with_extension("wasm.part");
     let copied = fs::create_dir_all(folder.join(COMPONENTS))
@@ -144,7 +171,7 @@ mod tests {
     #[test]
     fn a_folder_without_a_crate_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let error = build_project(folder.path(), &mut |_| {}).unwrap_err();
+        let error = build_project(folder.path(), Purpose::Deployment, &mut |_| {}).unwrap_err();
         assert!(error.to_string().contains("has no Cargo.toml"), "{error}");
     }
 }

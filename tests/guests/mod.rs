@@ -26,12 +26,18 @@ pub fn handler_0_1_0() -> &'static [u8] {
 }
 
 fn build(package: &str) -> Vec<u8> {
+    build_with(package, &[])
+}
+
+/// Builds a guest with more settings of cargo.
+pub fn build_with(package: &str, settings: &[String]) -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert!(cargo::has_wasm_target("rustc", root), "rustup target add {}", cargo::WASM_TARGET);
     let target = target_folder();
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--quiet", "--locked", "--profile", "function", "--package", package]);
     command.args(["--target", cargo::WASM_TARGET]).arg("--target-dir").arg(&target).current_dir(root);
+    command.args(settings);
     cargo::clean(&mut command);
     let status = command.status().expect("cargo runs");
     assert!(status.success(), "the guest {package} does not build");

@@ -38,7 +38,7 @@ pub use otlp::otlp;
 pub use path::{decisions, drift, releases, why};
 pub use problem::problems;
 pub use refusal::{near as near_refusal, refusals};
-pub use replay::{backtest, bundle, replays};
+pub use replay::{backtest, bundle, replays, written};
 pub use storage::storage;
 pub use text::{Look, brief, clean, shell_word};
 pub use time::duration;

@@ -7,7 +7,7 @@ use super::{Align, Look, Table, brief, clean, count, duration, painted, plain, v
 use crate::cli::render::text::Colour;
 use crate::cli::replay::{
     BacktestView, BundleView, ChangeView, DecisionView, EffectView, KindView, OutcomeView, ReplayView, UsedView,
-    ValueView,
+    ValueView, WrittenView,
 };
 use crate::outcome::Failure;
 
@@ -261,4 +261,10 @@ pub fn bundle(view: &BundleView, _look: &Look) -> String {
         "wrote {file}: {}, {} bytes\nrun it again anywhere with `tidegate replay {file}`\n",
         view.invocation, view.bytes
     )
+}
+
+/// Where something was written, and what to do with it.
+pub fn written(view: &WrittenView, _look: &Look) -> String {
+    let file = clean(&view.file.display().to_string()).into_owned();
+    format!("wrote {file}: {} bytes; {}\n", view.bytes, view.next)
 }

@@ -9,10 +9,7 @@ use crate::cli::{CliError, input};
 use crate::deployment::Digest;
 use crate::event;
 use crate::invoke::{Compiled, Engine};
-use crate::record::Changes;
-
-/// Of a component's file.
-const COMPONENT_BYTES_MAX: u64 = 128 * 1024 * 1024;
+use crate::record::{COMPONENT_BYTES_MAX, Changes};
 
 /// `source`: where a component is looked for that is named by its digest.
 pub async fn read(args: &ChangeArgs, engine: &Engine, source: Option<&mut Source>) -> Result<Changes, CliError> {

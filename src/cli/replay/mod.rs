@@ -5,6 +5,7 @@
 mod backtest;
 mod changes;
 mod decisions;
+mod inside;
 mod junit;
 mod missing;
 mod one;
@@ -31,6 +32,7 @@ pub use decisions::DecisionView;
 pub use missing::MissingPolicy;
 pub use report::{
     BacktestView, BundleView, ChangeView, EffectView, KindView, OutcomeView, ReplayView, UsedView, ValueView,
+    WrittenView,
 };
 
 /// Instances of all replays at once: two for each of many cores.
@@ -44,6 +46,7 @@ Examples:
   tidegate replay last --with target/wasm32-wasip2/release/gate.wasm
   tidegate replay 12.gate.0.1 --edit 'data.order.total = 12'
   tidegate replay case.tgz
+  tidegate replay 12.gate.0.1 --debug --with components/gate.debug.wasm
   tidegate replay --function gate --since 1d --config policy=policy.toml
   tidegate replay --since 1h --max-changed 0 --junit replay.xml
 
@@ -68,6 +71,21 @@ pub struct ReplayArgs {
     /// Of many: write a JUnit report to this file
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// Step through it: forward, back, to a function, a line, an effect or its trap
+    #[arg(long, requires = "id", conflicts_with_all = ["profile", "coredump"])]
+    pub debug: bool,
+    /// With --debug: read commands from this file instead of standard input
+    #[arg(long, value_name = "FILE", requires = "debug")]
+    pub commands: Option<PathBuf>,
+    /// With --debug: the folder that paths of sources start from
+    #[arg(long, value_name = "DIR", requires = "debug")]
+    pub source: Option<PathBuf>,
+    /// Write where its time goes, as the Firefox profiler reads it; an existing file stays
+    #[arg(long, value_name = "FILE", requires = "id", conflicts_with = "coredump")]
+    pub profile: Option<PathBuf>,
+    /// Write the WebAssembly core dump of its trap; an existing file stays
+    #[arg(long, value_name = "FILE", requires = "id")]
+    pub coredump: Option<PathBuf>,
     #[command(flatten)]
     pub read: ReadArgs,
 }
@@ -133,6 +151,9 @@ pub struct BundleArgs {
 
 pub async fn replay(args: &ReplayArgs, terminal: &Terminal, clock: &Clock) -> Result<Status, CliError> {
     match &args.id {
+        Some(id) if args.debug || args.profile.is_some() || args.coredump.is_some() => {
+            inside::look(id, args, terminal).await
+        }
         Some(id) => one::replay(id, args, terminal).await,
         None => backtest::backtest(args, terminal, clock).await,
     }

@@ -46,7 +46,7 @@ pub async fn replay(id: &str, args: &ReplayArgs, terminal: &Terminal) -> Result<
 }
 
 /// The attempts that an argument names.
-async fn attempts(id: &str, function: Option<&str>, source: &Source) -> Result<Vec<String>, CliError> {
+pub async fn attempts(id: &str, function: Option<&str>, source: &Source) -> Result<Vec<String>, CliError> {
     if is_invocation(id) {
         return Ok(vec![id.to_owned()]);
     }

@@ -340,3 +340,12 @@ pub struct BundleView {
     pub invocation: String,
     pub bytes: u64,
 }
+
+/// What was seen inside of an attempt, in a file.
+#[derive(Debug, Clone, Serialize)]
+pub struct WrittenView {
+    pub file: PathBuf,
+    pub bytes: u64,
+    /// What to do with it.
+    pub next: &'static str,
+}

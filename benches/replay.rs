@@ -18,6 +18,7 @@ use tidegate::bus::{Bus, Cause, Delivery, History, Incoming, RecordedQuery, Sett
 use tidegate::clock::Clock;
 use tidegate::deployment::{
     Component, ComponentRef, ConfigValue, DeployedFunction, Deployment, Digest, Function, FunctionId, Grants,
+    RECORDING_BYTES_MAX,
 };
 use tidegate::event::{Event, Origin, OriginKind};
 use tidegate::filter::Filter;
@@ -153,7 +154,7 @@ async fn settle(
         emitted,
         reads: ran.reads,
         writes: ran.writes,
-        recording: ran.recording,
+        recording: Some(ran.recording),
         component: compiled.digest,
         duration: ran.duration,
     };
@@ -223,7 +224,7 @@ async fn measure_cost(stage: &Stage) -> Result<(), Failed> {
     let begun = Instant::now();
     for case in &cases {
         let ground = Ground::new(&case.event.event, &case.function);
-        std::hint::black_box(case.recording.clone().encode(&ground));
+        std::hint::black_box(case.recording.clone().encode(&ground, RECORDING_BYTES_MAX));
     }
     let each = begun.elapsed() / u32::try_from(cases.len())?;
     println!("making one takes {:.1} us of processor time", each.as_secs_f64() * 1e6);

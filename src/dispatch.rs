@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
 use tracing::Instrument;
 
-use crate::bus::{Bus, Delivery, SettleError, Settled, Settlement, Subscription};
+use crate::bus::{Bus, Delivery, RecordingBytes, SettleError, Settled, Settlement, Subscription};
 use crate::clock::Clock;
 use crate::deployment::{Digest, Function, FunctionId};
 use crate::event::EventKey;
@@ -125,8 +125,9 @@ impl Path {
         self.metrics.attempt(&delivery, &ran, decision);
 
         let accepted_at = delivery.event.accepted_at;
+        let recording = ran.recording.clone();
         let settlement = settlement(ran, decision, function.component.digest);
-        let (settled, decision) = self.settle(delivery, settlement).await?;
+        let (settled, decision) = self.settle(delivery, settlement, recording).await?;
         if let Settled::Settled = settled {
             let now = self.clock.now();
             self.metrics.settled(function.name.as_str(), decision, now.since(ended), accepted_at, now);
@@ -135,16 +136,19 @@ impl Path {
     }
 
     /// Answers what became of the settlement, and the decision that it was: a chain that is too long fails the outcome that
-    /// would lengthen it, as a whole.
-    async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<(Settled, Decision), SettleError> {
-        let decision = settlement.decision;
-        let (recording, component, duration) =
-            (settlement.recording.clone(), settlement.component, settlement.duration);
+    /// would lengthen it, as a whole, and what failed has its recording kept.
+    async fn settle(
+        &self,
+        delivery: Delivery,
+        settlement: Settlement,
+        recording: RecordingBytes,
+    ) -> Result<(Settled, Decision), SettleError> {
+        let (decision, component, duration) = (settlement.decision, settlement.component, settlement.duration);
         match self.bus.settle(delivery, settlement).await {
             Err(SettleError::ChainTooLong { correlation, events_max, delivery }) => {
                 let reason = format!("chain {correlation} has {events_max} events; nothing more can be emitted in it");
                 let failure = Failure::new(FailureKind::ChainTooLong, reason);
-                let dead = Settlement::dead_letter(failure, recording, component, duration);
+                let dead = Settlement::dead_letter(failure, Some(recording), component, duration);
                 Ok((self.bus.settle(delivery, dead).await?, Decision::DeadLetter))
             }
             settled => Ok((settled?, decision)),
@@ -157,13 +161,14 @@ fn settlement(ran: Ran, decision: Decision, component: Digest) -> Settlement {
         Outcome::Completed { emitted } => (emitted, None),
         Outcome::Failed(failure) => (Vec::new(), Some(failure)),
     };
+    let failed = failure.is_some();
     Settlement {
         decision,
         failure,
         emitted,
         reads: ran.reads,
         writes: ran.writes,
-        recording: ran.recording,
+        recording: (ran.sampled || failed).then_some(ran.recording),
         component,
         duration: ran.duration,
     }

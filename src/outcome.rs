@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::event::{Event, derive_uuid};
+use crate::event::{self, Event};
 
 /// What one attempt came to. A failure of ours (disk, network, a bug of the host) is never an outcome but an `Err`.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,8 +84,9 @@ impl FailureKind {
 }
 
 impl Failure {
+    /// What a reason quotes of a guest may be as long as its memory: it is cut.
     pub fn new(kind: FailureKind, reason: impl Into<String>) -> Self {
-        Failure { kind, reason: reason.into(), backtrace: Vec::new(), after_millis: None }
+        Failure { kind, reason: cut(reason.into()), backtrace: Vec::new(), after_millis: None }
     }
 
     /// Of an attempt that ran into its function's time limit.
@@ -97,6 +98,19 @@ impl Failure {
     pub fn host_lost(lost: u32) -> Self {
         Failure::new(FailureKind::HostLost, format!("the process ended while this ran ({lost} of {LOST_MAX})"))
     }
+}
+
+/// Text of a failure, and of a frame; the rest is cut.
+const TEXT_BYTES_MAX: usize = 4 * 1024;
+
+/// The text, cut before the character that would pass the limit.
+pub fn cut(mut text: String) -> String {
+    let mut end = text.len().min(TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
 }
 
 /// An event that took this many processes with it goes to the dead letters.
@@ -162,14 +176,9 @@ pub fn decide(outcome: &Outcome, attempt: Attempt<'_>, policy: &RetryPolicy, now
 fn backoff(attempt: Attempt<'_>, policy: &RetryPolicy) -> Duration {
     let exponent = i32::try_from(attempt.number - 1).unwrap_or(i32::MAX);
     let full = (policy.initial.as_secs_f64() * policy.factor.powi(exponent)).min(policy.max.as_secs_f64());
-    let share = if policy.jitter { 0.5 + 0.5 * unit_hash(attempt) } else { 1.0 };
+    let number = attempt.number.to_be_bytes();
+    let share = if policy.jitter { 0.5 + 0.5 * event::share(&[attempt.seed.0, attempt.seed.1, &number]) } else { 1.0 };
     Duration::from_secs_f64(full * share)
-}
-
-/// A number in [0, 1) that depends on the attempt alone.
-fn unit_hash(attempt: Attempt<'_>) -> f64 {
-    let hash = derive_uuid(&[attempt.seed.0, attempt.seed.1, &attempt.number.to_be_bytes()]).as_u128();
-    (hash >> 75) as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]

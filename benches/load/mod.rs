@@ -111,7 +111,7 @@ pub async fn settle(bus: &Embedded, delivery: Delivery) {
         emitted: Vec::new(),
         reads: Vec::new(),
         writes: Vec::new(),
-        recording: Bytes::from(vec![b'r'; DATA_BYTES]),
+        recording: Some(Bytes::from(vec![b'r'; DATA_BYTES])),
         component: Digest::of(b"bench"),
         duration: Duration::from_millis(1),
     };

@@ -137,7 +137,8 @@ impl ApiError {
     }
 
     pub fn told(&self) -> Told {
-        Told { code: self.code(), message: self.to_string(), reason: self.reason() }
+        let quotes = matches!(self, ApiError::Invalid { .. });
+        Told { code: self.code(), message: self.to_string(), quotes, reason: self.reason() }
     }
 
     fn into_detail(self) -> ErrorDetail {
@@ -174,6 +175,8 @@ impl ApiError {
 pub struct Told {
     pub code: &'static str,
     pub message: String,
+    /// Whether the message may quote what the client sent.
+    pub quotes: bool,
     pub reason: String,
 }
 

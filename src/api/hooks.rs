@@ -24,7 +24,7 @@ use crate::bus::{Incoming, Receipt, Shown};
 use crate::deployment::{Sender, Trigger, WebhookTrigger};
 use crate::event::{Event, Origin, OriginKind};
 use crate::telemetry::{door_span, stamp};
-use crate::trigger::{BODY_BYTES_MAX, Credentials, CredentialsError, Rejection, handshake, parse, prove};
+use crate::trigger::{BODY_BYTES_MAX, Credentials, CredentialsError, Rejection, handshake, parse, prove, redact};
 
 /// Label of requests to no trigger's path: what a sender writes is never a label.
 const NO_TRIGGER: &str = "hooks";
@@ -183,7 +183,7 @@ fn permission(headers: &HeaderMap) -> Response {
     response
 }
 
-/// Publishes a request's events in one commit, in the trace of the request.
+/// Publishes a request's events in one commit, redacted, in the trace of the request.
 pub(super) async fn publish(
     state: &ApiState,
     door: &str,
@@ -193,6 +193,7 @@ pub(super) async fn publish(
     headers: &HeaderMap,
 ) -> Result<Vec<Receipt>, ApiError> {
     let bus = state.bus()?;
+    events = redact(&**bus, events).await;
     for event in &mut events {
         stamp(event, span, headers);
     }

@@ -12,7 +12,7 @@ use super::answer::json;
 use super::error::ApiError;
 use super::events::{limit, query};
 use super::model::{DeploymentView, FunctionView, InvocationView, Listing, TypeView};
-use super::recordings::recording;
+use super::recordings::{recording, why_none};
 use super::view::{Names, deployment_view, function_view, invocation_view, storage_view};
 use super::{ApiState, effects, find};
 use crate::bus::{FunctionStatus, InvocationQuery, StoredDeployment};
@@ -54,10 +54,10 @@ pub(super) async fn invocation(State(state): Shared, Path(id): Path<String>) -> 
     };
     let mut view = invocation_view(&invocation, &names);
     match recording(&*state.history, &invocation).await? {
-        None if invocation.sequence <= state.history.storage().await?.recordings_removed_to => {
-            view.effects_missing = Some("its recording was removed by retention".to_owned());
+        None => {
+            let why = why_none(&*state.history, &invocation).await?;
+            view.effects_missing = Some(format!("its recording {why}"));
         }
-        None => view.effects_missing = Some("no recording was kept".to_owned()),
         Some(Err(reason)) => view.effects_missing = Some(reason),
         Some(Ok(recording)) => {
             view.effects = Some(effects::of_journal(&recording.journal));

@@ -17,6 +17,7 @@ use super::{ApiState, find};
 use crate::bus::{BusError, History, Invocation, InvocationId, InvocationIdError, RecordedAttempt, RecordedQuery};
 use crate::clock::Timestamp;
 use crate::deployment::{FunctionId, type_pattern};
+use crate::outcome::FailureKind;
 use crate::record::{Ground, Recording};
 
 type Shared = State<Arc<ApiState>>;
@@ -76,12 +77,20 @@ pub(super) async fn one(State(state): Shared, Path(id): Path<String>) -> Result<
         return Err(find::missing(&*state.history, parsed.position, missing).await?);
     };
     let Some(recording) = state.history.recording(&parsed).await? else {
-        let removed = invocation.sequence <= state.history.storage().await?.recordings_removed_to;
-        let why = if removed { "was removed by retention" } else { "was not kept ([recording] sample)" };
+        let why = why_none(&*state.history, &invocation).await?;
         return Err(ApiError::not_found(format!("the recording of invocation {id} {why}")));
     };
     let view = RecordedView::of(&RecordedAttempt { invocation, event, recording });
     Ok(packed(&RecordedListing { items: vec![view], next: None, position }))
+}
+
+/// What became of the recording of an attempt that has none.
+pub(super) async fn why_none(history: &dyn History, invocation: &Invocation) -> Result<&'static str, BusError> {
+    if invocation.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::HostLost) {
+        return Ok("was not made: the process ended while it ran");
+    }
+    let removed = invocation.sequence <= history.storage().await?.recordings_removed_to;
+    Ok(if removed { "was removed by retention" } else { "was not kept ([recording] sample)" })
 }
 
 /// `GET /deployments/{number}/stored`: the whole of it, as it is kept. It names secrets and has none.

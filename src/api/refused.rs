@@ -1,6 +1,7 @@
 //! Refusals at the doors: counted, logged and kept by one function, so that the three cannot disagree.
 //!
-//! What is kept is what could have brought an event; of a body, only the ids that it told.
+//! What is kept is what could have brought an event; of a body, only the ids that it told, and nothing that a message quotes of
+//! it where anything is redacted.
 
 use axum::http::{HeaderMap, StatusCode};
 
@@ -8,7 +9,7 @@ use super::ApiState;
 use super::error::Told;
 use crate::bus::{Named, Refusal, Shown};
 use crate::event::Event;
-use crate::trigger::named;
+use crate::trigger::{named, redacts};
 
 /// Proofs of who sent a request. They are dropped once they were checked, so that no event can hold one.
 pub(super) const IDENTITY_HEADERS: [&str; 10] = [
@@ -60,12 +61,13 @@ pub(super) fn known(headers: &HeaderMap, body: &[u8], read: Option<Vec<Event>>) 
 pub(super) fn refused(state: &ApiState, door: &str, status: StatusCode, told: &Told, asked: Option<Asked>) {
     state.metrics.rejected(door, told.code, &told.reason);
     if let (Some(bus), Some(Asked { sender, proof, named })) = (&state.bus, asked) {
+        let kept = if told.quotes && redacts(&**bus) { &told.reason } else { &told.message };
         bus.keep_refusal(Refusal {
             at: state.clock.now(),
             door: door.to_owned(),
             status: Some(status.as_u16()),
             code: told.code.to_owned(),
-            reason: told.message.clone(),
+            reason: kept.clone(),
             sender,
             proof,
             named,

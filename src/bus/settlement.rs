@@ -24,14 +24,20 @@ pub struct Settlement {
     pub reads: Vec<KeyRead>,
     /// Empty unless the decision is `Ack`.
     pub writes: Vec<KeyWrite>,
-    pub recording: RecordingBytes,
+    /// None: this attempt was not sampled, or nobody could record it.
+    pub recording: Option<RecordingBytes>,
     pub component: Digest,
     pub duration: Duration,
 }
 
 impl Settlement {
     /// Of an attempt of which nothing is committed but its recording and why it failed.
-    pub fn dead_letter(failure: Failure, recording: RecordingBytes, component: Digest, duration: Duration) -> Self {
+    pub fn dead_letter(
+        failure: Failure,
+        recording: Option<RecordingBytes>,
+        component: Digest,
+        duration: Duration,
+    ) -> Self {
         Settlement {
             decision: Decision::DeadLetter,
             failure: Some(failure),

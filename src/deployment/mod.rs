@@ -15,6 +15,8 @@ mod pin;
 mod plan;
 mod problem;
 mod process;
+mod recording;
+mod redaction;
 mod registry;
 mod retention;
 mod routes;
@@ -43,6 +45,8 @@ pub use pin::{Filed, Pin, Release};
 pub use plan::{PlanError, plan};
 pub use problem::{PROJECT_FILE, Problem, Severity};
 pub use process::{ProcessSettings, ProcessSettingsError};
+pub use recording::{RECORDING_BYTES_MAX, RecordingSettings};
+pub use redaction::{REDACTED, RedactedPath, RedactedPathError, Redaction};
 pub use registry::{OciReference, OciReferenceError, Registry};
 pub use retention::{Retention, Rule};
 pub use routes::{Judgement, Routes};
@@ -69,6 +73,8 @@ pub struct Deployment {
     pub registries: BTreeMap<String, Registry>,
     #[serde(default, skip_serializing_if = "Unverified::is_accepted")]
     pub unverified: Unverified,
+    #[serde(default, skip_serializing_if = "RecordingSettings::is_default")]
+    pub recording: RecordingSettings,
     /// Version of the filter language that judged under this deployment.
     pub filter_language: u32,
     /// Digest of all above but the number: two deployments with the same digest do the same.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Connection, Deployment, Digest, Function, FunctionId, FunctionName, Manifest, Registry, Trigger, Unverified,
+    Connection, Deployment, Digest, Function, FunctionId, FunctionName, Manifest, RecordingSettings, Registry, Trigger,
+    Unverified,
 };
 use crate::filter::LANGUAGE_VERSION;
 
@@ -43,6 +44,7 @@ pub fn plan(known: &BTreeMap<FunctionName, FunctionId>, manifest: &Manifest) -> 
         connections: manifest.connections.clone(),
         registries: manifest.registries.clone(),
         unverified: manifest.unverified,
+        recording: manifest.recording.clone(),
         ..Deployment::new(manifest.project.clone(), functions)
     };
     deployment.digest = deployment.compute_digest();
@@ -60,6 +62,8 @@ struct Digested<'a> {
     registries: &'a BTreeMap<String, Registry>,
     #[serde(skip_serializing_if = "Unverified::is_accepted")]
     unverified: Unverified,
+    #[serde(skip_serializing_if = "RecordingSettings::is_default")]
+    recording: &'a RecordingSettings,
     filter_language: u32,
 }
 
@@ -75,6 +79,7 @@ impl Deployment {
             connections: BTreeMap::new(),
             registries: BTreeMap::new(),
             unverified: Unverified::Accept,
+            recording: RecordingSettings::default(),
             filter_language: LANGUAGE_VERSION,
             digest: Digest::of(b""),
         };
@@ -92,6 +97,7 @@ impl Deployment {
             connections: &self.connections,
             registries: &self.registries,
             unverified: self.unverified,
+            recording: &self.recording,
             filter_language: self.filter_language,
         };
         Digest::of(&serde_json::to_vec(&digested).expect("a deployment has text keys and finite numbers only"))

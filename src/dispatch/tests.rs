@@ -24,6 +24,7 @@ use crate::record::{Ground, Guests, Recorded, Recording};
 
 const PROJECT: &str = r#"
     name = "shop"
+    recording = { sample = SAMPLE }
     [[function]]
     name = "runner"
     component = "native:process"
@@ -68,11 +69,15 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
+        Self::sampling("1.0").await
+    }
+
+    async fn sampling(share: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let blobs: Arc<dyn Blobs> = Arc::new(FolderBlobs::open(folder.path().join("blobs")).unwrap());
         let bus = Embedded::open(folder.path(), blobs.clone(), Clock::system(), Settings::default());
         let bus = Arc::new(bus.unwrap());
-        let (manifest, problems) = Manifest::parse(PROJECT, &Shipped);
+        let (manifest, problems) = Manifest::parse(&PROJECT.replace("SAMPLE", share), &Shipped);
         let deployment = plan(&BTreeMap::new(), &manifest.unwrap_or_else(|| panic!("{problems:?}"))).unwrap();
         let function = deployment.functions[0].id;
         bus.activate(deployment, 0, Cause::ProjectFile).await.unwrap();
@@ -148,6 +153,19 @@ async fn what_a_native_returns_is_stamped_recorded_and_settled() {
     let recording = Recording::decode(&recording, &ground).unwrap();
     assert!(recording.journal.entries().is_empty() && !recording.truncated);
     assert!(matches!(recording.outcome, Recorded::Completed { emitted } if emitted.len() == 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_sampled_is_settled_without_a_recording_and_what_fails_has_one() {
+    let stage = Stage::sampling("0").await;
+    for (ty, kept) in [("org.test.emit", false), ("org.test.overstep", true), ("org.test.retry", true)] {
+        let position = stage.settle(ty, "this").await;
+        let attempts = stage.bus.attempts(position).await.unwrap();
+        assert!(!attempts.is_empty(), "{ty}");
+        for attempt in attempts {
+            assert_eq!(stage.bus.recording(&attempt.id).await.unwrap().is_some(), kept, "{ty}: {attempt:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,3 +46,8 @@ pub fn derive(parts: &[&[u8]]) -> Uuid {
     }
     Uuid::new_v5(&NAMESPACE, &name)
 }
+
+/// A number in [0, 1) that depends on the parts alone.
+pub fn share(parts: &[&[u8]]) -> f64 {
+    (derive(parts).as_u128() >> 75) as f64 / (1u64 << 53) as f64
+}

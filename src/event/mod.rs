@@ -33,7 +33,7 @@ pub use chain::{
 };
 pub use check::{DELIVER_AHEAD_MAX, EventError};
 pub use http::{BATCH, HttpError, STRUCTURED, from_http};
-pub use id::{EventKey, derive as derive_uuid, derived_id};
+pub use id::{EventKey, derive as derive_uuid, derived_id, share};
 pub use json::{BatchError, JsonError, batch_from_json, from_json, to_json};
 pub use origin::{Origin, OriginKind};
 pub use replay::{REPLAY_ATTRIBUTES, Replay, ReplayError, replay_id};

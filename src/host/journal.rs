@@ -81,6 +81,11 @@ impl Journal {
         &self.entries
     }
 
+    /// What they say may change, how many they are may not.
+    pub fn entries_mut(&mut self) -> &mut [Entry] {
+        &mut self.entries
+    }
+
     /// Says of answers that never came what version 1 of recordings said otherwise.
     pub fn say_never(&mut self) {
         let old = Answer::Failed(EffectError::Refused("the function ended before the answer came".to_owned()));

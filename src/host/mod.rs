@@ -13,6 +13,7 @@ mod journal;
 mod keys;
 mod live;
 mod log;
+mod redact;
 mod replay;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ pub use replay::{Ended, Missing, Script, Unanswered};
 
 use crate::bus::{Bus, BusError, Delivery, History, KeyRead, KeyWrite};
 use crate::clock::{Clock, Timestamp};
-use crate::deployment::{DeployedFunction, Deployment, Env};
+use crate::deployment::{DeployedFunction, Deployment, Env, Redaction};
 use crate::event::EventKey;
 use live::Live;
 use log::Lines;
@@ -146,7 +147,7 @@ impl Host {
         if let Some(denied) = self.journal().closed() {
             return Ok(Answer::Failed(denied));
         }
-        let admitted = lock(&self.0.lines).admit(effect);
+        let admitted = lock(&self.0.lines).admit(effect, self.0.call.redaction());
         let Some(effect) = admitted else { return Ok(Answer::Done) };
         let index = self.journal().entries().len();
         let answer = self.answer(index, &effect).await?;
@@ -234,6 +235,10 @@ impl Host {
 }
 
 impl Call {
+    fn redaction(&self) -> &Redaction {
+        &self.function.deployment().recording.redact
+    }
+
     fn config_value(&self, key: &str) -> Answer {
         Answer::Text(self.function.config.get(key).map(|value| value.text.clone()))
     }

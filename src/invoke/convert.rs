@@ -8,9 +8,6 @@ use super::bindings::tidegate::handler::types as wit;
 use crate::event::{Accepted, Event, Extension};
 use crate::outcome::{Failure, FailureKind};
 
-/// Text of a failure that a guest returned; the rest is cut.
-const REASON_BYTES_MAX: usize = 4 * 1024;
-
 /// An accepted event, for `handle`.
 pub(super) fn to_guest(accepted: &Accepted) -> wit::Event {
     let event = &accepted.event;
@@ -78,18 +75,8 @@ fn from_guest_event(index: usize, event: wit::Event) -> Result<Event, Failure> {
 fn failure(failure: wit::Failure) -> Failure {
     match failure {
         wit::Failure::Retry(retry) => {
-            Failure { after_millis: retry.after_ms, ..Failure::new(FailureKind::Retry, cut(retry.reason)) }
+            Failure { after_millis: retry.after_ms, ..Failure::new(FailureKind::Retry, retry.reason) }
         }
-        wit::Failure::Reject(reason) => Failure::new(FailureKind::Rejected, cut(reason)),
+        wit::Failure::Reject(reason) => Failure::new(FailureKind::Rejected, reason),
     }
-}
-
-/// The text, cut before the character that would pass the limit.
-pub(super) fn cut(mut text: String) -> String {
-    let mut end = text.len().min(REASON_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
-    text
 }

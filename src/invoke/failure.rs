@@ -3,12 +3,11 @@
 use wasmtime::{Error, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use super::convert::cut;
 use super::guest::Guest;
 use super::settings::{FRAMES_MAX, STACK_BYTES_MAX};
 use super::{HOSTCALL_BYTES_MAX, describe_bytes};
 use crate::deployment::Limits;
-use crate::outcome::{Failure, FailureKind};
+use crate::outcome::{Failure, FailureKind, cut};
 
 /// What wasmtime says when a guest hands the host more than `HOSTCALL_BYTES_MAX`; its type is private.
 const TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
@@ -37,7 +36,7 @@ pub(super) fn of(error: &Error, guest: &Guest, limits: &Limits) -> Failure {
 
 fn trapped(error: &Error, trap: Option<Trap>, guest: &Guest) -> String {
     if let Some(panic) = guest.stdio.panic() {
-        return cut(panic);
+        return panic;
     }
     if error.is::<I32Exit>() {
         // WASI tells whether, and not with which status.
@@ -48,7 +47,7 @@ fn trapped(error: &Error, trap: Option<Trap>, guest: &Guest) -> String {
             format!("used up its call stack of {}: a recursion without end?", describe_bytes(STACK_BYTES_MAX as u64))
         }
         Some(trap) => trap.to_string(),
-        None => cut(error.root_cause().to_string()),
+        None => error.root_cause().to_string(),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::bus::{Bus, Cause, Delivery, History, Incoming, InvocationId, KeyWrite
 use crate::clock::{Clock, Timestamp};
 use crate::deployment::{
     Component, ComponentRef, ConfigValue, Connection, DeployedFunction, Deployment, Digest, Function, FunctionId,
-    Grants, Limits, Secret,
+    Grants, Limits, RecordingSettings, Secret,
 };
 use crate::event::{Accepted, Event, Origin, OriginKind};
 use crate::filter::Filter;
@@ -56,6 +56,7 @@ pub struct Stage {
     pub history: Arc<dyn History>,
     pub function: Function,
     pub connections: BTreeMap<String, Connection>,
+    pub recording: RecordingSettings,
     pub first_attempt_at: Timestamp,
     /// Where the bus is.
     _folder: TempDir,
@@ -72,6 +73,7 @@ impl Stage {
             history,
             function: function(),
             connections: BTreeMap::new(),
+            recording: RecordingSettings::default(),
             first_attempt_at: Timestamp::from_micros(1_700_000_000_000_000),
             _folder: folder,
         }
@@ -99,6 +101,7 @@ impl Stage {
         Deployment {
             number: 7,
             connections: self.connections.clone(),
+            recording: self.recording.clone(),
             ..Deployment::new("shop".to_owned(), vec![self.function.clone()])
         }
     }
@@ -176,7 +179,7 @@ impl Stage {
             emitted: Vec::new(),
             reads: Vec::new(),
             writes,
-            recording: Bytes::new(),
+            recording: None,
             component: self.function.component.digest,
             duration: Duration::ZERO,
         };

@@ -16,10 +16,9 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
-use super::recording::RECORDING_BYTES_MAX;
 use crate::bus::{InvocationId, InvocationIdError};
 use crate::clock::Timestamp;
-use crate::deployment::{Deployment, Digest};
+use crate::deployment::{Deployment, Digest, RECORDING_BYTES_MAX};
 use crate::event::{self, Accepted, Event, Origin};
 
 /// Raised whenever the form changes; older ones stay readable.

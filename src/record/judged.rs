@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Case, Changes, Diff, EditError, Ending, Recorded, Replayed, diff, replay};
+use super::{Case, Changes, Diff, EditError, Ending, Recorded, Recording, Replayed, diff, replay};
 use crate::bus::InvocationId;
 use crate::host::{HostFault, Missing};
 use crate::invoke::{Compiled, Engine, Used};
@@ -29,6 +29,8 @@ pub enum Class {
     Same,
     /// The same code on the same input did otherwise: it depends on what is not recorded, or the host has a fault.
     Fault,
+    /// The same code on the same input did otherwise, and was not told all that it was told then: it says nothing.
+    Redacted,
     NewlyFailing,
     NewlyPassing,
     /// It did otherwise, and ended as before.
@@ -42,6 +44,7 @@ impl Class {
         match self {
             Class::Same => "same",
             Class::Fault => "determinism-fault",
+            Class::Redacted => "redacted",
             Class::NewlyFailing => "newly-failing",
             Class::NewlyPassing => "newly-passing",
             Class::Changed => "changed",
@@ -75,13 +78,14 @@ pub async fn judge(
         replay(engine, compiled, &changed, changed.matched(missing)).await?
     };
     let diff = diff(&case.recording, &replayed);
-    let class = class(&case.recording.outcome, &replayed.ending, &diff, exact);
+    let class = class(&case.recording, &replayed.ending, &diff, exact);
     Ok(Judged { class, diff, replayed })
 }
 
-fn class(recorded: &Recorded, ending: &Ending, diff: &Diff, exact: bool) -> Class {
-    match (recorded, ending) {
+fn class(recording: &Recording, ending: &Ending, diff: &Diff, exact: bool) -> Class {
+    match (&recording.outcome, ending) {
         _ if diff.is_empty() => Class::Same,
+        _ if exact && !recording.redacted.is_empty() => Class::Redacted,
         _ if exact => Class::Fault,
         (_, Ending::Unanswered(_)) => Class::Unanswered,
         (Recorded::Completed { .. }, Ending::Failed(_)) => Class::NewlyFailing,
@@ -180,9 +184,10 @@ impl Summary {
         self.classes.get(&class).copied().unwrap_or(0)
     }
 
-    /// Cases that did not come out the same.
+    /// Cases that did not come out the same, of those that say something.
     pub fn changed(&self) -> u64 {
-        self.classes.iter().filter(|(class, _)| **class != Class::Same).map(|(_, count)| count).sum()
+        let says_nothing = |class: &Class| [Class::Same, Class::Redacted].contains(class);
+        self.classes.iter().filter(|(class, _)| !says_nothing(class)).map(|(_, count)| count).sum()
     }
 
     /// Both together.

@@ -3,6 +3,7 @@
 //! `run` and `replay` stand side by side: the same engine, the same stamps, another host.
 
 mod recording;
+mod redacted;
 
 mod changes;
 mod diff;
@@ -24,7 +25,8 @@ pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_VERSION, Bundle, BundleError, COMPONEN
 pub use changes::{Changes, Edit, EditError};
 pub use diff::{Change, Diff, EventChange, ValueChange, Write, diff};
 pub use judged::{Class, JudgeError, Judged, Kind, Summary, Total, judge};
-pub use recording::{DecodeError, Ground, RECORDING_BYTES_MAX, RECORDING_VERSION, Recorded, Recording};
+pub use recording::{DecodeError, Ground, RECORDING_VERSION, Recorded, Recording};
+pub use redacted::{Place, Redacted};
 pub use replay::{Case, Ending, NotReplayable, Replayed, replay};
 
 use crate::bus::{Delivery, KeyRead, KeyWrite};
@@ -36,6 +38,7 @@ use crate::host::{Host, HostFault, Trail, World};
 use crate::invoke::{Compiled, Engine, Invoked, Used};
 use crate::native::{Fault, Native, Natives};
 use crate::outcome::{Failure, Outcome};
+use redacted::Redacting;
 
 /// One attempt, run.
 pub struct Ran {
@@ -46,6 +49,8 @@ pub struct Ran {
     pub writes: Vec<KeyWrite>,
     /// The encoded recording: version, component, deployment, journal, outcome, time, memory.
     pub recording: Bytes,
+    /// Whether the recording is kept if it completes; that of a failed attempt is kept always, and settling may make it one.
+    pub sampled: bool,
     pub duration: Duration,
     pub cold: bool,
 }
@@ -116,11 +121,15 @@ async fn run_native(native: &dyn Native, delivery: &Delivery, now: Timestamp) ->
     Ok(record(delivery, function.component.digest, invoked, now.plus(duration)))
 }
 
-/// Stamps what an invocation returned, and makes its recording.
+/// Stamps what an invocation returned, and makes its recording, both without what the rules take out of them.
 fn record(delivery: &Delivery, component: Digest, invoked: Invoked, now: Timestamp) -> Ran {
     let function = &delivery.function;
-    let stamped = stamp(&delivery.event, function, invoked.result, now);
-    let used = invoked.used;
+    let settings = &function.deployment().recording;
+    let mut redacting = Redacting::new(&settings.redact);
+    let stamped = stamp(&delivery.event, function, redacting.returned(invoked.result), now);
+    let (used, Trail { mut journal, reads, writes }) = (invoked.used, invoked.trail);
+    redacting.journal(&mut journal);
+    let outcome = Recorded::of(&stamped);
     let recording = Recording {
         component,
         deployment: function.deployment().number,
@@ -129,15 +138,16 @@ fn record(delivery: &Delivery, component: Digest, invoked: Invoked, now: Timesta
         round: delivery.round,
         wall_start: delivery.first_attempt_at,
         stamped_at: Some(now),
-        truncated: invoked.trail.journal.is_truncated(),
-        journal: invoked.trail.journal,
-        outcome: Recorded::of(&stamped),
+        truncated: journal.is_truncated(),
+        redacted: redacting.found_in(&journal, &outcome),
+        journal,
+        outcome,
         duration: used.duration,
         instructions: Some(used.instructions),
         memory_peak_bytes: used.memory_peak_bytes,
     };
     let (reads, writes) = match &stamped {
-        Ok(_) => (invoked.trail.reads, invoked.trail.writes),
+        Ok(_) => (reads, writes),
         Err(_) => Default::default(),
     };
     Ran {
@@ -147,7 +157,8 @@ fn record(delivery: &Delivery, component: Digest, invoked: Invoked, now: Timesta
         },
         reads,
         writes,
-        recording: recording.encode(&Ground::new(&delivery.event.event, function)),
+        recording: recording.encode(&Ground::new(&delivery.event.event, function), settings.bytes_max),
+        sampled: settings.samples(&delivery.event.event, function.id),
         duration: used.duration,
         cold: invoked.cold,
     }

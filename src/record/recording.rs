@@ -17,16 +17,15 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use super::Redacted;
 use crate::clock::Timestamp;
-use crate::deployment::{Digest, Function, FunctionId};
+use crate::deployment::{Digest, Function, FunctionId, RECORDING_BYTES_MAX};
 use crate::event::{self, Event, Extension};
 use crate::host::Journal;
 use crate::outcome::Failure;
 
 /// Raised whenever the stored form changes; older ones stay readable, which `tests/fixtures/recordings` holds it to.
 pub const RECORDING_VERSION: u8 = 2;
-/// A larger recording, before it is compressed, is truncated, marked, and cannot be replayed.
-pub const RECORDING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Version, checksum and length.
 const HEAD_BYTES: usize = 9;
@@ -54,6 +53,9 @@ pub struct Recording {
     #[serde(default)]
     pub instructions: Option<u64>,
     pub memory_peak_bytes: u64,
+    /// Where the journal and the outcome are not as they were; none in version 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<Redacted>,
     /// Whether effects or events are missing; then it cannot be replayed.
     pub truncated: bool,
 }
@@ -121,19 +123,22 @@ impl Ground {
 }
 
 impl Recording {
-    /// The stored form: of at most `RECORDING_BYTES_MAX`, and what does not fit is left out, the latest effects first.
-    pub fn encode(mut self, ground: &Ground) -> Bytes {
+    /// The stored form: of at most `bytes_max` before it is compressed, and what does not fit is left out, the latest effects
+    /// first.
+    pub fn encode(mut self, ground: &Ground, bytes_max: usize) -> Bytes {
         loop {
             let plain = self.encode_plain();
-            if plain.len() <= RECORDING_BYTES_MAX {
+            if plain.len() <= bytes_max {
                 return compress(&plain, ground);
             }
             self.truncated = true;
             match (self.journal.entries().len(), &mut self.outcome) {
                 (0, Recorded::Completed { emitted }) if !emitted.is_empty() => emitted.clear(),
-                (0, _) => unreachable!("without effects and events, a recording is a few KiB"),
+                (0, Recorded::Failed(failure)) if !failure.backtrace.is_empty() => failure.backtrace.clear(),
+                (0, _) => unreachable!("without effects, events and frames, a recording is a few KiB"),
                 (entries, _) => self.journal.keep_first(entries / 2),
             }
+            self.redacted.retain(|redacted| redacted.place.is_in(&self.journal, &self.outcome));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::redacted::Redacting;
 use super::{Recorded, Recording, stamp};
 use crate::bus::InvocationId;
 use crate::clock::Timestamp;
@@ -30,7 +31,7 @@ pub struct Case {
 pub enum NotReplayable {
     #[error("{0} is part of the runtime and asks no host, so there is nothing to answer again")]
     Native(NativeKind),
-    #[error("its recording was too large and is cut off (recording, bytes_max)")]
+    #[error("its recording was too large and is cut off ([recording] bytes_max)")]
     Truncated,
     #[error("the process ended while it ran, so nothing was recorded of it")]
     HostLost,
@@ -137,25 +138,33 @@ impl Case {
 }
 
 /// Runs a case again with a component, answered by `script`. It commits nothing, and reaches nothing that `script` does not.
+/// What it did is redacted as the recorded run was.
 pub async fn replay(engine: &Engine, compiled: &Compiled, case: &Case, script: Script) -> Result<Replayed, HostFault> {
+    let mut redacting = Redacting::new(&case.function.deployment().recording.redact);
     let host = Host::replay(script, case.call());
     let invoked = engine.invoke(compiled, &case.event, host.clone()).await;
     let Some(ended) = host.ended() else {
-        let invoked = invoked?;
-        let ending = match stamp(&case.event, &case.function, invoked.result, case.stamped_at()) {
+        let mut invoked = invoked?;
+        let returned = redacting.returned(invoked.result);
+        redacting.journal(&mut invoked.trail.journal);
+        let ending = match stamp(&case.event, &case.function, returned, case.stamped_at()) {
             Ok(emitted) => Ending::Completed(emitted),
             Err(failure) => Ending::Failed(failure),
         };
         return Ok(Replayed { ending, journal: invoked.trail.journal, used: invoked.used });
     };
     let ending = match ended {
-        Ended::Unanswered(unanswered) if !case.was_cut_off_at(unanswered.after) => Ending::Unanswered(unanswered),
+        Ended::Unanswered(mut unanswered) if !case.was_cut_off_at(unanswered.after) => {
+            redacting.effect(&mut unanswered.asked);
+            Ending::Unanswered(unanswered)
+        }
         Ended::Unanswered(_) | Ended::Waited => Ending::Failed(Failure::timed_out(case.function.limits.time_max)),
     };
     // A guest may not hear of it, as of a line that it prints, and run on to its end.
-    let (journal, used) = match invoked {
+    let (mut journal, used) = match invoked {
         Ok(invoked) => (invoked.trail.journal, invoked.used),
         Err(_) => (host.into_trail().journal, Used::default()),
     };
+    redacting.journal(&mut journal);
     Ok(Replayed { ending, journal, used })
 }

@@ -1,6 +1,7 @@
 //! Guests that misbehave, each in its way: what becomes of them, and what is kept.
 
 mod bundle;
+mod redaction;
 mod replay;
 mod stored;
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::bus::faulty::Faulty;
+use crate::deployment::RECORDING_BYTES_MAX;
 use crate::event::Event;
 use crate::host::{Answer, Effect, LOG_LINES_MAX};
 use crate::invoke::testing::{Stage, guests, text};
@@ -54,6 +56,7 @@ async fn a_hostile_guest_ends_as_a_failure_that_names_what_it_did() {
         ("test.far-too-many-bytes", "", BadOutput, "32 MiB"),
         ("test.many-events", "", BadOutput, "256"),
         ("test.ungranted-type", "", NotPermitted, "test.ungranted"),
+        ("test.long-type", "", BadOutput, "xxx"),
         ("test.invalid-name", "", BadOutput, "Not A Name"),
         ("test.own-id", "", BadOutput, "id"),
         ("test.specversion", "", BadOutput, "specversion"),
@@ -192,7 +195,7 @@ async fn a_recording_is_read_back_as_it_was_written() {
     let ground = Ground::new(&stage.delivery("test.count", "orders").event.event, &stage.function);
     assert_eq!((recording.deployment, recording.attempt, recording.round), (7, 1, 0));
     assert!(recording.memory_peak_bytes > 0 && !recording.truncated);
-    assert_eq!(recording.clone().encode(&ground), ran.recording);
+    assert_eq!(recording.clone().encode(&ground, RECORDING_BYTES_MAX), ran.recording);
     let Recorded::Completed { emitted: stored } = recording.outcome else { panic!("it completed") };
     assert_eq!(Event::decode(Bytes::from(stored[0].to_vec())).unwrap(), emitted(&ran)[0]);
 }
@@ -218,10 +221,11 @@ fn a_recording_that_is_too_large_keeps_its_first_effects_and_says_so() {
         duration: Duration::ZERO,
         instructions: None,
         memory_peak_bytes: 0,
+        redacted: Vec::new(),
         truncated: false,
     };
     let ground = Ground::new(&Event::default(), &Stage::new().function);
-    let bytes = recording.encode(&ground);
+    let bytes = recording.encode(&ground, RECORDING_BYTES_MAX);
     assert!(bytes.len() <= RECORDING_BYTES_MAX);
     let read = Recording::decode(&bytes, &ground).unwrap();
     assert!(read.truncated && !read.journal.entries().is_empty());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::notices::Notices;
+use super::redact;
 use crate::bus::{Bus, BusError, Incoming, Named, PublishError, Refusal, Shown};
 use crate::clock::Clock;
 use crate::deployment::{Env, Secret, SecretError};
@@ -59,6 +60,7 @@ impl Intake {
     /// Hands in events of the trigger `name`, in one commit, and waits until they are durable. A bus that is busy or full is
     /// asked again.
     pub(super) async fn publish(&self, name: &str, events: Vec<Event>) -> Result<Taken, TriggerError> {
+        let events = redact(&*self.bus, events).await;
         let origin = Origin { kind: OriginKind::Trigger, name: name.to_owned(), verified: true };
         let incoming = |event| Incoming { event, origin: origin.clone() };
         let mut batch: Vec<(usize, Incoming)> = events.into_iter().map(incoming).enumerate().collect();
@@ -135,7 +137,8 @@ pub(super) fn backoff(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::{IdQuery, RefusalQuery};
+    use crate::bus::{Cause, IdQuery, RefusalQuery};
+    use crate::deployment::{Deployment, RecordingSettings, Redaction};
     use crate::trigger::testing::Door;
 
     #[tokio::test(flavor = "multi_thread")]
@@ -158,6 +161,27 @@ mod tests {
         let told: Vec<_> = kept.iter().map(|one| (one.door.as_str(), one.status, one.proof)).collect();
         assert_eq!(told, [("bucket/reports", None, Shown::Verified)]);
         assert!(kept[0].reason.contains("whose content differs"), "{}", kept[0].reason);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_event_is_redacted_as_the_active_deployment_says_before_it_is_in_the_log() {
+        let door = Door::open(Clock::system());
+        let redact = Redaction { paths: vec!["data.token".parse().unwrap()], ..Redaction::default() };
+        let recording = RecordingSettings { redact, ..RecordingSettings::default() };
+        let deployment = Deployment { recording, ..Deployment::new("shop".to_owned(), Vec::new()) };
+        door.intake.bus.activate(deployment, 0, Cause::ProjectFile).await.unwrap();
+        let sizes = [10, 300_000];
+        for size in sizes {
+            let data = format!("{{\"token\":\"s3cret\",\"pad\":\"{}\"}}", "x".repeat(size));
+            let (id, source, ty) = (size.to_string(), "/queue".to_owned(), "com.example.said".to_owned());
+            let event = Event { id, source, ty, data: Some(data.into()), ..Event::default() };
+            door.intake.publish("queue", vec![event]).await.unwrap();
+        }
+        // The first is that of the deployment.
+        for (accepted, size) in door.events(3).await.iter().skip(1).zip(sizes) {
+            let data = String::from_utf8_lossy(accepted.event.data.as_deref().unwrap());
+            assert!(data.starts_with(r#"{"token":"[redacted]","pad":"xx"#) && data.len() > size, "{}", &data[..40]);
+        }
     }
 
     #[test]

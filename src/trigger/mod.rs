@@ -18,6 +18,7 @@ mod named;
 mod notices;
 mod payload;
 pub mod queue;
+mod redact;
 mod report;
 mod s3;
 pub mod schedule;
@@ -29,6 +30,7 @@ pub use cloudevents::handshake;
 pub use intake::{Intake, TriggerError};
 pub use named::named;
 pub use notices::Notices;
+pub use redact::{redact, redacts};
 pub use signature::{Credentials, CredentialsError, prove};
 
 use crate::deployment::{ReportFormat, Sender};

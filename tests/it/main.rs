@@ -25,6 +25,7 @@ mod path;
 mod pipeline;
 mod process;
 mod promises;
+mod recording;
 mod refusals;
 mod registry;
 mod releases;

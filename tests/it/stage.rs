@@ -7,15 +7,20 @@ use serde_json::{Value, json};
 use crate::support::{Project, Server, eventually};
 use crate::{guests, http};
 
-/// A project's file in the making. Every guest may call the connection `peer`, behind which nobody listens.
+/// A project's file in the making. Every guest may call the connection `peer`.
 pub struct Stage {
     manifest: String,
 }
 
 impl Stage {
-    /// `head` is what stands before the functions.
+    /// `head` is what stands before the functions; nobody listens behind `peer`.
     pub fn new(head: &str) -> Self {
-        let peer = "[connections.peer]\nurl = \"http://127.0.0.1:9\"\nprivate = true\n";
+        Self::beside(head, "http://127.0.0.1:9")
+    }
+
+    /// With somebody behind `peer`.
+    pub fn beside(head: &str, peer: &str) -> Self {
+        let peer = format!("[connections.peer]\nurl = \"{peer}\"\nprivate = true\n");
         Stage { manifest: format!("{head}\n{peer}") }
     }
 

@@ -82,7 +82,7 @@ fn settlement(decision: Decision, emitted: Vec<Event>) -> Settlement {
         emitted,
         reads: Vec::new(),
         writes: Vec::new(),
-        recording: Bytes::new(),
+        recording: None,
         component: Digest::of(b"gate"),
         duration: Duration::from_millis(1),
     }

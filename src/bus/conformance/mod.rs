@@ -163,7 +163,7 @@ pub(super) fn ack() -> Settlement {
         emitted: Vec::new(),
         reads: Vec::new(),
         writes: Vec::new(),
-        recording: Bytes::from_static(b"recording"),
+        recording: Some(Bytes::from_static(b"recording")),
         component: Digest::of(b"component"),
         duration: Duration::from_millis(3),
     }
@@ -238,6 +238,7 @@ macro_rules! meaning {
             replay: a_live_replay_for_one_function_comes_to_that_one_alone_and_in_order,
             replay: nobody_outside_says_that_an_event_is_of_a_live_replay,
             settle: emitted_events_keys_and_recording_are_one_step,
+            settle: an_attempt_without_a_recording_is_settled_and_told_as_any_other,
             settle: a_second_settlement_changes_nothing,
             settle: a_key_that_moved_is_a_conflict_and_the_delivery_comes_back,
             settle: absence_is_a_revision_too,

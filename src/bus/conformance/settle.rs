@@ -1,7 +1,7 @@
 //! One atomic point.
 
 use super::*;
-use crate::bus::{InvocationId, InvocationQuery, StoredVerdict};
+use crate::bus::{InvocationId, InvocationQuery, RecordedQuery, StoredVerdict};
 
 /// A function for type `t`, with one event of it delivered.
 async fn delivered(bench: &Bench) -> (Function, Box<dyn Subscription>, Delivery) {
@@ -30,6 +30,28 @@ pub async fn emitted_events_keys_and_recording_are_one_step(bench: Bench) {
     assert_eq!(bench.history.recording(&id).await.unwrap().unwrap(), "recording");
     assert_eq!(bench.history.attempts(id.position).await.unwrap().len(), 1);
     assert_eq!(id.to_string().parse(), Ok(id));
+}
+
+pub async fn an_attempt_without_a_recording_is_settled_and_told_as_any_other(bench: Bench) {
+    let (handler, _subscription, delivery) = delivered(&bench).await;
+    let id = InvocationId { position: delivery.event.position, function: handler.id, round: 0, attempt: 1 };
+    let settlement = Settlement { recording: None, ..ack() };
+    assert!(matches!(bench.bus.settle(delivery, settlement).await.unwrap(), Settled::Settled));
+    let bench = bench.crash();
+    let invocation = bench.history.invocation(&id).await.unwrap().unwrap();
+    assert_eq!(invocation.verdict, StoredVerdict::Delivered);
+    assert_eq!(bench.history.recording(&id).await.unwrap(), None);
+    let query = RecordedQuery {
+        function: handler.id,
+        since: None,
+        until: None,
+        ty: None,
+        failed_only: false,
+        after: None,
+        max: 10,
+        bytes_max: usize::MAX,
+    };
+    assert!(bench.history.recorded(query).await.unwrap().attempts.is_empty());
 }
 
 pub async fn a_second_settlement_changes_nothing(bench: Bench) {

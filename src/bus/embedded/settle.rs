@@ -29,14 +29,15 @@ const RECORDING_INLINE_BYTES_MAX: usize = 512 * 1024;
 
 /// Whether something of it belongs into the blob store.
 pub(super) fn has_blobs(settlement: &Settlement) -> bool {
-    settlement.recording.len() > RECORDING_INLINE_BYTES_MAX || settlement.emitted.iter().any(is_large)
+    settlement.recording.as_ref().is_some_and(|bytes| bytes.len() > RECORDING_INLINE_BYTES_MAX)
+        || settlement.emitted.iter().any(is_large)
 }
 
 pub(super) struct Settle {
     delivery: Delivery,
     settlement: Settlement,
     emitted: Vec<Prepared>,
-    recording: Recording,
+    recording: Option<Recording>,
     answer: oneshot::Sender<Result<Settled, SettleError>>,
     verdict: Verdict,
 }
@@ -44,6 +45,29 @@ pub(super) struct Settle {
 enum Recording {
     Inline(RecordingBytes),
     Blob(Digest),
+}
+
+impl Recording {
+    fn prepare(bytes: RecordingBytes, blobs: &dyn Blobs) -> Result<Self, BusError> {
+        if bytes.len() <= RECORDING_INLINE_BYTES_MAX {
+            return Ok(Recording::Inline(bytes));
+        }
+        let digest = blobs.put(&bytes).map_err(|error| blob_failed("store a recording", error))?;
+        Ok(Recording::Blob(digest))
+    }
+
+    fn write(&self, group: &mut Group<'_>, sequence: i64) -> rusqlite::Result<()> {
+        let (bytes, digest) = match self {
+            Recording::Inline(bytes) => (Some(&bytes[..]), None),
+            Recording::Blob(digest) => (None, Some(digest.as_bytes())),
+        };
+        group
+            .db
+            .prepare_cached("INSERT INTO recordings (sequence, bytes, digest) VALUES (?, ?, ?)")?
+            .execute(params![sequence, bytes, digest])?;
+        group.sizes.recordings += sizes::of_recording(bytes);
+        Ok(())
+    }
 }
 
 /// What the transaction came to.
@@ -64,12 +88,7 @@ impl Settle {
     ) -> Result<Box<Self>, BusError> {
         let emitted: Vec<Event> = std::mem::take(&mut settlement.emitted);
         let emitted = emitted.into_iter().map(|event| Prepared::stamped(event, blobs)).collect::<Result<_, _>>()?;
-        let bytes: Bytes = std::mem::take(&mut settlement.recording);
-        let recording = if bytes.len() <= RECORDING_INLINE_BYTES_MAX {
-            Recording::Inline(bytes)
-        } else {
-            Recording::Blob(blobs.put(&bytes).map_err(|error| blob_failed("store a recording", error))?)
-        };
+        let recording = settlement.recording.take().map(|bytes| Recording::prepare(bytes, blobs)).transpose()?;
         Ok(Box::new(Settle { delivery, settlement, emitted, recording, answer, verdict: Verdict::Settled }))
     }
 
@@ -158,15 +177,9 @@ impl Settle {
             ])?;
         let sequence = group.db.last_insert_rowid();
         group.sizes.events += sizes::of_attempt(failure.as_deref());
-        let (bytes, digest) = match &self.recording {
-            Recording::Inline(bytes) => (Some(&bytes[..]), None),
-            Recording::Blob(digest) => (None, Some(digest.as_bytes())),
-        };
-        group
-            .db
-            .prepare_cached("INSERT INTO recordings (sequence, bytes, digest) VALUES (?, ?, ?)")?
-            .execute(params![sequence, bytes, digest])?;
-        group.sizes.recordings += sizes::of_recording(bytes);
+        if let Some(recording) = &self.recording {
+            recording.write(group, sequence)?;
+        }
         Ok(sequence)
     }
 
@@ -221,8 +234,8 @@ impl Write for Settle {
         let events: usize = self.emitted.iter().map(|prepared| prepared.bytes() + 512).sum();
         let keys: usize = self.settlement.writes.iter().map(|write| write.value.as_ref().map_or(0, Bytes::len)).sum();
         let recording = match &self.recording {
-            Recording::Inline(bytes) => bytes.len(),
-            Recording::Blob(_) => 0,
+            Some(Recording::Inline(bytes)) => bytes.len(),
+            Some(Recording::Blob(_)) | None => 0,
         };
         1024 + events + keys + recording
     }

@@ -148,7 +148,7 @@ impl History for Reference {
 
     async fn recording(&self, id: &InvocationId) -> Result<Option<RecordingBytes>, BusError> {
         let (log, _) = self.0.log();
-        Ok(log.invocations.iter().find(|(invocation, _)| invocation.id == *id).map(|(_, bytes)| bytes.clone()))
+        Ok(log.invocations.iter().find(|(invocation, _)| invocation.id == *id).and_then(|(_, bytes)| bytes.clone()))
     }
 
     async fn recorded(&self, query: RecordedQuery) -> Result<RecordedPage, BusError> {
@@ -166,10 +166,12 @@ impl History for Reference {
             .invocations
             .iter()
             .filter(|(invocation, _)| is_asked(&(invocation, &log.events[&invocation.id.position])))
-            .map(|(invocation, recording)| RecordedAttempt {
-                invocation: invocation.clone(),
-                event: Accepted::clone(&log.events[&invocation.id.position]),
-                recording: recording.clone(),
+            .filter_map(|(invocation, recording)| {
+                Some(RecordedAttempt {
+                    invocation: invocation.clone(),
+                    event: Accepted::clone(&log.events[&invocation.id.position]),
+                    recording: recording.clone()?,
+                })
             })
             .collect();
         found.sort_by_key(|attempt| attempt.invocation.id);

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::super::{
-    ACTIVATED, ActivateError, Cause, DeadLetterState, InvocationId, PutBack, RecordingBytes, Settlement,
-    StoredDeployment, what_runs,
+    ACTIVATED, ActivateError, Cause, DeadLetterState, InvocationId, PutBack, Settlement, StoredDeployment, what_runs,
 };
 use super::log::{Letter, Log, Owed, Place};
 use super::settle::Attempted;
@@ -149,12 +148,7 @@ impl Log {
         let function = active.as_ref().and_then(|active| active.function_by_id(place.0));
         let lost = owed.lost + 1;
         let component = function.map_or(Digest::from_bytes([0; 32]), |function| function.component.digest);
-        let dead = Settlement::dead_letter(
-            Failure::host_lost(lost),
-            RecordingBytes::new(),
-            component,
-            std::time::Duration::ZERO,
-        );
+        let dead = Settlement::dead_letter(Failure::host_lost(lost), None, component, std::time::Duration::ZERO);
         let decision = if lost < LOST_MAX { Decision::RetryAt(now) } else { dead.decision };
         let id = InvocationId { position: place.1, function: place.0, round: owed.round, attempt: owed.attempt };
         let deployment = active.as_ref().map_or(0, |active| active.number);

@@ -29,7 +29,7 @@ pub(super) struct Log {
     pub keys: BTreeMap<(String, String), Versioned>,
     pub spaces: BTreeMap<String, Revision>,
     pub writes: Revision,
-    pub invocations: Vec<(Invocation, RecordingBytes)>,
+    pub invocations: Vec<(Invocation, Option<RecordingBytes>)>,
     /// By place and round.
     pub superseded: BTreeMap<(Place, u32), Superseded>,
     pub letters: BTreeMap<Place, Letter>,

@@ -55,14 +55,19 @@ pub fn invocation(view: &InvocationView, look: &Look) -> String {
         ],
     );
     text += &view.failure.as_ref().map_or_else(String::new, |found| failure(found, look));
-    let Some(effects) = &view.effects else { return text };
+    if view.effects.is_none() && view.effects_missing.is_none() {
+        return text;
+    }
     text += "effects\n";
+    let effects = view.effects.as_deref().unwrap_or_default();
     for (index, effect) in effects.iter().enumerate() {
         let line = format!("{}  {} -> {}", effect.effect, effect.arguments, effect.answer);
         text += &format!("  {}  {}\n", look.faint(&format!("{:>3}", index + 1)), clean(&line));
     }
-    if effects.is_empty() {
-        text += "  none\n";
+    match &view.effects_missing {
+        Some(why) => text += &format!("  {}\n", clean(why)),
+        None if effects.is_empty() => text += "  none\n",
+        None => {}
     }
     text
 }
@@ -191,6 +196,8 @@ mod tests {
                 1  key-get  {"key":"a"} -> "1"
         "#]]
         .assert_eq(&invocation(&view(), &LOOK));
+        let missing = InvocationView { effects: None, effects_missing: Some("it was not kept".to_owned()), ..view() };
+        assert!(invocation(&missing, &LOOK).ends_with("effects\n  it was not kept\n"));
     }
 
     #[test]

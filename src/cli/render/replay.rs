@@ -24,13 +24,30 @@ fn replay(view: &ReplayView, look: &Look) -> String {
         text += &format!("  {}, {emitted} and {effects} as recorded\n", outcome(&view.outcome));
     }
     text += &changes(&view.changes, look);
+    text += &redacted(view);
     text + &used(&view.before, &view.after)
+}
+
+/// Places of one recording that are shown.
+const REDACTED_SHOWN_MAX: usize = 8;
+
+fn redacted(view: &ReplayView) -> String {
+    if view.redacted.is_empty() {
+        return String::new();
+    }
+    let mut places =
+        view.redacted.iter().take(REDACTED_SHOWN_MAX).map(|place| clean(place)).collect::<Vec<_>>().join(", ");
+    if let more @ 1.. = view.redacted.len().saturating_sub(REDACTED_SHOWN_MAX) {
+        places += &format!(" and {more} more");
+    }
+    let told = if view.class == "redacted" { ", so it was not told all that it was told then" } else { "" };
+    format!("  the recording is redacted{told}: {places}\n")
 }
 
 fn colour(class: &str) -> Colour {
     match class {
         "same" => Colour::Good,
-        "newly-passing" | "changed" | "unanswered" => Colour::Waiting,
+        "newly-passing" | "changed" | "unanswered" | "redacted" => Colour::Waiting,
         _ => Colour::Bad,
     }
 }
@@ -166,6 +183,7 @@ pub fn backtest(view: &BacktestView, look: &Look) -> String {
         ("newly-passing", view.newly_passing),
         ("unanswered", view.unanswered),
         ("determinism-fault", view.determinism_faults),
+        ("redacted", view.redacted),
     ] {
         if cases > 0 || class == "same" {
             table.row([plain(cases), painted(colour(class), class)]);

@@ -56,7 +56,8 @@ Examples:
   tidegate replay --live 12.gate.0.1
   tidegate replay --live --failed --since 1d --function gate --yes
 
-Without a change, the recorded run must come out of it again: a difference is a determinism fault.
+Without a change, the recorded run must come out of it again: a difference is a determinism fault,
+unless the recording is redacted: then nobody can tell, and it does not count.
 Exit status 1 if one attempt differs, or more than --max-changed of many; 1 too if it cannot be run again.
 
 With --live nothing is run here: the events are counted, and after a confirmation published again

@@ -21,8 +21,11 @@ use crate::record::{
 pub struct ReplayView {
     /// `POSITION.FUNCTION-NAME.ROUND.ATTEMPT`.
     pub invocation: String,
-    /// `same`, `determinism-fault`, `newly-failing`, `newly-passing`, `changed`, `unanswered`.
+    /// `same`, `determinism-fault`, `redacted`, `newly-failing`, `newly-passing`, `changed`, `unanswered`.
     pub class: &'static str,
+    /// Where the recording is not as it was, like `answer 2: $.token`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<String>,
     pub outcome: OutcomeView,
     pub emitted: u64,
     pub effects: u64,
@@ -131,6 +134,7 @@ impl ReplayView {
         ReplayView {
             invocation: name(case),
             class: judged.class.as_str(),
+            redacted: case.recording.redacted.iter().map(ToString::to_string).collect(),
             outcome,
             emitted,
             effects: replayed.journal.entries().len() as u64,
@@ -240,6 +244,8 @@ pub struct BacktestView {
     pub newly_passing: u64,
     pub unanswered: u64,
     pub determinism_faults: u64,
+    /// Differ where nobody can tell why: their recordings are redacted.
+    pub redacted: u64,
     pub kinds: Vec<KindView>,
     /// Of gates: releases that would have fared otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -307,6 +313,7 @@ impl BacktestView {
             newly_passing: summary.count(Class::NewlyPassing),
             unanswered: summary.count(Class::Unanswered),
             determinism_faults: summary.count(Class::Fault),
+            redacted: summary.count(Class::Redacted),
             kinds,
             decisions,
             not_replayed: not_replayed.collect(),

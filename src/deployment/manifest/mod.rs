@@ -6,6 +6,7 @@ mod function;
 mod json;
 mod read;
 mod reconcile;
+mod recording;
 mod retention;
 mod settings;
 mod shipped;
@@ -21,8 +22,8 @@ use toml::de::DeTable;
 
 use self::read::{Report, Table};
 use super::{
-    Component, Connection, Digest, Function, FunctionName, ObjectStore, Problem, Proof, Registry, Retention, Secret,
-    Severity, Trigger, Unverified,
+    Component, Connection, Digest, Function, FunctionName, ObjectStore, Problem, Proof, RecordingSettings, Registry,
+    Retention, Secret, Severity, Trigger, Unverified,
 };
 
 /// A project file that was read whole.
@@ -35,6 +36,7 @@ pub struct Manifest {
     pub blob: BlobSettings,
     pub limits: ProjectLimits,
     pub retention: Retention,
+    pub recording: RecordingSettings,
     pub connections: BTreeMap<String, Connection>,
     /// By host.
     pub registries: BTreeMap<String, Registry>,
@@ -176,6 +178,7 @@ fn read_manifest(table: &mut Table<'_>, text: &str) -> Option<Manifest> {
     let blob = settings::blob(table);
     let limits = settings::limits(table);
     let retention = retention::retention(table, dedupe);
+    let recording = recording::recording(table);
     let unverified = settings::unverified(table);
     let connections = settings::connections(table);
     let registries = settings::registries(table);
@@ -192,6 +195,7 @@ fn read_manifest(table: &mut Table<'_>, text: &str) -> Option<Manifest> {
         blob: blob?,
         limits,
         retention,
+        recording,
         unverified,
         connections: connections.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect(),
         registries,

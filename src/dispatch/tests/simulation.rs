@@ -307,7 +307,7 @@ impl Invoke for Invoker {
         if let Outcome::Failed(_) = outcome {
             (reads, writes) = Default::default();
         }
-        Ok(Ran { outcome, reads, writes, recording: Bytes::new(), duration: script.takes, cold: false })
+        Ok(Ran { outcome, reads, writes, recording: Bytes::new(), sampled: true, duration: script.takes, cold: false })
     }
 }
 

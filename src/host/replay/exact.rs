@@ -13,6 +13,7 @@ impl Exact {
         Exact { journal }
     }
 
+    /// `effect`: as a recording has it.
     pub(super) fn answer(&self, index: usize, effect: &Effect) -> Result<Answer, Ended> {
         match self.journal.entries().get(index) {
             Some(entry) if entry.effect == *effect => Ok(entry.answer.clone()),

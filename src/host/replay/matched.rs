@@ -66,13 +66,13 @@ impl Matched {
             | Effect::KeyIncrement { .. } => self.key(call, index, effect).await,
             Effect::Http(request) => match http::check_granted(&call.function, &request.connection) {
                 Err(error) => Some(Answer::Failed(error)),
-                Ok(()) => self.take(effect),
+                Ok(()) => self.take(&effect.redacted(call.redaction())),
             },
             Effect::Statistics { .. } => self.find(effect).map(|(_, entry)| entry.answer.clone()),
         };
         match known {
             Some(answer) => Ok(answer),
-            None => self.ask_elsewhere(index, effect).await,
+            None => self.ask_elsewhere(index, effect, &effect.redacted(call.redaction())).await,
         }
     }
 
@@ -98,8 +98,9 @@ impl Matched {
         self.journal.entries().iter().enumerate().find(|(_, entry)| entry.effect == *effect)
     }
 
-    async fn ask_elsewhere(&self, index: usize, effect: &Effect) -> Result<Answer, Ended> {
-        let unanswered = Unanswered { after: index, asked: effect.clone(), recorded: self.nearest(effect) };
+    /// `told`: the effect as a recording has it.
+    async fn ask_elsewhere(&self, index: usize, effect: &Effect, told: &Effect) -> Result<Answer, Ended> {
+        let unanswered = Unanswered { after: index, asked: effect.clone(), recorded: self.nearest(told) };
         let answer = match &self.missing {
             // Of a key, whoever answers was asked for what is committed under it.
             Some(missing) if !effect.is_of_keys() => missing.answer(&unanswered).await,

@@ -12,7 +12,7 @@ use expect_test::expect_file;
 
 use super::*;
 use crate::bus::{Bucket, Statistics};
-use crate::deployment::{ConfigValue, Digest, Function, FunctionId};
+use crate::deployment::{ConfigValue, Digest, Function, FunctionId, RECORDING_BYTES_MAX};
 use crate::host::{EffectError, HttpRequest, HttpResponse, Journal, LogLevel};
 
 /// Every effect with every answer that it has, success and failure, in what completed; and what failed.
@@ -44,6 +44,7 @@ fn samples() -> [(&'static str, Recording); 2] {
         duration: Duration::from_micros(1_234_567),
         instructions: Some(123_456),
         memory_peak_bytes: 1 << 20,
+        redacted: redacted(&[Place::Effect(0), Place::Answer(1), Place::Event(0)]),
         truncated: false,
     };
     let failure = Failure {
@@ -54,10 +55,15 @@ fn samples() -> [(&'static str, Recording); 2] {
     let failed = Recording {
         journal: Journal::default(),
         outcome: Recorded::Failed(failure),
+        redacted: redacted(&[Place::Failure]),
         truncated: true,
         ..completed.clone()
     };
     [("completed", completed), ("failed", failed)]
+}
+
+fn redacted(places: &[Place]) -> Vec<Redacted> {
+    places.iter().map(|&place| Redacted { place, path: "$.token".to_owned() }).collect()
 }
 
 fn effects() -> Vec<(Effect, Answer)> {
@@ -217,6 +223,9 @@ fn shown(recording: &Recording) -> String {
     if let (Some(stamped_at), Some(instructions)) = (recording.stamped_at, recording.instructions) {
         writeln!(text, "stamped {stamped_at}, {instructions} instructions\n").unwrap();
     }
+    for redacted in &recording.redacted {
+        writeln!(text, "redacted {redacted}").unwrap();
+    }
     for entry in recording.journal.entries() {
         writeln!(text, "{:?}\n    {:?}", entry.effect, entry.answer).unwrap();
     }
@@ -239,7 +248,7 @@ fn a_recording_of_every_version_is_still_read() {
             let path = file(version, name);
             let missing = version == RECORDING_VERSION && !path.exists();
             if missing && std::env::var_os("UPDATE_EXPECT").is_some() {
-                std::fs::write(&path, sample.encode(&ground())).unwrap();
+                std::fs::write(&path, sample.encode(&ground(), RECORDING_BYTES_MAX)).unwrap();
             }
             let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert_eq!(bytes[0], version, "{}", path.display());
@@ -256,7 +265,8 @@ fn what_is_written_now_has_the_form_of_its_version() {
         let stored = std::fs::read(file(RECORDING_VERSION, name)).unwrap();
         let read = Recording::decode(&stored, &ground()).unwrap();
         assert!(
-            sample.encode(&ground()) == stored && read.encode(&ground()) == stored,
+            sample.encode(&ground(), RECORDING_BYTES_MAX) == stored
+                && read.encode(&ground(), RECORDING_BYTES_MAX) == stored,
             "the stored form has changed: raise RECORDING_VERSION, and make its samples as this file says"
         );
     }

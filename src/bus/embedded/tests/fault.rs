@@ -96,7 +96,7 @@ async fn a_full_disk_refuses_what_is_new_keeps_settlements_waiting_and_goes_on_w
     let recording = bytes::Bytes::from(vec![7; 400_000]);
     let settling = tokio::spawn({
         let bus = bus.clone();
-        async move { bus.settle(delivery, Settlement { recording, ..ack() }).await }
+        async move { bus.settle(delivery, Settlement { recording: Some(recording), ..ack() }).await }
     });
     let refused = bus.publish(vec![large("during")]).await.unwrap_err();
     assert!(matches!(refused, PublishError::Bus(BusError::Full)), "{refused:?}");

@@ -372,7 +372,7 @@ async fn recordings_go_by_age_and_by_size_and_leave_the_attempts() {
     for id in ["a", "b", "c", "d"] {
         stage.publish(id, "t").await;
         let recording = bytes::Bytes::from(vec![7; 100_000]);
-        stage.settle(&mut subscription, Settlement { recording, ..ack() }).await;
+        stage.settle(&mut subscription, Settlement { recording: Some(recording), ..ack() }).await;
         stage.advance(DAY);
     }
     for invocation in stage.bus.invocations(InvocationQuery { max: 10, ..InvocationQuery::default() }).await.unwrap() {
@@ -450,7 +450,7 @@ async fn at_disk_max_nothing_new_is_accepted_settlements_go_on_and_room_is_taken
             ..large.clone()
         });
         // What settles may pass it.
-        let settlement = Settlement { recording, emitted: emitted.collect(), ..ack() };
+        let settlement = Settlement { recording: Some(recording), emitted: emitted.collect(), ..ack() };
         stage.settle(&mut subscription, settlement).await;
     }
     let refused = stage.bus.publish(vec![incoming(event("c", "t"))]).await.unwrap_err();
@@ -580,7 +580,7 @@ async fn blobs_that_nothing_names_any_more_are_swept_and_no_other() {
     stage.bus.publish(vec![last]).await.unwrap();
     let recording = bytes::Bytes::from(vec![7; 600_000]);
     let of_recording = Digest::of(&recording);
-    stage.settle(&mut subscription, Settlement { recording, ..ack() }).await;
+    stage.settle(&mut subscription, Settlement { recording: Some(recording), ..ack() }).await;
     assert_eq!(stage.left().await, [1, 3]);
     let sweep = |before| super::super::sweep::sweep(&stage.bus.0.shared.log, before, || true).unwrap();
     let now = std::time::SystemTime::now();

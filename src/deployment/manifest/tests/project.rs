@@ -5,7 +5,7 @@ use std::time::Duration;
 use expect_test::expect;
 
 use super::*;
-use crate::deployment::{Retention, Rule};
+use crate::deployment::{Deployment, RecordingSettings, Retention, Rule, plan};
 
 #[test]
 fn a_project_of_one_name_has_defaults_that_face_no_network() {
@@ -52,6 +52,42 @@ fn retention_is_read_by_kind_and_keeps_what_deduplication_needs() {
             tidegate.toml:7: error: retention.recordings.size: is out of range; write 1MiB to 1024TiB
             tidegate.toml:8: error: retention.dead_letters: is text; write a table, like { key = "value" }
             tidegate.toml:9: error: retention.functions: is out of range; write 1s to 36500d
+        "#]],
+    );
+}
+
+#[test]
+fn recording_is_read_with_its_rules_and_is_part_of_the_deployment() {
+    let manifest = sound(
+        "name = \"shop\"\n[recording]\nsample = 0.1\nbytes_max = \"1MiB\"\n\
+         redact = { paths = [\"data.items[*].card\", \"$.token\", \"subject\"], headers = [\"X-Api-Key\"] }\n",
+    );
+    let RecordingSettings { sample, bytes_max, redact } = &manifest.recording;
+    assert_eq!((*sample, *bytes_max), (0.1, 1 << 20));
+    let paths: Vec<String> = redact.paths.iter().map(ToString::to_string).collect();
+    assert_eq!(paths, ["data.items[*].card", "$.token", "subject"]);
+    assert_eq!(redact.headers, ["x-api-key".to_owned()].into());
+    let with = plan(&BTreeMap::new(), &manifest).unwrap();
+    let without = plan(&BTreeMap::new(), &sound("name = \"shop\"\n")).unwrap();
+    assert_eq!(with.recording, manifest.recording);
+    assert_ne!(with.digest, without.digest);
+    // What was stored before there was such a table is read, and is the same deployment still.
+    let stored = serde_json::to_string(&without).unwrap();
+    assert!(!stored.contains("recording"), "{stored}");
+    assert!(serde_json::from_str::<Deployment>(&stored).unwrap().recording.is_default());
+    check_project(
+        "[recording]\nsample = 1.5\nbytes_max = \"8MiB\"\nsamples = 1\n\
+         redact = { paths = [\"customer.email\", \"$\", \"source\", \"subject\", \"subject\"], headers = [\"a b\"], header = 1 }\n",
+        expect![[r#"
+            tidegate.toml:3: error: recording.sample: 1.5 is out of range; write a number from 0 to 1
+            tidegate.toml:4: error: recording.bytes_max: is out of range; write 64KiB to 4MiB
+            tidegate.toml:5: error: recording.samples: unknown key `samples`; did you mean `sample`?
+            tidegate.toml:6: error: recording.redact.header: unknown key `header`; did you mean `headers`?
+            tidegate.toml:6: error: recording.redact.headers[0]: "a b" is no header name
+            tidegate.toml:6: error: recording.redact.paths[0]: "customer.email" is no path; write data and steps like data.items[*].card, the name of an attribute, or $ and steps like $.token
+            tidegate.toml:6: error: recording.redact.paths[1]: $ alone is all of every body, value and line; write what of it, like $.token
+            tidegate.toml:6: error: recording.redact.paths[2]: source is an attribute that the runtime goes by, so it cannot be redacted
+            tidegate.toml:6: error: recording.redact.paths[4]: "subject" stands twice
         "#]],
     );
 }

@@ -35,6 +35,7 @@ impl Guest for Hostile {
             "test.far-too-many-bytes" => Ok((0..8).map(|_| done("x".repeat(5_000_000))).collect()),
             "test.many-events" => Ok((0..10_000).map(|index| done(index.to_string())).collect()),
             "test.ungranted-type" => Ok(vec![Event { type_: "test.ungranted".to_owned(), ..done(String::new()) }]),
+            "test.long-type" => Ok(vec![Event { type_: "x".repeat(5_000_000), ..done(String::new()) }]),
             "test.invalid-name" => Ok(vec![with_extension("Not A Name")]),
             "test.own-id" => Ok(vec![Event { id: "mine".to_owned(), ..done(String::new()) }]),
             "test.specversion" => Ok(vec![Event { specversion: "0.3".to_owned(), ..done(String::new()) }]),
@@ -62,6 +63,11 @@ impl Guest for Hostile {
             "test.http" => Ok(vec![done(http::get(&text))]),
             "test.http-headers" => Ok(vec![done(http::set_header(&text))]),
             "test.script" => script::run(&text),
+            "test.pass-on" => Ok(vec![passed_on()]),
+            "test.pass-on-and-fail" => {
+                let Event { data, .. } = passed_on();
+                Err(Failure::Reject(String::from_utf8_lossy(&data.unwrap_or_default()).into_owned()))
+            }
             other => keys::handle(other, &text),
         }
     }
@@ -89,6 +95,17 @@ fn echo(event: Event) -> Event {
     let own = |name: &str| ["causationid", "correlationid", "traceparent", "tracestate"].contains(&name);
     let extensions = extensions.into_iter().filter(|(name, _)| !own(name)).collect();
     Event { subject, datacontenttype, dataschema, extensions, data, ..done(String::new()) }
+}
+
+/// Tells everybody the JSON that the peer answers: its log in both ways, the peer, and whoever hears its event.
+fn passed_on() -> Event {
+    let answer = http::get("peer/told");
+    let json = &answer[answer.find('{').unwrap_or(answer.len())..];
+    println!("{json}");
+    wasi::logging::logging::log(wasi::logging::logging::Level::Info, "here", json);
+    http::get(&format!("peer/heard {json}"));
+    let datacontenttype = Some("application/json".to_owned());
+    Event { datacontenttype, subject: Some(json.to_owned()), ..done(json.to_owned()) }
 }
 
 fn with_extension(name: &str) -> Event {

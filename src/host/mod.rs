@@ -94,7 +94,7 @@ pub struct Call {
 }
 
 enum Answers {
-    Live(Live),
+    Live(Box<Live>),
     Replay(Replay),
 }
 
@@ -130,7 +130,7 @@ impl Host {
             event_key: EventKey::of(&delivery.event.event),
             wall_start: delivery.first_attempt_at,
         };
-        Self::new(Answers::Live(Live::new(world, &call)), call)
+        Self::new(Answers::Live(Box::new(Live::new(world, &call))), call)
     }
 
     /// Answers from a recording, and reaches nothing else.

@@ -78,11 +78,8 @@ impl Matched {
 
     async fn key(&self, call: &Call, index: usize, effect: &Effect) -> Option<Answer> {
         let committed = Known { remembered: &self.committed, missing: self.missing.as_deref(), index };
-        match keys::answer(&committed, &call.function, &self.keys, effect).await {
-            Ok(answer) => Some(answer),
-            // What is known of committed keys has no other fault than that something is not.
-            Err(_) => None,
-        }
+        // What is known of committed keys has no other fault than that something is not.
+        keys::answer(&committed, &call.function, &self.keys, effect).await.ok()
     }
 
     /// The first entry with this very effect that has not answered yet.

@@ -219,7 +219,7 @@ mod tests {
         let (manifest, problems) = Project::check(project.path()).unwrap();
         assert!(manifest.is_none());
         expect_test::expect![[r#"
-            tidegate.toml:2: error: colour: unknown key `colour`; known here: name, environments, listen, bus, blob, limits, retention, deploy, connections, registries, trigger, function
+            tidegate.toml:2: error: colour: unknown key `colour`; known here: name, environments, listen, bus, blob, limits, retention, recording, deploy, connections, registries, trigger, function
             tidegate.toml:6: error: function[0].component: cannot read the component functions/gate.wasm: it is not there; make it with `tidegate build`
             tidegate.toml:8: error: function[0].when: column 4: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"#]].assert_eq(&lines(&problems));
     }

@@ -116,7 +116,8 @@ impl Ground {
         });
         let attributes = [&event.ty, &event.source, &event.id].into_iter().chain(&event.subject).chain(texts);
         let config = function.config.values().map(|value| &value.text);
-        let mut ground: Vec<u8> = config.chain(attributes).flat_map(|text| text.as_bytes()).copied().collect();
+        let mut ground = Vec::with_capacity(1024 + event.data_bytes());
+        config.chain(attributes).for_each(|text| ground.extend_from_slice(text.as_bytes()));
         ground.extend_from_slice(event.data.as_deref().unwrap_or_default());
         Ground(ground)
     }

@@ -293,7 +293,6 @@ impl Reader {
                 feed.queue.set_frontier(Some(position - 1));
                 return Ok(false);
             }
-            feed.queue.comes_up();
             if !is_settled
                 && let Some(item) = taken_in(&judging, stored, &self.shared, &mut self.patience)
                 && let Err(error) = feed.queue.offer(&self.shared, item)
@@ -301,6 +300,8 @@ impl Reader {
                 feed.queue.set_frontier(Some(position - 1));
                 return Err(error);
             }
+            // Counted twice for a moment, and not left out: a bound holds while the function catches up.
+            feed.queue.comes_up();
         }
         feed.queue.set_frontier(Some(read_to));
         Ok(true)

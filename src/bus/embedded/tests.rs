@@ -10,7 +10,7 @@ mod statistics;
 mod unread;
 
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -20,6 +20,9 @@ use crate::bus::History;
 use crate::bus::conformance::{Storage, conformance};
 use crate::deployment::Rule;
 use crate::telemetry::StorageGauges;
+
+/// How long a folder may be in use by what is about to let go of it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A project's folder, and what is kept of its log.
 pub(crate) struct OnDisk {
@@ -73,7 +76,14 @@ impl OnDisk {
 
 impl Storage for OnDisk {
     fn open(&self, clock: Clock) -> (Arc<dyn Bus>, Arc<dyn History>) {
-        let bus = Arc::new(self.try_open(clock).unwrap());
+        let begun = Instant::now();
+        let bus = loop {
+            match self.try_open(clock.clone()) {
+                // A child that another test starts has the lock too, until it runs its own program.
+                Err(OpenError::InUse { .. }) if begun.elapsed() < PATIENCE => std::thread::yield_now(),
+                opened => break Arc::new(opened.unwrap()),
+            }
+        };
         (bus.clone(), bus)
     }
 

@@ -6,7 +6,7 @@ use super::judge::{Facts, Ground, judge};
 use super::model::{EmittedView, EventRef, ExplanationView, FunctionExplanation, RefusalView, TakenView, VerdictView};
 use super::unknown::refused_beside;
 use super::view::{event_ref, event_view, invocation_view, waiting_ref};
-use crate::bus::{BusError, Chain, History, Invocation};
+use crate::bus::{BusError, Chain, History, Invocation, Outline};
 use crate::deployment::FunctionId;
 use crate::event::{Accepted, Position, derived_id};
 use crate::filter::{LANGUAGE_VERSION, Subject};
@@ -65,7 +65,11 @@ fn explanation(
         (!active(a.function_id), a.function.as_str()).cmp(&(!active(b.function_id), b.function.as_str()))
     });
     let settled = functions.iter().all(|function| function.verdict.is_final());
-    ExplanationView { event: event_view(event), settled, functions, refused }
+    let is_replay = |other: &&Outline| {
+        other.event.replay_of() == Some(&*event.event.id) && other.event.source == event.event.source
+    };
+    let replays = chain.events.iter().filter(is_replay).map(|other| event_ref(other)).collect();
+    ExplanationView { event: event_view(event), settled, functions, refused, replays }
 }
 
 /// Events of a chain by their ids.

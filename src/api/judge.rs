@@ -146,7 +146,7 @@ pub(super) fn judge(
     let verdict = match judge {
         Judge::BeforeStart => VerdictView::BeforeStart,
         Judge::NotDeployed => VerdictView::NotDeployed,
-        Judge::By(deployment) => match deployment.function_by_id(function).map(|one| one.filter.judge(subject)) {
+        Judge::By(deployment) => match deployment.function_by_id(function).map(|one| one.verdict(subject)) {
             None => VerdictView::NotDeployed,
             Some(Verdict::Filtered { clause, saw }) => VerdictView::Filtered { clause, value: saw },
             Some(Verdict::Failed { clause, reason }) => VerdictView::FilterFailed { clause, reason },

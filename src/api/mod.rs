@@ -21,6 +21,7 @@ mod path;
 mod reads;
 mod recordings;
 mod refused;
+mod replays;
 mod route;
 mod serve;
 mod state;

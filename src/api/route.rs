@@ -13,7 +13,7 @@ use tracing::Instrument;
 use super::door::{Caller, check_content_type, check_host};
 use super::error::{ApiError, Told};
 use super::refused::{Asked, refused};
-use super::{ApiState, blobs, deploy, events, letters, path, reads, recordings, state as committed, status};
+use super::{ApiState, blobs, deploy, events, letters, path, reads, recordings, replays, state as committed, status};
 use crate::deployment::Scope;
 use crate::telemetry::door_span;
 
@@ -38,6 +38,7 @@ pub fn api(state: Arc<ApiState>) -> Router {
         .route("/invocations/{id}", get(reads::invocation))
         .route("/invocations/{id}/recording", get(recordings::one))
         .route("/recordings", get(recordings::list))
+        .route("/replays", get(replays::list))
         .route("/functions", get(reads::functions))
         .route("/functions/{name}", get(reads::function))
         .route("/deployments", get(reads::deployments))
@@ -65,6 +66,7 @@ pub fn api(state: Arc<ApiState>) -> Router {
         .route("/quarantine/{digest}/lift", post(path::lift))
         .route("/dlq/redrive", post(letters::redrive))
         .route("/dlq/drop", post(letters::drop_letters))
+        .route("/replays", post(replays::replay))
         .route_layer(from_fn_with_state(state.clone(), may_operate));
     open.merge(read)
         .merge(emit)

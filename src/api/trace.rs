@@ -170,6 +170,7 @@ fn bare_node(event: &Event) -> TraceNode {
         position: None,
         acceptedat: None,
         origin: None,
+        replayof: event.replay_of().map(str::to_owned),
         deliverat: None,
         traceparent: event.traceparent().map(str::to_owned),
         functions: Vec::new(),

@@ -19,7 +19,7 @@ use super::{
     SettleError, Settled, Settlement, Subscription, Versioned,
 };
 use crate::deployment::{Deployment, FunctionId};
-use crate::event::Position;
+use crate::event::{Position, Replay};
 
 pub(crate) struct Faulty {
     bus: Arc<dyn Bus>,
@@ -110,6 +110,18 @@ impl Bus for Faulty {
             Fault::Repeated => {
                 self.bus.publish(batch.clone()).await?;
                 self.bus.publish(batch).await
+            }
+        }
+    }
+
+    async fn replay(&self, batch: Vec<Replay>) -> Result<Vec<Receipt>, PublishError> {
+        match self.faults.strike().await {
+            Fault::None | Fault::Overtaken => self.bus.replay(batch).await,
+            Fault::Lost => Err(lost().into()),
+            Fault::AnswerLost => self.bus.replay(batch).await.and(Err(lost().into())),
+            Fault::Repeated => {
+                self.bus.replay(batch.clone()).await?;
+                self.bus.replay(batch).await
             }
         }
     }

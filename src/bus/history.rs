@@ -17,6 +17,9 @@ use crate::outcome::Failure;
 /// Dead letters that are gone through for one.
 const DEAD_LETTERS_SEARCHED_MAX: usize = 1_000_000;
 
+/// What the `dataref` of an event begins with whose own data cannot be read: then the blob's digest.
+pub const UNREAD_PLACE: &str = "blob:";
+
 /// Reads. Answers are true at some position at or after the last one that the caller was told of.
 #[async_trait]
 pub trait History: Send + Sync {

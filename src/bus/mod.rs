@@ -27,7 +27,7 @@ pub use activation::{ACTIVATED, what_runs};
 pub use history::{
     Chain, DeadLetter, DeadLetterState, EventPage, EventQuery, FunctionStatus, History, Invocation, InvocationId,
     InvocationIdError, InvocationQuery, JudgedRange, OpenLetter, Outline, PendingState, RecordedAttempt, RecordedPage,
-    RecordedQuery, StoredDeployment, StoredVerdict, Superseded,
+    RecordedQuery, StoredDeployment, StoredVerdict, Superseded, UNREAD_PLACE,
 };
 pub use refusal::{
     IdQuery, NAMED_MAX, Named, REFUSALS_BYTES_MAX, REFUSALS_MAX, Refusal, RefusalQuery, Refusals, Shown,
@@ -38,13 +38,17 @@ pub use storage::{HELD_COUNTED_MAX, HeldBack, HeldBy, Storage};
 
 use crate::clock::Timestamp;
 use crate::deployment::{DeployedFunction, Deployment, FunctionId};
-use crate::event::{Accepted, Event, Origin, Position};
+use crate::event::{Accepted, CHAIN_EVENTS_MAX, Event, Origin, Position, Replay};
 
 /// Writes and delivers.
 #[async_trait]
 pub trait Bus: Send + Sync {
     /// Accepts a batch in one commit, all or none. When it returns, the events are durable.
     async fn publish(&self, batch: Vec<Incoming>) -> Result<Vec<Receipt>, PublishError>;
+
+    /// Accepts live replays in one commit, all or none. One that is there already stays, and its receipt says so. Nothing
+    /// else that claims to be of a live replay is accepted.
+    async fn replay(&self, batch: Vec<Replay>) -> Result<Vec<Receipt>, PublishError>;
 
     /// The deliveries of one function, as its order, its rate and its limit let them come. One subscription a function: it
     /// follows the function through all deployments, also those that are without it, and ends when the bus closes.
@@ -208,6 +212,11 @@ pub enum PublishError {
     Backlog { function: String, events: u64, events_max: u64, retry_after_seconds: u64 },
     #[error(transparent)]
     Bus(#[from] BusError),
+}
+
+/// Why a live replay is refused where its chain has no room for it.
+fn chain_is_full(chain: &str) -> String {
+    format!("chain {chain} has {CHAIN_EVENTS_MAX} events; no more can be added to it")
 }
 
 #[derive(Debug, thiserror::Error)]

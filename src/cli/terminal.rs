@@ -89,6 +89,19 @@ impl Terminal {
         }
     }
 
+    /// Asks whoever sits there, on standard error. None: nobody does.
+    pub fn confirm(&self, question: &str) -> Option<bool> {
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let mut stderr = std::io::stderr();
+        let mut line = String::new();
+        let asked = stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
+        let answered = asked.and_then(|()| std::io::stdin().read_line(&mut line));
+        // No answer is a no.
+        Some(answered.is_ok() && matches!(line.trim(), "y" | "Y" | "yes"))
+    }
+
     /// Takes the progress line away.
     pub fn progress_done(&self) {
         self.progress("");

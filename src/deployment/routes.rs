@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Deployment, Function, Keys, Order};
+use crate::event::attribute;
 use crate::filter::{Subject, TypeIndex, Verdict};
 
 /// A deployment with an index over the types that its functions ask for. Made once for each deployment.
@@ -43,10 +44,22 @@ impl Function {
     /// What the function's filter says of an event. One subject serves all functions: its data is parsed at most once,
     /// and only if a filter or a key reads it.
     pub fn judge(&self, subject: &Subject<'_>) -> Judgement {
-        match self.filter.judge(subject) {
+        match self.verdict(subject) {
             Verdict::Filtered { clause, saw } => Judgement::Filtered { clause, saw },
             Verdict::Failed { clause, reason } => Judgement::FilterFailed { clause, reason },
             Verdict::Pass => Judgement::Deliver(self.keys(subject)),
+        }
+    }
+
+    /// The same before its keys: a live replay for another function is filtered, whatever the filter says.
+    pub fn verdict(&self, subject: &Subject<'_>) -> Verdict {
+        let is_other = |to: &String| *to != self.id.to_string();
+        match subject.attribute(attribute::REPLAY_TO).filter(is_other) {
+            Some(to) if self.filter.hears(subject.ty()) => Verdict::Filtered {
+                clause: format!("{} is {:?}", attribute::REPLAY_TO, self.id.to_string()),
+                saw: format!("{} = {to:?}", attribute::REPLAY_TO),
+            },
+            Some(_) | None => self.filter.judge(subject),
         }
     }
 
@@ -79,7 +92,7 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::deployment::testing::Shipped;
     use crate::deployment::{Manifest, plan};
-    use crate::event::{Accepted, Event, Origin, OriginKind};
+    use crate::event::{Accepted, Event, Extension, Origin, OriginKind};
 
     fn routes(functions: &[(&str, &str)]) -> Routes {
         let head = |name: &str| format!("[[function]]\nname = \"{name}\"\ncomponent = \"builtin:any\"\n");
@@ -142,5 +155,30 @@ mod tests {
     fn an_event_that_nobody_asks_for_is_nobody_s() {
         check(&routes(&[("gate", "on = [\"artifact.published\"]")]), "com.shop.refund", "", &[]);
         check(&routes(&[]), "com.shop.refund", "", &[]);
+    }
+
+    #[test]
+    fn a_live_replay_for_another_function_is_filtered_by_that_and_names_it() {
+        let routes = routes(&[
+            ("all", "on = [\"com.shop.order.*\"]"),
+            ("paid", "on = [\"com.shop.order.paid\"]\nwhen = \"data.total > 10\""),
+            ("gate", "on = [\"com.shop.order.gone\"]"),
+        ]);
+        let [all, paid, gate] = &routes.deployment().functions[..] else { panic!("three functions are deployed") };
+        let mut said = accepted("com.shop.order.paid", "{\"total\": 2}");
+        let to = |function: &Function| Extension::Text(function.id.to_string());
+        said.event.extensions.insert(attribute::REPLAY_TO.to_owned(), to(paid));
+        let judged = |function: &Function, said: &Accepted| match function.verdict(&Subject::new(said)) {
+            Verdict::Pass => "pass".to_owned(),
+            Verdict::Filtered { clause, saw } => format!("{clause} saw {saw}"),
+            Verdict::Failed { clause, reason } => format!("{clause} failed {reason}"),
+        };
+        let expected = format!("replayto is \"{}\" saw replayto = \"{}\"", all.id, paid.id);
+        assert_eq!(judged(all, &said), expected);
+        assert_eq!(judged(paid, &said), "data.total > 10 saw data.total = 2", "its own filter still holds");
+        assert!(judged(gate, &said).starts_with("type is com.shop.order.gone"), "it never hears the type");
+        said.event.extensions.insert(attribute::REPLAY_TO.to_owned(), to(all));
+        assert_eq!(judged(all, &said), "pass");
+        assert!(matches!(paid.judge(&Subject::new(&said)), Judgement::Filtered { .. }));
     }
 }

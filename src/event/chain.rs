@@ -23,8 +23,15 @@ pub const EMITTED_BYTES_MAX: usize = 4 * 1024 * 1024;
 const HOP_WAIT: Duration = Duration::from_secs(1);
 
 /// What the host alone sets, beside `id`, `source` and `time`.
-const HOST_EXTENSIONS: [&str; 4] =
-    [attribute::CAUSATION, attribute::CORRELATION, attribute::TRACEPARENT, attribute::TRACESTATE];
+const HOST_EXTENSIONS: [&str; 7] = [
+    attribute::CAUSATION,
+    attribute::CORRELATION,
+    attribute::TRACEPARENT,
+    attribute::TRACESTATE,
+    attribute::REPLAY_OF,
+    attribute::REPLAY_TO,
+    attribute::AFTER_REPLAY,
+];
 
 /// What sources of the runtime and its functions begin with.
 const RUNTIME: &str = "tidegate/";
@@ -154,6 +161,10 @@ pub fn follow(event: &mut Event, cause: &Event) {
     set(attribute::TRACEPARENT, &span);
     if let Some(state) = cause.text(attribute::TRACESTATE) {
         set(attribute::TRACESTATE, state);
+    }
+    let replay = cause.replay_of().map(|_| cause.id.as_str()).or_else(|| cause.text(attribute::AFTER_REPLAY));
+    if let Some(replay) = replay {
+        set(attribute::AFTER_REPLAY, replay);
     }
 }
 

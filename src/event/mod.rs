@@ -12,6 +12,7 @@ mod http;
 mod id;
 mod json;
 mod origin;
+mod replay;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub use http::{BATCH, HttpError, STRUCTURED, from_http};
 pub use id::{EventKey, derive as derive_uuid, derived_id, share};
 pub use json::{BatchError, JsonError, batch_from_json, from_json, to_json};
 pub use origin::{Origin, OriginKind};
+pub use replay::{REPLAY_ATTRIBUTES, Replay, ReplayError, replay_id};
 pub use stored::DecodeError;
 pub use trace::Parent as TraceParent;
 
@@ -56,12 +58,28 @@ pub mod attribute {
     pub const SEQUENCE_TYPE: &str = "sequencetype";
     /// RFC 3339: stored now, delivered then.
     pub const DELIVER_AT: &str = "deliverat";
+    /// The id of the event that this one says again: a live replay.
+    pub const REPLAY_OF: &str = "replayof";
+    /// The id of the one function that a live replay is for.
+    pub const REPLAY_TO: &str = "replayto";
+    /// The id of the live replay that this event follows from.
+    pub const AFTER_REPLAY: &str = "afterreplay";
     /// Where data above `DATA_INLINE_BYTES_MAX` lies (CloudEvents dataref extension).
     pub const DATA_REF: &str = "dataref";
 
     /// Those that are text if they are present.
-    pub(super) const TEXTS: [&str; 7] =
-        [CAUSATION, CORRELATION, TRACEPARENT, TRACESTATE, PARTITION_KEY, DELIVER_AT, DATA_REF];
+    pub(super) const TEXTS: [&str; 10] = [
+        CAUSATION,
+        CORRELATION,
+        TRACEPARENT,
+        TRACESTATE,
+        PARTITION_KEY,
+        DELIVER_AT,
+        REPLAY_OF,
+        REPLAY_TO,
+        AFTER_REPLAY,
+        DATA_REF,
+    ];
 }
 
 /// Attributes of one event together: names and values.

@@ -34,7 +34,7 @@ impl<'a> Subject<'a> {
         Subject { data: OnceLock::from(Err(reason)), ..Subject::new(accepted) }
     }
 
-    pub(super) fn ty(&self) -> &str {
+    pub fn ty(&self) -> &str {
         &self.accepted.event.ty
     }
 

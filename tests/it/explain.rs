@@ -1,10 +1,9 @@
 //! `docs/explain.md`: its project answers as the page shows, and what it says of refusals, chains and traces is so.
 
-use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::http::{self, BATCH, Header, STRUCTURED, github_signature, post};
-use crate::pages::{EXPLAIN, blocks, commands};
+use crate::pages::{EXPLAIN, blocks, commands, lasting};
 use crate::stage::{Stage, event, publish, wait_until_settled};
 use crate::support::{Project, Server, eventually, text};
 
@@ -52,21 +51,6 @@ fn says_no(server: &Server<'_>, arguments: &[&str]) -> String {
 #[track_caller]
 fn why_not(server: &Server<'_>, wanted: &str, after: &str) -> Value {
     http::json(&server.api, &format!("/events/{after}/why-not?type={wanted}"))
-}
-
-/// What is shown without what differs from run to run.
-fn lasting(shown: &str) -> String {
-    let differs = [
-        (r"\d{4}-\d\d-\d\d[ T][\d:.]+Z", "TIME"),
-        (r"(in )?\d+(\.\d+)? (µs|ms|s|min)( ago)?\b|\bnow\b", "LONG"),
-        (r"[0-9a-f]{8}-[0-9a-f]{4}-[57][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "ID"),
-        (r"sha256:[0-9a-f]{12}", "DIGEST"),
-        (r"  LONG (waited first|between attempts)|  \+LONG|<br/>#43;LONG", ""),
-        (r" +", " "),
-    ];
-    differs.iter().fold(shown.trim().to_owned(), |text, (pattern, name)| {
-        Regex::new(pattern).expect("it is a pattern").replace_all(&text, *name).into_owned()
-    })
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::VerdictView;
 use crate::clock::Timestamp;
 use crate::deployment::Digest;
-use crate::event::{Event, JsonError, Origin, Position};
+use crate::event::{Event, JsonError, Origin, OriginKind, Position};
 use crate::outcome::Failure;
 
 /// An event in the log. Read it from text or bytes, not from a `serde_json::Value`: the event's own JSON is kept as it is.
@@ -75,6 +75,9 @@ pub struct TraceNode {
     /// For an emitted event: the function that emitted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// Of a live replay: the id of the event that it says again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayof: Option<String>,
     /// Until when it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deliverat: Option<Timestamp>,
@@ -85,6 +88,14 @@ pub struct TraceNode {
     pub functions: Vec<TraceRun>,
     /// Events that it led to, by position, waiting ones last.
     pub children: Vec<TraceNode>,
+}
+
+impl TraceNode {
+    /// Whether `run`, of the event above it, emitted it. A live replay has the origin of what it says again.
+    pub fn is_by(&self, run: &TraceRun) -> bool {
+        let by = self.origin.as_ref().filter(|origin| origin.kind == OriginKind::Function && self.replayof.is_none());
+        by.is_some_and(|origin| origin.name == run.function)
+    }
 }
 
 /// What became of one event at one function.

@@ -10,6 +10,7 @@ mod invocation;
 mod path;
 mod recorded;
 mod refusal;
+mod replay;
 mod state;
 mod storage;
 mod verdict;
@@ -29,6 +30,7 @@ pub use path::{
 };
 pub use recorded::{MESSAGE_PACK, RecordedListing, RecordedView};
 pub use refusal::RefusalView;
+pub use replay::{RefusedReplay, ReplayCandidate, ReplayListing, ReplayedView, ReplaysRequest, ReplaysView};
 pub use state::{KeyView, KeysView};
 pub use storage::{FirstView, HeldByView, HeldView, StorageView};
 pub use verdict::{EmittedView, ExplanationView, FunctionExplanation, TakenView, VerdictView};

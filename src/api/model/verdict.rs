@@ -166,6 +166,9 @@ pub struct ExplanationView {
     /// What came under its id and was not taken in, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusalView>,
+    /// Live replays that say it again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replays: Vec<EventRef>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ pub mod model;
 pub mod pace;
 pub mod publish;
 pub mod refusal;
+pub mod replay;
 pub mod settle;
 pub mod statistics;
 pub mod supersede;
@@ -233,6 +234,9 @@ macro_rules! meaning {
             publish: events_are_found_by_type_time_chain_and_beginning_of_the_id,
             publish: a_page_of_events_ends_by_count_or_by_size_and_the_next_one_goes_on,
             publish: lists_of_events_go_without_their_data,
+            replay: a_live_replay_is_in_its_original_s_chain_once_and_keeps_its_origin,
+            replay: a_live_replay_for_one_function_comes_to_that_one_alone_and_in_order,
+            replay: nobody_outside_says_that_an_event_is_of_a_live_replay,
             settle: emitted_events_keys_and_recording_are_one_step,
             settle: an_attempt_without_a_recording_is_settled_and_told_as_any_other,
             settle: a_second_settlement_changes_nothing,

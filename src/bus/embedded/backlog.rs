@@ -1,11 +1,13 @@
 //! Functions that let only so many events wait for them.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::function_queue::FunctionQueue;
-use crate::bus::{Incoming, PublishError};
+use super::intake::Entering;
+use crate::bus::PublishError;
 use crate::deployment::{Deployment, FunctionId, FunctionName};
+use crate::event::attribute;
 use crate::filter::TypeIndex;
 
 /// When a sender who was refused may try again.
@@ -16,6 +18,7 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 pub(super) struct Backlogs(TypeIndex<Bounded>);
 
 struct Bounded {
+    function: FunctionId,
     name: FunctionName,
     queue: Arc<FunctionQueue>,
     events_max: u64,
@@ -25,17 +28,19 @@ impl Backlogs {
     pub fn new(deployment: &Deployment, queue: impl Fn(FunctionId) -> Option<Arc<FunctionQueue>>) -> Self {
         let bounded = deployment.functions.iter().filter_map(|function| {
             let (queue, events_max) = (queue(function.id)?, function.backlog_max?);
-            Some((function.filter.types(), Bounded { name: function.name.clone(), queue, events_max }))
+            Some((
+                function.filter.types(),
+                Bounded { function: function.id, name: function.name.clone(), queue, events_max },
+            ))
         });
         Backlogs(TypeIndex::new(bounded))
     }
 
     /// Refuses a batch for which a function has no room. What is on its way into a queue is not counted yet.
-    pub fn admit(&self, batch: &[Incoming]) -> Result<(), PublishError> {
-        let types: HashSet<&str> = batch.iter().map(|incoming| incoming.event.ty.as_str()).collect();
-        let full = types
+    pub fn admit(&self, batch: &[Entering]) -> Result<(), PublishError> {
+        let full = bounds(batch)
             .into_iter()
-            .flat_map(|ty| self.0.lookup(ty))
+            .flat_map(|(ty, to)| self.0.lookup(ty).filter(move |bounded| is_for(bounded.function, to)))
             .map(|bounded| (bounded, bounded.queue.backlog()))
             .find(|(bounded, events)| *events >= bounded.events_max);
         match full {
@@ -48,4 +53,13 @@ impl Backlogs {
             }),
         }
     }
+}
+
+/// The types of a batch, each with the one function that it is for where a live replay is.
+fn bounds(batch: &[Entering]) -> BTreeSet<(&str, Option<&str>)> {
+    batch.iter().map(|Entering { event, .. }| (event.ty.as_str(), event.text(attribute::REPLAY_TO))).collect()
+}
+
+fn is_for(function: FunctionId, to: Option<&str>) -> bool {
+    to.is_none_or(|to| to == function.to_string())
 }

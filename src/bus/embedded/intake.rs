@@ -1,5 +1,6 @@
 //! Events into the log: what is published, and what was stored for later and is due.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,10 +14,12 @@ use super::shared::Shared;
 use super::sizes;
 use super::writer::{Fault, Group, WhenFull, Write};
 use crate::blob::Blobs;
-use crate::bus::{BusError, Incoming, PublishError, Receipt};
+use crate::bus::{BusError, Incoming, PublishError, Receipt, chain_is_full};
 use crate::clock::Timestamp;
 use crate::deployment::Digest;
-use crate::event::{self, Accepted, DATA_INLINE_BYTES_MAX, Event, Origin, OriginKind, Position};
+use crate::event::{
+    self, Accepted, CHAIN_EVENTS_MAX, DATA_INLINE_BYTES_MAX, Event, Origin, OriginKind, Position, Replay,
+};
 
 /// Delayed events that get their position in one transaction.
 const DUE_MAX: u32 = 500;
@@ -222,9 +225,38 @@ impl Group<'_> {
     }
 }
 
+/// An event that is to come in: from a door, or of the log, to be said again.
+pub(super) struct Entering {
+    pub event: Event,
+    origin: Origin,
+    hops: u32,
+    is_replay: bool,
+}
+
+impl From<Incoming> for Entering {
+    fn from(Incoming { event, origin }: Incoming) -> Self {
+        Entering { event, origin, hops: 0, is_replay: false }
+    }
+}
+
+impl From<Replay> for Entering {
+    fn from(replay: Replay) -> Self {
+        let (event, origin, hops) = replay.into_parts();
+        Entering { event, origin, hops, is_replay: true }
+    }
+}
+
+/// One of a batch, prepared.
+struct Entry {
+    prepared: Prepared,
+    origin: Origin,
+    hops: u32,
+    is_replay: bool,
+}
+
 /// A batch at the door: all of it is accepted, or nothing.
 pub(super) struct Publish {
-    batch: Vec<(Prepared, Origin)>,
+    batch: Vec<Entry>,
     answer: oneshot::Sender<Result<Vec<Receipt>, PublishError>>,
     result: Result<Vec<Receipt>, PublishError>,
 }
@@ -232,30 +264,44 @@ pub(super) struct Publish {
 impl Publish {
     /// Checks and prepares a batch; may write blobs.
     pub fn prepare(
-        batch: Vec<Incoming>,
+        batch: Vec<Entering>,
         now: Timestamp,
         blobs: &dyn Blobs,
         answer: oneshot::Sender<Result<Vec<Receipt>, PublishError>>,
     ) -> Result<Box<Self>, PublishError> {
-        for (index, incoming) in batch.iter().enumerate() {
-            let refused = |error: event::EventError| PublishError::Refused { index, reason: error.to_string() };
-            incoming.event.validate(now).map_err(refused)?;
+        for (index, Entering { event, is_replay, .. }) in batch.iter().enumerate() {
+            let refused = |reason: String| PublishError::Refused { index, reason };
+            event.validate(now).map_err(|error| refused(error.to_string()))?;
+            if let Some(reason) = event.claims_replay().filter(|_| !is_replay) {
+                return Err(refused(reason));
+            }
         }
-        let prepare = |incoming: Incoming| Ok((Prepared::accept(incoming.event, now, blobs)?, incoming.origin));
+        let prepare = |Entering { event, origin, hops, is_replay }: Entering| {
+            Ok(Entry { prepared: Prepared::accept(event, now, blobs)?, origin, hops, is_replay })
+        };
         let batch = batch.into_iter().map(prepare).collect::<Result<_, BusError>>()?;
         Ok(Box::new(Publish { batch, answer, result: Ok(Vec::new()) }))
     }
 
     /// Looks each event up before the first is written, so that a refused batch leaves nothing.
-    fn check(&self, group: &Group<'_>) -> rusqlite::Result<Result<Vec<Option<Receipt>>, PublishError>> {
+    fn check(&self, group: &mut Group<'_>) -> rusqlite::Result<Result<Vec<Option<Receipt>>, PublishError>> {
         let mut receipts = Vec::with_capacity(self.batch.len());
-        for (index, (prepared, origin)) in self.batch.iter().enumerate() {
+        let mut added: HashMap<&str, u64> = HashMap::new();
+        for (index, Entry { prepared, origin, is_replay, .. }) in self.batch.iter().enumerate() {
             let (id, source) = (&prepared.event.id, &prepared.event.source);
-            if group.takes_our_name(source, origin.kind) {
-                let reason = format!("source {source:?} is this project's own; give the event another");
-                return Ok(Err(PublishError::Refused { index, reason }));
+            let refused = |reason| Ok(Err(PublishError::Refused { index, reason }));
+            if !is_replay && group.takes_our_name(source, origin.kind) {
+                return refused(format!("source {source:?} is this project's own; give the event another"));
             }
             let receipt = match group.known(id, source)? {
+                None if *is_replay => {
+                    let chain = prepared.correlation();
+                    let added = added.entry(chain).and_modify(|added| *added += 1).or_insert(1);
+                    if group.chain_events(chain)? + *added > CHAIN_EVENTS_MAX {
+                        return refused(chain_is_full(chain));
+                    }
+                    None
+                }
                 None => None,
                 Some(mut known) => {
                     // Large data is the same if its digest is: there is no need to read it.
@@ -277,32 +323,33 @@ impl Publish {
         if self.batch.len() == 1 {
             return Ok(());
         }
-        let mut seen = std::collections::HashMap::new();
-        for (index, (prepared, _)) in self.batch.iter().enumerate() {
+        let mut seen = HashMap::new();
+        for (index, Entry { prepared, .. }) in self.batch.iter().enumerate() {
             let first = *seen.entry((&prepared.event.id, &prepared.event.source)).or_insert(index);
-            if first != index && !prepared.repeats(&self.batch[first].0.event) {
+            if first != index && !prepared.repeats(&self.batch[first].prepared.event) {
                 return Err(PublishError::ContentDiffers { index });
             }
         }
         Ok(())
     }
 
-    fn insert(&self, group: &mut Group<'_>, prepared: &Prepared, origin: &Origin) -> rusqlite::Result<Receipt> {
+    fn insert(&self, group: &mut Group<'_>, entry: &Entry) -> rusqlite::Result<Receipt> {
+        let Entry { prepared, origin, hops, .. } = entry;
         let id = prepared.event.id.clone();
         // Twice in one batch: the second is a duplicate of the first.
         let before = if self.batch.len() > 1 { group.known(&id, &prepared.event.source)? } else { None };
         Ok(match before {
             Some(first) => Receipt { id, position: first.position, duplicate: true },
-            None => Receipt { id, position: group.insert(prepared, origin, 0)?, duplicate: false },
+            None => Receipt { id, position: group.insert(prepared, origin, *hops)?, duplicate: false },
         })
     }
 
     fn write(&self, group: &mut Group<'_>, known: Vec<Option<Receipt>>) -> rusqlite::Result<Vec<Receipt>> {
         let mut receipts: Vec<Receipt> = Vec::with_capacity(known.len());
-        for ((prepared, origin), known) in self.batch.iter().zip(known) {
+        for (entry, known) in self.batch.iter().zip(known) {
             receipts.push(match known {
                 Some(receipt) => receipt,
-                None => self.insert(group, prepared, origin)?,
+                None => self.insert(group, entry)?,
             });
         }
         Ok(receipts)
@@ -311,7 +358,7 @@ impl Publish {
 
 impl Write for Publish {
     fn bytes(&self) -> usize {
-        self.batch.iter().map(|(prepared, _)| prepared.bytes() + 512).sum()
+        self.batch.iter().map(|entry| entry.prepared.bytes() + 512).sum()
     }
 
     fn when_full(&self) -> WhenFull {

@@ -63,7 +63,7 @@ pub use history::EmbeddedHistory;
 
 use self::folder::Folder;
 use self::history::{Reads, Source};
-use self::intake::Publish;
+use self::intake::{Entering, Publish};
 use self::log::{Log, lock};
 use self::operate::{Activate, Cursors, DropLetters, Redrive};
 use self::reader::Reader;
@@ -79,7 +79,7 @@ use super::{
 use crate::blob::Blobs;
 use crate::clock::Clock;
 use crate::deployment::{Deployment, FunctionId, Retention};
-use crate::event::Position;
+use crate::event::{Position, Replay};
 use crate::telemetry::Metrics;
 
 #[derive(Debug, Clone)]
@@ -196,6 +196,27 @@ impl Embedded {
         failed.map_or(BusError::Closed, |reason| BusError::Failed { reason })
     }
 
+    async fn take_in(&self, batch: Vec<Entering>) -> Result<Vec<Receipt>, PublishError> {
+        let shared = &self.0.shared;
+        if shared.inbox.is_full() {
+            return Err(BusError::Full.into());
+        }
+        if let Err(busy) = shared.inbox.admit() {
+            return Err(PublishError::Busy { retry_after_seconds: busy.retry_after_seconds });
+        }
+        shared.backlogs().admit(&batch)?;
+        let (answer, answered) = oneshot::channel();
+        let now = shared.clock.now();
+        let has_blobs = batch.iter().any(|entering| intake::is_large(&entering.event));
+        let request = if has_blobs {
+            let blobs = shared.log.blobs.clone();
+            blocking(move || Publish::prepare(batch, now, &*blobs, answer)).await??
+        } else {
+            Publish::prepare(batch, now, &*shared.log.blobs, answer)?
+        };
+        self.submit(request, answered).await?
+    }
+
     async fn submit<T>(&self, request: Box<dyn Write>, answer: oneshot::Receiver<T>) -> Result<T, BusError> {
         let shared = &self.0.shared;
         if let Err(request) = shared.inbox.submit(request) {
@@ -294,24 +315,11 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 #[async_trait]
 impl Bus for Embedded {
     async fn publish(&self, batch: Vec<Incoming>) -> Result<Vec<Receipt>, PublishError> {
-        let shared = &self.0.shared;
-        if shared.inbox.is_full() {
-            return Err(BusError::Full.into());
-        }
-        if let Err(busy) = shared.inbox.admit() {
-            return Err(PublishError::Busy { retry_after_seconds: busy.retry_after_seconds });
-        }
-        shared.backlogs().admit(&batch)?;
-        let (answer, answered) = oneshot::channel();
-        let now = shared.clock.now();
-        let has_blobs = batch.iter().any(|incoming| intake::is_large(&incoming.event));
-        let request = if has_blobs {
-            let blobs = shared.log.blobs.clone();
-            blocking(move || Publish::prepare(batch, now, &*blobs, answer)).await??
-        } else {
-            Publish::prepare(batch, now, &*shared.log.blobs, answer)?
-        };
-        self.submit(request, answered).await?
+        self.take_in(batch.into_iter().map(Entering::from).collect()).await
+    }
+
+    async fn replay(&self, batch: Vec<Replay>) -> Result<Vec<Receipt>, PublishError> {
+        self.take_in(batch.into_iter().map(Entering::from).collect()).await
     }
 
     fn subscribe(&self, function: FunctionId) -> Box<dyn Subscription> {

@@ -316,7 +316,7 @@ impl Group<'_> {
     }
 
     /// How many events a chain has; counted once, then kept.
-    fn chain_events(&mut self, chain: &str) -> rusqlite::Result<u64> {
+    pub fn chain_events(&mut self, chain: &str) -> rusqlite::Result<u64> {
         if let Some(known) = self.known.chains.get(chain) {
             return Ok(*known);
         }

@@ -16,7 +16,7 @@ use super::shared::Shared;
 use super::subscription::Guard;
 use super::writer::{Fault, Group, WhenFull, Write};
 use crate::blob::BlobError;
-use crate::bus::BusError;
+use crate::bus::{BusError, UNREAD_PLACE};
 use crate::clock::Timestamp;
 use crate::deployment::{Digest, Function, FunctionId, Judgement, Keys};
 use crate::event::{Accepted, Extension, attribute};
@@ -109,7 +109,7 @@ pub(super) struct Shown {
 impl Shown {
     pub fn read(&mut self, log: &Log, stored: Stored) -> Accepted {
         let with_place = |mut accepted: Accepted, data: Digest| {
-            let place = Extension::Text(format!("blob:{data}"));
+            let place = Extension::Text(format!("{UNREAD_PLACE}{data}"));
             accepted.event.extensions.insert(attribute::DATA_REF.to_owned(), place);
             accepted
         };

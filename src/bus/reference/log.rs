@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use super::super::{
     DeadLetterState, Incoming, Invocation, PublishError, Receipt, RecordingBytes, Refusal, Revision, StoredDeployment,
-    Superseded, Versioned,
+    Superseded, Versioned, chain_is_full,
 };
 use crate::clock::Timestamp;
 use crate::deployment::{Deployment, Function, FunctionId, Judgement, Keys, Succession};
-use crate::event::{self, Accepted, Event, Origin, OriginKind, Position, same_content};
+use crate::event::{self, Accepted, CHAIN_EVENTS_MAX, Event, Origin, OriginKind, Position, Replay, same_content};
 use crate::filter::Subject;
 
 /// Names one delivery, for ever.
@@ -137,6 +137,9 @@ impl Log {
         for (index, Incoming { event, origin }) in batch.iter().enumerate() {
             let refused = |reason: String| PublishError::Refused { index, reason };
             event.validate(now).map_err(|error| refused(error.to_string()))?;
+            if let Some(reason) = event.claims_replay() {
+                return Err(refused(reason));
+            }
             if self.takes_our_name(event, origin) {
                 return Err(refused("its source is this project's own".to_owned()));
             }
@@ -147,6 +150,43 @@ impl Log {
             }
         }
         Ok(batch.into_iter().map(|incoming| self.receive(incoming, now)).collect())
+    }
+
+    pub fn replay(&mut self, batch: Vec<Replay>, now: Timestamp) -> Result<Vec<Receipt>, PublishError> {
+        let mut fresh: Vec<&Event> = Vec::new();
+        for (index, replay) in batch.iter().enumerate() {
+            let event = replay.event();
+            match self
+                .known(event)
+                .map(|(_, known)| known)
+                .or(fresh.iter().copied().find(|other| is_same(other, event)))
+            {
+                Some(known) if !same_content(known, event) => return Err(PublishError::ContentDiffers { index }),
+                Some(_) => {}
+                None => fresh.push(event),
+            }
+            let chain = event.correlation().unwrap_or(&event.id);
+            let added = fresh.iter().filter(|event| event.correlation() == Some(chain)).count() as u64;
+            if added > 0 && self.chain_events(chain) + added > CHAIN_EVENTS_MAX {
+                return Err(PublishError::Refused { index, reason: chain_is_full(chain) });
+            }
+        }
+        let mut receipts = Vec::with_capacity(batch.len());
+        for (event, origin, hops) in batch.into_iter().map(Replay::into_parts) {
+            let id = event.id.clone();
+            receipts.push(match self.known(&event) {
+                Some((position, _)) => Receipt { id, position, duplicate: true },
+                None => Receipt { id, position: self.insert(event, origin, hops, now), duplicate: false },
+            });
+        }
+        Ok(receipts)
+    }
+
+    /// How many events a chain has, with those that wait for their time.
+    pub fn chain_events(&self, chain: &str) -> u64 {
+        let events = self.events.values().map(|accepted| &accepted.event);
+        let all = events.chain(self.delayed.iter().map(|delayed| &delayed.event));
+        all.filter(|event| event.correlation() == Some(chain)).count() as u64
     }
 
     fn receive(&mut self, Incoming { event, origin }: Incoming, now: Timestamp) -> Receipt {

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::clock::{Clock, Timestamp};
 use crate::deployment::{DeployedFunction, Deployment, FunctionId};
-use crate::event::{CHAIN_EVENTS_MAX, Position};
+use crate::event::{CHAIN_EVENTS_MAX, Position, Replay};
 
 /// What outlives a process: a disk without one.
 #[derive(Clone, Default)]
@@ -97,6 +97,10 @@ impl Process {
 impl Bus for Reference {
     async fn publish(&self, batch: Vec<Incoming>) -> Result<Vec<Receipt>, PublishError> {
         self.0.commit(|log, now| log.publish(batch, now))?
+    }
+
+    async fn replay(&self, batch: Vec<Replay>) -> Result<Vec<Receipt>, PublishError> {
+        self.0.commit(|log, now| log.replay(batch, now))?
     }
 
     fn subscribe(&self, function: FunctionId) -> Box<dyn Subscription> {

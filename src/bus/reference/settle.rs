@@ -66,10 +66,8 @@ impl Log {
     fn outgrown(&self, delivery: &Delivery, settlement: &Settlement) -> Option<String> {
         let parent = &delivery.event.event;
         let chain = parent.correlation().unwrap_or(&parent.id);
-        let events = self.events.values().map(|accepted| &accepted.event);
-        let all = events.chain(self.delayed.iter().map(|delayed| &delayed.event));
-        let count = all.filter(|event| event.correlation() == Some(chain)).count() + settlement.emitted.len();
-        (!settlement.emitted.is_empty() && count as u64 > CHAIN_EVENTS_MAX).then(|| chain.to_owned())
+        let count = self.chain_events(chain) + settlement.emitted.len() as u64;
+        (!settlement.emitted.is_empty() && count > CHAIN_EVENTS_MAX).then(|| chain.to_owned())
     }
 
     fn revision(&self, read: &KeyRead) -> Revision {

@@ -31,7 +31,7 @@ pub fn events(events: &[EventView], look: &Look) -> String {
             plain(ago(view.acceptedat, look.now)),
             plain(brief_type(&event.ty)),
             plain(event.subject.as_deref().map_or_else(|| "-".to_owned(), brief)),
-            plain(origin(&view.origin)),
+            plain(came_from(view, &event)),
             plain(&event.id),
         ]);
     }
@@ -42,7 +42,7 @@ pub fn events(events: &[EventView], look: &Look) -> String {
 pub fn event_line(view: &EventView, look: &Look) -> String {
     let event = view.parse().unwrap_or_default();
     let subject = event.subject.as_deref().map_or_else(String::new, |subject| format!("  {}", brief(subject)));
-    let from = look.faint(&format!("from {}", clean(&origin(&view.origin))));
+    let from = look.faint(&format!("from {}", clean(&came_from(view, &event))));
     let time = look.faint(&absolute(view.acceptedat));
     format!("{time}  {}  {}{subject}  {from}\n", place(Some(view.position)), look.strong(&brief_type(&event.ty)))
 }
@@ -51,6 +51,12 @@ pub fn event_line(view: &EventView, look: &Look) -> String {
 pub fn origin(origin: &Origin) -> String {
     let proof = if origin.verified { "" } else { ", unverified" };
     format!("{} {}{proof}", origin.kind.as_str(), origin.name)
+}
+
+/// The same of an event, and that it is said again where it is.
+fn came_from(view: &EventView, event: &Event) -> String {
+    let again = if event.replay_of().is_some() { ", live replay" } else { "" };
+    format!("{}{again}", origin(&view.origin))
 }
 
 /// An event in two lines: what it is, and where it came from.

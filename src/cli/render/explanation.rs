@@ -6,6 +6,7 @@ use super::{Look, brief, brief_type, clean, event, place, refusal, short_digest,
 use crate::api::model::{
     EmittedView, EventRef, ExplanationView, FunctionExplanation, InvocationView, OutcomeView, TakenView,
 };
+use crate::event::attribute;
 
 /// Columns before a line and before what goes on with it.
 const MARGIN: usize = 4;
@@ -30,6 +31,7 @@ pub fn explanation_whole(view: &ExplanationView, look: &Look) -> String {
 /// `beside`: what is said of functions that are not told of one by one.
 fn explained(view: &ExplanationView, told: &[&FunctionExplanation], beside: &str, look: &Look) -> String {
     let mut text = event::heading(&view.event, look);
+    text += &replay(view, look);
     for refused in &view.refused {
         text += &format!("  {}\n", clean(&refusal::sentence(refused, look)));
     }
@@ -44,6 +46,18 @@ fn explained(view: &ExplanationView, told: &[&FunctionExplanation], beside: &str
     }
     let state = if view.settled { look.good("settled") } else { look.waiting("not settled yet") };
     text + &format!("\n{beside}{state}\n")
+}
+
+/// What the event says again, and what says it again.
+fn replay(view: &ExplanationView, look: &Look) -> String {
+    let event = view.event.parse().unwrap_or_default();
+    let to = event.text(attribute::REPLAY_TO).map(|to| {
+        let named = view.functions.iter().find(|function| function.function_id.to_string() == to);
+        format!(", for {} alone", named.map_or(to, |function| function.function.as_str()))
+    });
+    let of = event.replay_of().map(|of| format!("live replay of {of}{}", to.unwrap_or_default()));
+    let again = view.replays.iter().map(|replay| format!("said again by a live replay: {}", place(replay.position)));
+    of.into_iter().chain(again).map(|line| format!("  {}\n", look.strong(&clean(&line)))).collect()
 }
 
 fn one(function: &FunctionExplanation, width: usize, look: &Look) -> String {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::time::duration;
 use super::{Colour, brief, brief_type, place, verdict};
 use crate::api::model::{TraceNode, TraceRun, TraceView};
-use crate::event::OriginKind;
 
 /// Of a label's line: a chart of long ones cannot be read.
 const LABEL_CHARACTERS_MAX: usize = 80;
@@ -40,10 +39,11 @@ impl Chart {
             // Not by its type alone, which might read as the beginning of a list.
             None => format!("later: {}", brief_type(&node.ty)),
         };
-        let lines = [Some(name), node.subject.as_deref().map(brief), time];
+        let replay = node.replayof.as_ref().map(|_| "live replay".to_owned());
+        let lines = [Some(name), node.subject.as_deref().map(brief), replay, time];
         let own = self.draw(["[", "]"], lines.into_iter().flatten(), node.position.is_none().then_some("waiting"));
         for run in &node.functions {
-            let led_to = node.children.iter().filter(|child| is_by(child, run));
+            let led_to = node.children.iter().filter(|child| child.is_by(run));
             let led_to: Vec<String> = led_to.map(|child| self.event(child, root)).collect();
             if led_to.is_empty() {
                 let end = self.draw(["([", "])"], [run.function.clone(), state(run)].into_iter(), class(run));
@@ -54,7 +54,7 @@ impl Chart {
                     &format!("    {own} -->|\"{}\"| {child}\n", label([run.function.clone(), state(run)].into_iter()));
             }
         }
-        let others = node.children.iter().filter(|child| !node.functions.iter().any(|run| is_by(child, run)));
+        let others = node.children.iter().filter(|child| !node.functions.iter().any(|run| child.is_by(run)));
         for child in others {
             let child = self.event(child, root);
             self.text += &format!("    {own} -.-> {child}\n");
@@ -69,10 +69,6 @@ impl Chart {
         self.text += &format!("    {own}{open}\"{}\"{close}{class}\n", label(lines));
         own
     }
-}
-
-fn is_by(child: &TraceNode, run: &TraceRun) -> bool {
-    child.origin.as_ref().is_some_and(|origin| origin.kind == OriginKind::Function && origin.name == run.function)
 }
 
 /// What became of it, and what it took.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::api::model::{TraceAttempt, TraceNode, TraceRun, TraceView};
 use crate::clock::Timestamp;
-use crate::event::{OriginKind, TraceParent};
+use crate::event::TraceParent;
 
 /// `SPAN_KIND_PRODUCER` and `SPAN_KIND_CONSUMER`.
 const PRODUCER: u32 = 4;
@@ -48,6 +48,7 @@ fn event(spans: &mut Vec<Value>, node: &TraceNode, cause: Option<TraceParent>) {
         ];
         attributes.extend(node.subject.as_deref().map(|subject| text("cloudevents.event_subject", subject)));
         attributes.extend(node.position.map(|position| number("tidegate.position", position)));
+        attributes.extend(node.replayof.as_deref().map(|id| text("tidegate.replayof", id)));
         let mut span = span(own, cause, &node.ty, PRODUCER, (accepted, ended.max(accepted)));
         span["attributes"] = attributes.into();
         spans.push(span);
@@ -56,8 +57,7 @@ fn event(spans: &mut Vec<Value>, node: &TraceNode, cause: Option<TraceParent>) {
         }
     }
     for child in &node.children {
-        let by = child.origin.as_ref().filter(|origin| origin.kind == OriginKind::Function);
-        let run = by.and_then(|origin| node.functions.iter().find(|run| run.function == origin.name));
+        let run = node.functions.iter().find(|run| child.is_by(run));
         // Only the attempt that did not fail emitted anything.
         let emitted = run.and_then(|run| run.ran.iter().rev().find(|attempt| attempt.failure.is_none()));
         let led = own.map(|own| emitted.map_or(own, |attempt| own.child(attempt.id.as_bytes())));

@@ -94,18 +94,15 @@ fn events_in(node: &TraceNode) -> u64 {
 /// What hangs on a line of the tree.
 enum Branch<'a> {
     Run(&'a TraceRun, Vec<&'a TraceNode>),
-    /// An event whose function is not among those shown: renamed since, or none (a redrive, an activation).
+    /// An event whose function is not among those shown: renamed since, or none (a live replay, an activation).
     Event(&'a TraceNode),
 }
 
 /// `began`: when the first event of the tree was accepted.
 fn branches(text: &mut String, node: &TraceNode, indent: &str, began: Option<Timestamp>, look: &Look) {
-    let emitted_by = |child: &TraceNode, run: &TraceRun| {
-        child.origin.as_ref().is_some_and(|origin| origin.kind == OriginKind::Function && origin.name == run.function)
-    };
-    let of_run = |run| Branch::Run(run, node.children.iter().filter(|child| emitted_by(child, run)).collect());
+    let of_run = |run| Branch::Run(run, node.children.iter().filter(|child| child.is_by(run)).collect());
     let mut all: Vec<Branch<'_>> = node.functions.iter().map(of_run).collect();
-    let orphan = |child: &&TraceNode| !node.functions.iter().any(|run| emitted_by(child, run));
+    let orphan = |child: &&TraceNode| !node.functions.iter().any(|run| child.is_by(run));
     all.extend(node.children.iter().filter(orphan).map(Branch::Event));
 
     let last = all.len().saturating_sub(1);
@@ -150,7 +147,9 @@ fn margin(corner: &str, look: &Look) -> String {
 fn event_line(node: &TraceNode, began: Option<Timestamp>, look: &Look) -> String {
     let mut parts = vec![look.faint(&place(node.position)), look.strong(&brief_type(&node.ty))];
     parts.extend(node.subject.as_deref().map(brief));
-    let emitted = node.origin.as_ref().is_some_and(|origin| origin.kind == OriginKind::Function);
+    let is_replay = node.replayof.is_some();
+    let emitted = is_replay || node.origin.as_ref().is_some_and(|origin| origin.kind == OriginKind::Function);
+    parts.extend(is_replay.then(|| look.strong("live replay")));
     if let (Some(origin), false) = (&node.origin, emitted) {
         parts.push(look.faint(&format!("from {}", clean(&super::event::origin(origin)))));
     }

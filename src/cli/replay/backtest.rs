@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use super::decisions::Decisions;
 use super::report::BacktestView;
 use super::source::Source;
-use super::{ReplayArgs, changes, engine, junit};
-use crate::api::model::{RecordedListing, RecordedView};
+use super::{RangeArgs, ReplayArgs, changes, engine, junit};
+use crate::api::model::RecordedListing;
 use crate::cli::client::Client;
 use crate::cli::replay::missing::MissingPolicy;
 use crate::cli::terminal::Terminal;
@@ -60,12 +60,18 @@ pub async fn backtest(args: &ReplayArgs, terminal: &Terminal, clock: &Clock) -> 
     tell(&view, args, terminal)
 }
 
-fn check(args: &ReplayArgs) -> Result<(), CliError> {
-    let range = &args.range;
+/// All there ever was is named by nobody by accident.
+pub(super) fn check_range(range: &RangeArgs) -> Result<(), CliError> {
     if range.since.is_none() && range.until.is_none() && range.function.is_none() && range.r#type.is_none() {
         let reason = "name an ID, or choose among all with --since, --until, --function or --type".to_owned();
         return Err(CliError::Usage(reason));
     }
+    Ok(())
+}
+
+fn check(args: &ReplayArgs) -> Result<(), CliError> {
+    let range = &args.range;
+    check_range(range)?;
     if args.missing != MissingPolicy::Fail {
         let reason = "--missing is of one attempt; of many, what was not recorded is counted".to_owned();
         return Err(CliError::Usage(reason));
@@ -116,7 +122,7 @@ async fn read_all(
             let page = source.page(function, &args.range, now, after.as_deref()).await?;
             watch.tell(index, functions.len(), &page);
             match &mut sample {
-                Some(sample) => page.items.into_iter().for_each(|view| sample.offer(view)),
+                Some(sample) => page.items.into_iter().for_each(|view| sample.offer(view.id.clone(), view)),
                 None if !source.hand_on(page.items, &mut feed).await? => return Ok(()),
                 None => {}
             }
@@ -151,26 +157,26 @@ impl Watch<'_> {
 }
 
 /// So many of all that are offered, the same ones each time: those with the lowest hashes.
-struct Sample {
+pub(super) struct Sample<T> {
     max: usize,
-    kept: BTreeMap<(u64, String), RecordedView>,
+    kept: BTreeMap<(u64, String), T>,
 }
 
-impl Sample {
-    fn new(max: u64) -> Self {
+impl<T> Sample<T> {
+    pub fn new(max: u64) -> Self {
         Sample { max: usize::try_from(max).unwrap_or(usize::MAX), kept: BTreeMap::new() }
     }
 
-    fn offer(&mut self, view: RecordedView) {
+    pub fn offer(&mut self, id: String, offered: T) {
         let mut hasher = DefaultHasher::new();
-        view.id.hash(&mut hasher);
-        self.kept.insert((hasher.finish(), view.id.clone()), view);
+        id.hash(&mut hasher);
+        self.kept.insert((hasher.finish(), id), offered);
         if self.kept.len() > self.max {
             self.kept.pop_last();
         }
     }
 
-    fn chosen(self) -> Vec<RecordedView> {
+    pub fn chosen(self) -> Vec<T> {
         self.kept.into_values().collect()
     }
 }

@@ -1,12 +1,14 @@
 //! `tidegate replay` and `bundle`: recorded attempts, run again in this process.
 //!
 //! Nothing is committed and nothing leaves: every effect is answered from the recording, unless `--missing` says otherwise.
+//! With `--live` it is another thing: the events themselves, for real again, on the running project.
 
 mod backtest;
 mod changes;
 mod decisions;
 mod inside;
 mod junit;
+mod live;
 mod missing;
 mod one;
 mod report;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clap::Args;
 
+use self::live::LiveArgs;
 use super::client::ReadArgs;
 use super::input::{self, Since};
 use super::terminal::Terminal;
@@ -29,6 +32,7 @@ use crate::project::cache_folder;
 use crate::record::{BUNDLE_BYTES_MAX, Bundle, Edit};
 
 pub use decisions::DecisionView;
+pub use live::{LiveView, RefusedView};
 pub use missing::MissingPolicy;
 pub use report::{
     BacktestView, BundleView, ChangeView, EffectView, KindView, OutcomeView, ReplayView, UsedView, ValueView,
@@ -49,10 +53,18 @@ Examples:
   tidegate replay 12.gate.0.1 --debug --with components/gate.debug.wasm
   tidegate replay --function gate --since 1d --config policy=policy.toml
   tidegate replay --since 1h --max-changed 0 --junit replay.xml
+  tidegate replay --live 12.gate.0.1
+  tidegate replay --live --failed --since 1d --function gate --yes
 
 Without a change, the recorded run must come out of it again: a difference is a determinism fault,
 unless the recording is redacted: then nobody can tell, and it does not count.
-Exit status 1 if one attempt differs, or more than --max-changed of many; 1 too if it cannot be run again.")]
+Exit status 1 if one attempt differs, or more than --max-changed of many; 1 too if it cannot be run again.
+
+With --live nothing is run here: the events are counted, and after a confirmation published again
+in log order, each as a new event with the origin of the first, marked `replayof`. Functions run it
+as any event, by their own filters, order, rates and limits; with --function that one alone does.
+What live replays led to is no part of another one. The same command again does what is left, and
+nothing twice.")]
 pub struct ReplayArgs {
     /// An attempt as POSITION.FUNCTION.ROUND.ATTEMPT, an event with all its attempts, or a bundle's file; absent: many, by
     /// --since, --until, --function, --type and --failed
@@ -86,6 +98,8 @@ pub struct ReplayArgs {
     /// Write the WebAssembly core dump of its trap; an existing file stays
     #[arg(long, value_name = "FILE", requires = "id")]
     pub coredump: Option<PathBuf>,
+    #[command(flatten)]
+    pub live: LiveArgs,
     #[command(flatten)]
     pub read: ReadArgs,
 }
@@ -151,6 +165,7 @@ pub struct BundleArgs {
 
 pub async fn replay(args: &ReplayArgs, terminal: &Terminal, clock: &Clock) -> Result<Status, CliError> {
     match &args.id {
+        _ if args.live.live => live::replay(args, terminal, clock).await,
         Some(id) if args.debug || args.profile.is_some() || args.coredump.is_some() => {
             inside::look(id, args, terminal).await
         }

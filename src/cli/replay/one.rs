@@ -75,7 +75,7 @@ async fn run(
 }
 
 /// Arguments that say something of many.
-fn refuse_many(args: &ReplayArgs) -> Result<(), CliError> {
+pub(super) fn refuse_many(args: &ReplayArgs) -> Result<(), CliError> {
     let range = &args.range;
     let given = [
         ("--since", range.since.is_some()),

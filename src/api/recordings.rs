@@ -62,7 +62,12 @@ pub(super) async fn list(State(state): Shared, uri: Uri) -> Result<Response, Api
     let position = state.history.tail().await?;
     let page = state.history.recorded(query).await?;
     let items = page.attempts.iter().map(RecordedView::of).collect();
-    Ok(packed(&RecordedListing { items, next: page.next.map(|next| next.to_string()), position }))
+    Ok(packed(&RecordedListing {
+        items,
+        unrecorded: page.unrecorded,
+        next: page.next.map(|next| next.to_string()),
+        position,
+    }))
 }
 
 /// `GET /invocations/{id}/recording`: a listing of one.
@@ -81,7 +86,7 @@ pub(super) async fn one(State(state): Shared, Path(id): Path<String>) -> Result<
         return Err(ApiError::not_found(format!("the recording of invocation {id} {why}")));
     };
     let view = RecordedView::of(&RecordedAttempt { invocation, event, recording });
-    Ok(packed(&RecordedListing { items: vec![view], next: None, position }))
+    Ok(packed(&RecordedListing { items: vec![view], unrecorded: 0, next: None, position }))
 }
 
 /// What became of the recording of an attempt that has none.

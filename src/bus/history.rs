@@ -153,6 +153,8 @@ pub struct RecordedAttempt {
 #[derive(Debug, Clone, Default)]
 pub struct RecordedPage {
     pub attempts: Vec<RecordedAttempt>,
+    /// How many more there were among those looked at of which no recording was kept.
+    pub unrecorded: u64,
     /// Where to go on; none: there is no more.
     pub next: Option<InvocationId>,
 }

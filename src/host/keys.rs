@@ -222,6 +222,10 @@ impl Keys {
             .map(|((_, key), value)| (key.as_str(), value))
     }
 
+    pub(super) fn has_written(&self, space: &str, key: &str) -> bool {
+        self.writes.contains_key(&(space.to_owned(), key.to_owned()))
+    }
+
     pub(super) fn into_parts(self) -> (Vec<KeyRead>, Vec<KeyWrite>) {
         let reads = self.reads.into_iter().map(|((space, key), revision)| KeyRead {
             space,

@@ -46,6 +46,8 @@ use ticker::Ticker;
 
 /// Bytes that a guest may hand the host in one call, or return.
 const HOSTCALL_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Of a replay that goes by its instructions; the longest time limit is far shorter.
+const REPLAY_TIME_MAX: Duration = Duration::from_secs(60 * 60);
 /// Compiled components kept in memory; past it, those that nobody uses are let go.
 const COMPILED_MAX: usize = 256;
 
@@ -286,26 +288,20 @@ async fn run(
 ) -> Result<Invoked, HostFault> {
     let started = Instant::now();
     let instructions_max = host.instructions_max();
-    // Of a run that is bounded by its instructions, the time says how fast this machine is.
-    let deadline = instructions_max.is_none().then(|| started + limits.time_max);
+    // Of a run that is bounded by its instructions, the time says how fast this machine is: it only keeps one from hanging.
+    let deadline = started + if instructions_max.is_some() { REPLAY_TIME_MAX } else { limits.time_max };
     let fuel = instructions_max.unwrap_or(u64::MAX);
     let mut store = store(linked.engine(), host.clone(), fuel);
-    store.epoch_deadline_callback(move |context| {
-        let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        match is_late || context.data().is_stopped() {
-            true => Ok(UpdateDeadline::Interrupt),
-            false => Ok(UpdateDeadline::Yield(1)),
-        }
+    store.epoch_deadline_callback(move |context| match Instant::now() >= deadline || context.data().is_stopped() {
+        true => Ok(UpdateDeadline::Interrupt),
+        false => Ok(UpdateDeadline::Yield(1)),
     });
     let call = async {
         let instance = linked.instantiate_async(&mut store).await?;
         instance.call_handle(&mut store, &event).await
     };
     // The epoch ends a guest that computes; this ends one that waits.
-    let returned = match deadline {
-        Some(deadline) => tokio::time::timeout_at(deadline.into(), call).await,
-        None => Ok(call.await),
-    };
+    let returned = tokio::time::timeout_at(deadline.into(), call).await;
     let duration = started.elapsed();
     let instructions = fuel - store.get_fuel().expect("the engine counts instructions");
     let guest = store.data_mut();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
-use super::{Case, Changes, Ground, JudgeError, Judged, Recording, Summary, judge};
+use super::{Case, Changes, Ground, JudgeError, Judged, NotReplayable, Recording, Summary, judge};
 use crate::bus::InvocationId;
 use crate::deployment::Deployment;
 use crate::event::Accepted;
@@ -69,6 +69,14 @@ impl Feed {
 pub type Told = Arc<dyn Fn(&Case, &Judged) + Send + Sync>;
 
 impl Stored {
+    /// `POSITION.FUNCTION-NAME.ROUND.ATTEMPT`, or with the function's id where its deployment is without it.
+    pub fn name(&self) -> String {
+        let id = self.id;
+        let function = self.deployment.function_by_id(id.function);
+        let name = function.map_or_else(|| id.function.to_string(), |function| function.name.to_string());
+        format!("{}.{name}.{}.{}", id.position, id.round, id.attempt)
+    }
+
     /// The case, and its component. Errors: why it cannot be run again.
     pub fn read(self) -> Result<(Case, Compiled), String> {
         let function = self.deployment.function_by_id(self.id.function);
@@ -79,7 +87,11 @@ impl Stored {
         })?;
         let recording = Recording::decode(&self.recording, &ground).map_err(|error| error.to_string())?;
         let case = Case::new(self.id, self.event, self.deployment, recording).map_err(|error| error.to_string())?;
-        Ok((case, self.compiled?))
+        let compiled = self.compiled?;
+        if compiled.digest != case.recording.component {
+            return Err(NotReplayable::Other("the component").to_string());
+        }
+        Ok((case, compiled))
     }
 }
 
@@ -128,7 +140,7 @@ impl Worker {
         let (case, compiled) = match stored.read() {
             Ok(read) => read,
             Err(reason) => {
-                summary.add_not_replayed(reason);
+                summary.add_not_replayed(reason, 1);
                 return Ok(());
             }
         };
@@ -137,7 +149,7 @@ impl Worker {
                 (self.told)(&case, &judged);
                 summary.add(&case, judged);
             }
-            Err(JudgeError::Edit(error)) => summary.add_not_replayed(error.to_string()),
+            Err(JudgeError::Edit(error)) => summary.add_not_replayed(error.to_string(), 1),
             Err(JudgeError::Host(fault)) => return Err(fault),
         }
         Ok(())

@@ -33,6 +33,8 @@ pub const COMPONENT_BYTES_MAX: u64 = 128 * 1024 * 1024;
 const RATIO_MAX: u64 = 200;
 /// What a small file may become whatever its ratio.
 const UNPACKED_BYTES_FREE: u64 = 1024 * 1024;
+/// Of all files together: more than one of each, as large as may be.
+const UNPACKED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 const HEAD: &str = "bundle.json";
 /// Each file but the head, and the most that it may hold.
@@ -159,12 +161,13 @@ fn append(tar: &mut tar::Builder<impl io::Write>, name: &str, bytes: &[u8]) -> i
 
 /// The files of a bundle by name, each within its bound.
 fn files(packed: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
-    let unpacked_max = (packed.len() as u64).saturating_mul(RATIO_MAX).max(UNPACKED_BYTES_FREE);
+    let unpacked_max = (packed.len() as u64).saturating_mul(RATIO_MAX).clamp(UNPACKED_BYTES_FREE, UNPACKED_BYTES_MAX);
     // Padding and headers count too: what is read is bounded, not what files say of themselves.
     let unpacked = GzDecoder::new(packed).take(unpacked_max);
     let mut archive = tar::Archive::new(unpacked);
     let mut files = BTreeMap::new();
-    for entry in archive.entries().map_err(BundleError::Archive)? {
+    // Raw: names that are longer than a header, which only strangers' files have, are entries like others, and stray.
+    for entry in archive.entries().map_err(BundleError::Archive)?.raw(true) {
         let entry = entry.map_err(BundleError::Archive)?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let Some(bytes_max) = bytes_max(&name) else { return Err(BundleError::Stray { name }) };

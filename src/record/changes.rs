@@ -41,6 +41,8 @@ pub enum EditError {
     Syntax { text: String },
     #[error("cannot set {path}: {reason}")]
     Path { path: String, reason: String },
+    #[error("function {function} has no configuration key {key:?}; it has {known}")]
+    Config { function: String, key: String, known: String },
     #[error("the edited event is not valid: {reason}")]
     Event { reason: String },
 }
@@ -57,6 +59,15 @@ impl Changes {
 
     /// The case as it is to be run.
     pub fn apply(&self, case: &Case) -> Result<Case, EditError> {
+        let config = &case.function.config;
+        if let Some(key) = self.config.keys().find(|key| !config.contains_key(*key)) {
+            let known = if config.is_empty() {
+                "none".to_owned()
+            } else {
+                config.keys().cloned().collect::<Vec<_>>().join(", ")
+            };
+            return Err(EditError::Config { function: case.function.name.to_string(), key: key.clone(), known });
+        }
         let mut changed = case.clone();
         if !self.config.is_empty() {
             changed = changed.with_config(&self.config);

@@ -85,7 +85,7 @@ pub async fn judge(
 fn class(recording: &Recording, ending: &Ending, diff: &Diff, exact: bool) -> Class {
     match (&recording.outcome, ending) {
         _ if diff.is_empty() => Class::Same,
-        _ if exact && !recording.redacted.is_empty() => Class::Redacted,
+        _ if exact && recording.has_redacted_answer() => Class::Redacted,
         _ if exact => Class::Fault,
         (_, Ending::Unanswered(_)) => Class::Unanswered,
         (Recorded::Completed { .. }, Ending::Failed(_)) => Class::NewlyFailing,
@@ -162,11 +162,11 @@ impl Summary {
         }
     }
 
-    pub fn add_not_replayed(&mut self, reason: String) {
-        self.cases += 1;
+    pub fn add_not_replayed(&mut self, reason: String, cases: u64) {
+        self.cases += cases;
         let room = self.not_replayed.len() < KINDS_MAX || self.not_replayed.contains_key(&reason);
         let reason = if room { reason } else { "for other reasons".to_owned() };
-        *self.not_replayed.entry(reason).or_default() += 1;
+        *self.not_replayed.entry(reason).or_default() += cases;
     }
 
     fn add_kind(&mut self, case: &Case, judged: Judged) {

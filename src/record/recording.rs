@@ -17,11 +17,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use super::Redacted;
+use super::redacted::{Place, Redacted};
 use crate::clock::Timestamp;
 use crate::deployment::{Digest, Function, FunctionId, RECORDING_BYTES_MAX};
 use crate::event::{self, Event, Extension};
-use crate::host::Journal;
+use crate::host::{Effect, Journal};
 use crate::outcome::Failure;
 
 /// Raised whenever the stored form changes; older ones stay readable, which `tests/fixtures/recordings` holds it to.
@@ -141,6 +141,18 @@ impl Recording {
             }
             self.redacted.retain(|redacted| redacted.place.is_in(&self.journal, &self.outcome));
         }
+    }
+
+    /// Whether the function was told what is not in it any more, so that told otherwise it may do otherwise. Configuration is
+    /// told whole again.
+    pub(super) fn has_redacted_answer(&self) -> bool {
+        let is_told_again = |effect: &Effect| matches!(effect, Effect::ConfigGet { .. } | Effect::ConfigAll);
+        self.redacted.iter().any(|redacted| match redacted.place {
+            Place::Answer(index) => {
+                self.journal.entries().get(index).is_some_and(|entry| !is_told_again(&entry.effect))
+            }
+            Place::Effect(_) | Place::Event(_) | Place::Failure => false,
+        })
     }
 
     fn encode_plain(&self) -> Vec<u8> {

@@ -8,7 +8,7 @@ use super::{Recorded, Recording, stamp};
 use crate::bus::InvocationId;
 use crate::clock::Timestamp;
 use crate::deployment::{ConfigValue, DeployedFunction, Deployment, NativeKind};
-use crate::event::{Accepted, Event};
+use crate::event::{Accepted, Event, EventKey};
 use crate::host::{Call, Ended, Host, HostFault, Journal, Missing, Script, Unanswered};
 use crate::invoke::{Compiled, Engine, Used};
 use crate::outcome::{Failure, FailureKind};
@@ -24,6 +24,8 @@ pub struct Case {
     /// As the deployment that ran it has it.
     pub function: DeployedFunction,
     pub recording: Recording,
+    /// Of the recorded event, whatever stands in its place: chance and `Idempotency-Key`s follow from it.
+    event_key: EventKey,
 }
 
 /// Why a recorded attempt cannot be run again.
@@ -37,6 +39,8 @@ pub enum NotReplayable {
     HostLost,
     #[error("deployment {deployment} has no function {function}")]
     NoFunction { deployment: u64, function: String },
+    #[error("its recording is of another attempt: {0} differs")]
+    Other(&'static str),
 }
 
 /// How a replay ended.
@@ -71,13 +75,23 @@ impl Case {
         if let Some(native) = function.component.native() {
             return Err(NotReplayable::Native(native));
         }
+        let named = [
+            ("the deployment", recording.deployment == number),
+            ("the function", recording.function == id.function),
+            ("the round", recording.round == id.round),
+            ("the attempt", recording.attempt == id.attempt),
+        ];
+        if let Some((what, _)) = named.iter().find(|(_, same)| !same) {
+            return Err(NotReplayable::Other(what));
+        }
         if recording.truncated {
             return Err(NotReplayable::Truncated);
         }
         if let Recorded::Failed(Failure { kind: FailureKind::HostLost, .. }) = recording.outcome {
             return Err(NotReplayable::HostLost);
         }
-        Ok(Case { id, event, function, recording })
+        let event_key = event.event.key();
+        Ok(Case { id, event, function, recording, event_key })
     }
 
     /// The same with other values of its function's configuration.
@@ -129,11 +143,7 @@ impl Case {
 
     /// What a host answers it with.
     pub fn call(&self) -> Call {
-        Call {
-            function: self.function.clone(),
-            event_key: self.event.event.key(),
-            wall_start: self.recording.wall_start,
-        }
+        Call { function: self.function.clone(), event_key: self.event_key, wall_start: self.recording.wall_start }
     }
 }
 

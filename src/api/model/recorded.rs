@@ -32,6 +32,8 @@ pub struct RecordedView {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RecordedListing {
     pub items: Vec<RecordedView>,
+    /// How many more there were of which no recording was kept.
+    pub unrecorded: u64,
     /// What to ask for `after`, to go on; absent: there is no more.
     pub next: Option<String>,
     /// The last position of the log when it was read.

@@ -32,7 +32,7 @@ pub(super) fn page(log: &Log, query: &RecordedQuery) -> Result<RecordedPage, Bus
         let failed = if query.failed_only { "AND i.verdict <> 0" } else { "" };
         db.prepare_cached(&format!(
             "SELECT {INVOCATION}, r.bytes, r.digest, {EVENT}
-             FROM invocations i JOIN recordings r ON r.sequence = i.sequence JOIN events e ON e.position = i.position
+             FROM invocations i LEFT JOIN recordings r ON r.sequence = i.sequence JOIN events e ON e.position = i.position
              WHERE i.function = ?1 AND (i.position, i.round, i.attempt) > (?2, ?3, ?4)
                AND i.position >= ?5 AND i.position < ?6 {failed}
              ORDER BY i.position, i.round, i.attempt LIMIT ?7"
@@ -73,7 +73,12 @@ fn read(log: &Log, query: &RecordedQuery, found: Vec<Found>) -> Result<RecordedP
         }
         let recording = match (found.bytes, found.digest) {
             (_, Some(digest)) => log.blobs.get(digest).map_err(|error| blob_failed("read a recording", error))?,
-            (bytes, None) => RecordingBytes::from(bytes.unwrap_or_default()),
+            (Some(bytes), None) => RecordingBytes::from(bytes),
+            (None, None) => {
+                page.unrecorded += 1;
+                page.next = Some(id);
+                continue;
+            }
         };
         let event = how.read(log, found.event);
         bytes += weight(&event) + recording.len();

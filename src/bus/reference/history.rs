@@ -162,23 +162,27 @@ impl History for Reference {
                 && query.ty.as_ref().is_none_or(|ty| ty.matches(&event.event.ty))
                 && !(query.failed_only && invocation.verdict == StoredVerdict::Delivered)
         };
-        let mut found: Vec<RecordedAttempt> = log
+        let event = |invocation: &Invocation| Accepted::clone(&log.events[&invocation.id.position]);
+        let mut found: Vec<&(Invocation, Option<RecordingBytes>)> = log
             .invocations
             .iter()
             .filter(|(invocation, _)| is_asked(&(invocation, &log.events[&invocation.id.position])))
-            .filter_map(|(invocation, recording)| {
-                Some(RecordedAttempt {
-                    invocation: invocation.clone(),
-                    event: Accepted::clone(&log.events[&invocation.id.position]),
-                    recording: recording.clone()?,
-                })
-            })
             .collect();
-        found.sort_by_key(|attempt| attempt.invocation.id);
+        found.sort_by_key(|(invocation, _)| invocation.id);
         let more = found.len() > query.max;
         found.truncate(query.max);
-        let next = found.last().filter(|_| more).map(|attempt| attempt.invocation.id);
-        Ok(RecordedPage { attempts: found, next })
+        let next = found.last().filter(|_| more).map(|(invocation, _)| invocation.id);
+        let mut page = RecordedPage { next, ..RecordedPage::default() };
+        for (invocation, recording) in found {
+            match recording.clone() {
+                None => page.unrecorded += 1,
+                Some(recording) => {
+                    let (invocation, event) = (invocation.clone(), event(invocation));
+                    page.attempts.push(RecordedAttempt { invocation, event, recording });
+                }
+            }
+        }
+        Ok(page)
     }
 
     async fn pending(&self, position: Position) -> Result<Vec<(FunctionId, PendingState)>, BusError> {

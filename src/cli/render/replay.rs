@@ -25,7 +25,10 @@ fn replay(view: &ReplayView, look: &Look) -> String {
     }
     text += &changes(&view.changes, look);
     text += &redacted(view);
-    text + &used(&view.before, &view.after)
+    match view.outcome {
+        OutcomeView::Completed | OutcomeView::Failed { .. } => text + &used(&view.before, &view.after),
+        OutcomeView::Stopped => text,
+    }
 }
 
 /// Places of one recording that are shown.

@@ -47,13 +47,16 @@ pub async fn backtest(args: &ReplayArgs, terminal: &Terminal, clock: &Clock) -> 
         }),
         cores * AT_ONCE_PER_CORE,
     );
-    let watch = Watch { progress, terminal, started };
+    let watch = Watch { progress: progress.clone(), terminal, started };
     // Either ends the other: a fault ends the feed, and the end of the feed ends the workers.
     let (summary, fed) = tokio::join!(running, read_all(&mut source, &functions, args, clock.now(), feed, watch));
     terminal.progress_done();
     fed?;
-    let summary = summary
+    let mut summary = summary
         .map_err(|source| CliError::Failed { what: "the replays broke off".to_owned(), source: source.into() })?;
+    if let missing @ 1.. = progress.unrecorded.load(Ordering::Relaxed) {
+        summary.add_not_replayed("no recording was kept ([recording] sample, or retention)".to_owned(), missing);
+    }
     let took = started.elapsed().as_secs_f64();
     let decisions = decisions.changed(source.client()).await?;
     let view = BacktestView::of(&summary, decisions, args.range.function.as_deref(), took, args.max_changed);
@@ -83,6 +86,7 @@ fn check(args: &ReplayArgs) -> Result<(), CliError> {
 }
 
 fn tell(view: &BacktestView, args: &ReplayArgs, terminal: &Terminal) -> Result<Status, CliError> {
+    terminal.show(view, render::backtest)?;
     if let Some(path) = &args.junit {
         let report = junit::report(view);
         std::fs::write(path, report).map_err(|source| CliError::Failed {
@@ -90,7 +94,6 @@ fn tell(view: &BacktestView, args: &ReplayArgs, terminal: &Terminal) -> Result<S
             source: source.into(),
         })?;
     }
-    terminal.show(view, render::backtest)?;
     Ok(if view.passed { Status::Done } else { Status::Failed })
 }
 
@@ -98,6 +101,8 @@ fn tell(view: &BacktestView, args: &ReplayArgs, terminal: &Terminal) -> Result<S
 #[derive(Default)]
 struct Progress {
     done: AtomicU64,
+    /// Attempts of which no recording was kept.
+    unrecorded: AtomicU64,
 }
 
 /// Who is told how far it is.
@@ -120,6 +125,7 @@ async fn read_all(
         let mut after = None;
         loop {
             let page = source.page(function, &args.range, now, after.as_deref()).await?;
+            watch.progress.unrecorded.fetch_add(page.unrecorded, Ordering::Relaxed);
             watch.tell(index, functions.len(), &page);
             match &mut sample {
                 Some(sample) => page.items.into_iter().for_each(|view| sample.offer(view.id.clone(), view)),

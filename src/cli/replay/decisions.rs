@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::report;
 use crate::api::model::{Listing, ReleaseView, Standing};
+use crate::bus::InvocationId;
 use crate::cli::CliError;
 use crate::cli::client::Client;
 use crate::deployment::event_type;
 use crate::event::{Event, cdevent_content};
-use crate::record::{Case, Ending, Judged};
+use crate::record::{Case, Class, Ending, Judged};
 
 /// Releases that are told apart; of more, only the counts of attempts tell.
 const RELEASES_MAX: usize = 100_000;
@@ -27,10 +28,10 @@ type Place = (String, String);
 struct Said {
     passed_before: bool,
     passed_now: bool,
-    /// Why it is blocked now: the rule and the reason.
-    blocked_now: Option<(String, String)>,
-    /// The attempt that passed it on one side alone.
-    example: Option<String>,
+    /// Why it is blocked now, by the last attempt that says so: the rule and the reason.
+    blocked_now: BTreeMap<InvocationId, (String, String)>,
+    /// The first attempt that passed it on one side.
+    example: Option<(InvocationId, String)>,
 }
 
 /// One release that would have fared otherwise.
@@ -66,6 +67,10 @@ struct Verdict {
 impl Decisions {
     /// Notes what a case said as recorded and now.
     pub fn note(&self, case: &Case, judged: &Judged) {
+        // Of what cannot be known, nothing is said.
+        if matches!(judged.class, Class::Unanswered | Class::Redacted) {
+            return;
+        }
         let before = case.recording.outcome.emitted().unwrap_or_default();
         let now = match &judged.replayed.ending {
             Ending::Completed(emitted) => emitted.as_slice(),
@@ -74,11 +79,20 @@ impl Decisions {
         for (passed, verdict) in before.iter().filter_map(verdict) {
             self.change(case, verdict, |said, _| said.passed_before |= passed, passed);
         }
+        if let Ending::Failed(failure) = &judged.replayed.ending {
+            for (passed, verdict) in before.iter().filter_map(verdict) {
+                let why = ("the gate fails".to_owned(), failure.reason.clone());
+                self.change(case, verdict, |said, _| drop(said.blocked_now.insert(case.id, why)), passed);
+            }
+        }
         for (passed, verdict) in now.iter().filter_map(verdict) {
             let tell = |said: &mut Said, verdict: Verdict| {
                 said.passed_now |= passed;
                 if let Some(rule) = verdict.rule {
-                    said.blocked_now = Some((rule, verdict.reason));
+                    said.blocked_now.insert(case.id, (rule, verdict.reason));
+                    while said.blocked_now.len() > 1 {
+                        said.blocked_now.pop_first();
+                    }
                 }
             };
             self.change(case, verdict, tell, passed);
@@ -93,7 +107,8 @@ impl Decisions {
         }
         let said = decisions.entry(place).or_default();
         if passed {
-            said.example.get_or_insert_with(|| report::name(case));
+            let example = (case.id, report::name(case));
+            said.example = Some(said.example.take().map_or(example.clone(), |known| known.min(example)));
         }
         tell(said, verdict);
     }
@@ -113,7 +128,7 @@ impl Decisions {
 fn view((release, environment): Place, said: Said, releases: &[ReleaseView]) -> DecisionView {
     let known = releases.iter().find(|known| known.release == release);
     let standing = known.and_then(|known| known.environments.get(&environment)).map(|standing| standing.standing);
-    let (rule, reason) = said.blocked_now.filter(|_| !said.passed_now).unzip();
+    let (rule, reason) = said.blocked_now.into_values().next().filter(|_| !said.passed_now).unzip();
     DecisionView {
         rolled_back: standing == Some(Standing::Failed) || known.is_some_and(|known| known.quarantined),
         release,
@@ -122,7 +137,7 @@ fn view((release, environment): Place, said: Said, releases: &[ReleaseView]) -> 
         rule,
         reason,
         standing,
-        example: said.example,
+        example: said.example.map(|(_, name)| name),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::one::attempts;
+use super::missing::MissingPolicy;
+use super::one::{attempts, refuse_many};
 use super::report::WrittenView;
 use super::source::Source;
 use super::{ReplayArgs, bundle_file, changes, engine, read_bundle};
@@ -11,6 +12,7 @@ use crate::cli::client::Client;
 use crate::cli::debugger::{self, Commands, Sources};
 use crate::cli::terminal::Terminal;
 use crate::cli::{CliError, Status, input, render};
+use crate::deployment::Digest;
 use crate::host::{Host, Script};
 use crate::invoke::debug::{DebugError, Session, coredump, profile};
 use crate::record::{Bundle, COMPONENT_BYTES_MAX, Case, Ground, Recording};
@@ -42,7 +44,9 @@ pub async fn look(id: &str, args: &ReplayArgs, terminal: &Terminal) -> Result<St
     if let Some(path) = &args.coredump {
         let dump = coredump(&inside.component, &inside.case.event, inside.host()).await.map_err(failed)?;
         let Some(dump) = dump else {
-            return Err(CliError::NotFound("it does not trap, so it leaves no core dump".to_owned()));
+            return Err(CliError::NotFound(
+                "it does not trap, so it leaves no core dump; without the file, the replay says how it ends".to_owned(),
+            ));
         };
         return written(path, &dump, "read it with a debugger of WebAssembly core dumps, like wasmgdb", terminal);
     }
@@ -54,6 +58,12 @@ pub async fn look(id: &str, args: &ReplayArgs, terminal: &Terminal) -> Result<St
 }
 
 async fn inside(id: &str, args: &ReplayArgs) -> Result<Inside, CliError> {
+    refuse_many(args)?;
+    if args.missing != MissingPolicy::Fail {
+        let reason = "--missing is of a replay that is not looked into; leave it out".to_owned();
+        return Err(CliError::Usage(reason));
+    }
+    let mut other = None;
     let (engine, bundle, changes) = match bundle_file(id) {
         Some(path) => {
             let engine = engine(false)?;
@@ -65,6 +75,9 @@ async fn inside(id: &str, args: &ReplayArgs) -> Result<Inside, CliError> {
             let mut source = Source::new(Client::to_read(&args.read)?, engine.clone());
             let changes = changes::read(&args.changes, &engine, Some(&mut source)).await?;
             let found = attempts(id, args.range.function.as_deref(), &source).await?;
+            if let Some(Ok(digest)) = args.changes.with.as_deref().map(str::parse::<Digest>) {
+                other = Some(source.client().get_bytes(&["blobs", &digest.to_string()], &[]).await?.to_vec());
+            }
             // Of those on an event, the last one is what became of it.
             let last = found.last().expect("that there is none was told");
             (engine, source.bundle(last).await?, changes)
@@ -77,9 +90,10 @@ async fn inside(id: &str, args: &ReplayArgs) -> Result<Inside, CliError> {
     let ground = function.ok_or_else(|| told("its deployment is without its function".to_owned()))?;
     let recording = Recording::decode(&recording, &ground).map_err(|error| told(error.to_string()))?;
     let case = Case::new(id, event, deployment, recording).map_err(|error| told(error.to_string()))?;
-    let component = match &args.changes.with {
-        Some(path) => input::read_bytes(Path::new(path), COMPONENT_BYTES_MAX)?,
-        None => component.to_vec(),
+    let component = match (other, &args.changes.with) {
+        (Some(bytes), _) => bytes,
+        (None, Some(path)) => input::read_bytes(Path::new(path), COMPONENT_BYTES_MAX)?,
+        (None, None) => component.to_vec(),
     };
     if changes.is_none(&case) {
         let script = case.exact();

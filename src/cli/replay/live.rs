@@ -27,7 +27,7 @@ const BUSY_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Default, Args)]
 pub struct LiveArgs {
     /// For real: publish the events again on the running project, each as a new one that is marked `replayof`
-    #[arg(long, conflicts_with_all = ["with", "edit", "input", "config", "missing", "max_changed", "junit"])]
+    #[arg(long, conflicts_with_all = ["with", "edit", "input", "config", "missing", "max_changed", "junit", "debug", "commands", "source", "profile", "coredump"])]
     pub live: bool,
     /// With --live: only count what would be published
     #[arg(long, requires = "live")]

@@ -92,14 +92,17 @@ impl MissingPolicy {
         match (self, client) {
             (MissingPolicy::Fail, _) => Ok(None),
             (MissingPolicy::Ask, _) => Ok(Some(Arc::new(Asked))),
-            (MissingPolicy::Live(grant), client) if grant.kind == Kind::Http || client.is_some() => {
+            (MissingPolicy::Live(grant), Some(client)) => {
                 let env = |name: &str| std::env::var(name).ok();
-                let connections = Connections::from_deployment(deployment, &env)
+                let connect = || Connections::from_deployment(deployment, &env);
+                let connections = (grant.kind == Kind::Http).then(connect).transpose();
+                let connections = connections
                     .map_err(|source| CliError::Failed { what: "cannot connect".to_owned(), source: source.into() })?;
-                Ok(Some(Arc::new(Outside { connections, client: client.cloned(), grant: grant.clone() })))
+                Ok(Some(Arc::new(Outside { connections, client: client.clone(), grant: grant.clone() })))
             }
-            (MissingPolicy::Live(_), _) => {
-                let reason = "a bundle has no project that could be asked for keys or statistics".to_owned();
+            // Its addresses and the names of its secrets are whatever its sender wrote.
+            (MissingPolicy::Live(_), None) => {
+                let reason = "nothing is fetched for a bundle; its connections are not yours".to_owned();
                 Err(CliError::Usage(reason))
             }
         }
@@ -108,8 +111,9 @@ impl MissingPolicy {
 
 /// Fetches what is of a grant. That the function has the grant was checked before anybody was asked.
 struct Outside {
-    connections: Connections,
-    client: Option<Arc<Client>>,
+    /// Where requests may go out.
+    connections: Option<Connections>,
+    client: Arc<Client>,
     grant: Grant,
 }
 
@@ -118,22 +122,22 @@ impl Missing for Outside {
     async fn answer(&self, unanswered: &Unanswered) -> Option<Answer> {
         let fetched = match &unanswered.asked {
             Effect::Http(request) if self.grant.covers(Kind::Http, &request.connection) => {
-                Ok(self.connections.fetch(request).await)
+                Ok(self.connections.as_ref()?.fetch(request).await)
             }
             Effect::KeyGet { space, key } if self.grant.covers(Kind::KeyValue, space) => {
-                let found = self.client.as_ref()?.get::<KeyView>(&["keys", space, key], &[]).await;
+                let found = self.client.get::<KeyView>(&["keys", space, key], &[]).await;
                 found.map(|found| Answer::Value(found.value))
             }
             Effect::KeyList { space, after } if self.grant.covers(Kind::KeyValue, space) => {
                 let query: Vec<_> = after.iter().map(|after| ("after", after.clone())).collect();
-                let found = self.client.as_ref()?.get::<KeysView>(&["keys", space], &query).await;
+                let found = self.client.get::<KeysView>(&["keys", space], &query).await;
                 found.map(|found| Answer::Keys { keys: found.keys, next: found.next })
             }
             Effect::Statistics { function, component, from, to } if self.grant.covers(Kind::Statistics, function) => {
                 let mut query = vec![("function", function.clone()), ("component", component.to_string())];
                 query.push(("from", from.to_string()));
                 query.extend(to.map(|to| ("to", to.to_string())));
-                self.client.as_ref()?.get(&["statistics"], &query).await.map(Answer::Statistics)
+                self.client.get(&["statistics"], &query).await.map(Answer::Statistics)
             }
             _ => return None,
         };
@@ -154,11 +158,12 @@ impl Missing for Asked {
         let (name, arguments) = of_effect(&unanswered.asked);
         let question = format!("not recorded: {name}  {}\n{HOW}\n> ", clean(&arguments.to_string()));
         // Whoever answers takes their time, and the guest's thread is not for waiting.
-        tokio::task::spawn_blocking(move || ask(&question)).await.expect("reading a line does not panic")
+        let asked = unanswered.asked.clone();
+        tokio::task::spawn_blocking(move || ask(&question, &asked)).await.expect("reading a line does not panic")
     }
 }
 
-fn ask(question: &str) -> Option<Answer> {
+fn ask(question: &str, asked: &Effect) -> Option<Answer> {
     loop {
         let mut line = String::new();
         let mut stderr = std::io::stderr();
@@ -168,9 +173,21 @@ fn ask(question: &str) -> Option<Answer> {
             return None;
         }
         match serde_json::from_str(&line) {
-            Ok(answer) => return Some(answer),
+            Ok(answer) if fits(asked, &answer) => return Some(answer),
+            Ok(_) => eprintln!("that is no answer to {}", asked.name()),
             Err(error) => eprintln!("that is no answer: {error}"),
         }
+    }
+}
+
+/// Whether an answer is of the kind that an effect has.
+fn fits(asked: &Effect, answer: &Answer) -> bool {
+    match asked {
+        Effect::KeyGet { .. } => matches!(answer, Answer::Value(_)),
+        Effect::KeyList { .. } => matches!(answer, Answer::Keys { .. }),
+        Effect::Http(_) => matches!(answer, Answer::Http(_) | Answer::Failed(_)),
+        Effect::Statistics { .. } => matches!(answer, Answer::Statistics(_) | Answer::Failed(_)),
+        _ => false,
     }
 }
 

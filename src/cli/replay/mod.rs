@@ -59,6 +59,7 @@ Examples:
 Without a change, the recorded run must come out of it again: a difference is a determinism fault,
 unless the recording is redacted: then nobody can tell, and it does not count.
 Exit status 1 if one attempt differs, or more than --max-changed of many; 1 too if it cannot be run again.
+Of many without --max-changed, only a determinism fault is a failure.
 
 With --live nothing is run here: the events are counted, and after a confirmation published again
 in log order, each as a new event with the origin of the first, marked `replayof`. Functions run it
@@ -151,7 +152,8 @@ Examples:
   tidegate bundle 12.gate.0.1 -O case.tgz
   tidegate replay case.tgz
 
-It holds the event and the answers that the function got, as they were recorded: give it to whom you may show those.")]
+It holds the event and the answers that the function got, as they were recorded, and the deployment with all its
+configuration: give it to whom you may show those.")]
 pub struct BundleArgs {
     /// An attempt as POSITION.FUNCTION.ROUND.ATTEMPT, or an event with one
     #[arg(value_name = "ID")]
@@ -194,14 +196,17 @@ async fn compile(engine: &Engine, digest: Digest, bytes: Bytes) -> Result<Compil
         .map_err(|source| CliError::Failed { what: format!("component {digest} cannot be run"), source: source.into() })
 }
 
-/// The bundle in a file, if the argument names one: `.tgz` or `.tar.gz`, or whatever is there and is no id.
+/// The bundle in a file, if the argument names one: `.tgz` or `.tar.gz`, or a file that is there.
 fn bundle_file(id: &str) -> Option<PathBuf> {
     let named = id.ends_with(".tgz") || id.ends_with(".tar.gz");
-    (named || id.contains('/')).then(|| PathBuf::from(id))
+    let path = PathBuf::from(id);
+    (named || path.is_file()).then_some(path)
 }
 
 fn read_bundle(path: &std::path::Path) -> Result<Bundle, CliError> {
     let packed = input::read_bytes(path, BUNDLE_BYTES_MAX)?;
-    let malformed = |reason: String| CliError::Malformed { path: path.display().to_string(), reason };
-    Bundle::unpack(&packed).map_err(|error| malformed(error.to_string()))
+    Bundle::unpack(&packed).map_err(|source| CliError::Failed {
+        what: format!("{} is no bundle that can be read", path.display()),
+        source: source.into(),
+    })
 }

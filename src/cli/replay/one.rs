@@ -48,7 +48,11 @@ pub async fn replay(id: &str, args: &ReplayArgs, terminal: &Terminal) -> Result<
 /// The attempts that an argument names.
 pub async fn attempts(id: &str, function: Option<&str>, source: &Source) -> Result<Vec<String>, CliError> {
     if is_invocation(id) {
-        return Ok(vec![id.to_owned()]);
+        let own = id.split('.').nth(1).unwrap_or_default();
+        return match function.filter(|name| *name != own) {
+            Some(name) => Err(CliError::Usage(format!("{id} is no attempt of function {name}; leave out --function"))),
+            None => Ok(vec![id.to_owned()]),
+        };
     }
     let attempts = source.attempts(id, function).await?;
     if attempts.is_empty() {
@@ -65,7 +69,7 @@ async fn run(
     changes: &Changes,
     missing: Option<Arc<dyn Missing>>,
 ) -> Result<ReplayView, CliError> {
-    let id = stored.id;
+    let id = stored.name();
     let read = stored.read();
     let (case, compiled) = read.map_err(|reason| CliError::NotFound(format!("{id} cannot be run again: {reason}")))?;
     let judged = judge(engine, &compiled, &case, changes, missing).await;

@@ -320,7 +320,9 @@ impl BacktestView {
             seconds,
             before: total(&summary.before),
             after: total(&summary.after),
-            passed: summary.changed() <= max_changed.unwrap_or(u64::MAX) && summary.count(Class::Fault) == 0,
+            passed: summary.changed() <= max_changed.unwrap_or(u64::MAX)
+                && summary.count(Class::Fault) == 0
+                && (max_changed.is_none() || summary.not_replayed.is_empty()),
         }
     }
 }

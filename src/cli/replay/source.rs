@@ -133,7 +133,7 @@ impl Source {
             Some(native) => Err(NotReplayable::Native(native).to_string()),
             None => match self.component(view.component).await {
                 Ok(compiled) => Ok(compiled),
-                Err(CliError::Refused(refusal)) => Err(refusal.message),
+                Err(CliError::Refused(refusal)) if refusal.code == "not-found" => Err(refusal.message),
                 Err(error) => return Err(error),
             },
         };

@@ -77,7 +77,8 @@ impl Matched {
     }
 
     async fn key(&self, call: &Call, index: usize, effect: &Effect) -> Option<Answer> {
-        let committed = Known { remembered: &self.committed, missing: self.missing.as_deref(), index };
+        let (remembered, missing) = (&self.committed, self.missing.as_deref());
+        let committed = Known { remembered, own: &self.keys, missing, index };
         // What is known of committed keys has no other fault than that something is not.
         keys::answer(&committed, &call.function, &self.keys, effect).await.ok()
     }
@@ -122,6 +123,8 @@ impl Matched {
 /// Committed keys as the recording tells of them, and where it does not, as somebody does who is asked.
 struct Known<'a> {
     remembered: &'a Remembered,
+    /// What this run has written.
+    own: &'a Mutex<Keys>,
     missing: Option<&'a dyn Missing>,
     /// Effects before the one that asks.
     index: usize,
@@ -138,7 +141,7 @@ impl Known<'_> {
 #[async_trait]
 impl Committed for Known<'_> {
     async fn value(&self, space: &str, key: &str, wanted: Wanted) -> Result<Versioned, HostFault> {
-        if let Ok(known) = self.remembered.value(space, key, wanted).await {
+        if let Some(known) = self.remembered.value(space, key, wanted) {
             return Ok(known);
         }
         match self.ask(Effect::KeyGet { space: space.to_owned(), key: key.to_owned() }).await? {
@@ -148,7 +151,8 @@ impl Committed for Known<'_> {
     }
 
     async fn page(&self, space: &str, after: Option<&str>) -> Result<Page, HostFault> {
-        if let Ok(known) = self.remembered.page(space, after).await {
+        let has_written = |key: &str| lock(self.own).has_written(space, key);
+        if let Some(known) = self.remembered.page(space, after, has_written) {
             return Ok(known);
         }
         match self.ask(Effect::KeyList { space: space.to_owned(), after: after.map(str::to_owned) }).await? {

@@ -70,7 +70,9 @@ impl Replay {
         let (how, instructions_max) = match script {
             Script::Exact { journal, instructions_max } => (How::Exact(Exact::new(journal)), instructions_max),
             Script::Matched { journal, missing } => {
-                (How::Matched(Box::new(Matched::new(journal, missing, call))), None)
+                // Whoever is asked takes their time, which is not the function's.
+                let instructions_max = missing.is_some().then_some(u64::MAX);
+                (How::Matched(Box::new(Matched::new(journal, missing, call))), instructions_max)
             }
         };
         Replay { how, instructions_max, ended: Mutex::default() }

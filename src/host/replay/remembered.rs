@@ -2,19 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Answer, Effect, Journal};
 use crate::bus::Versioned;
-use crate::host::HostFault;
-use crate::host::keys::{Committed, Page, Wanted};
+use crate::host::keys::{Page, Wanted};
 
 /// By space and key, or by space and where the page begins.
 #[derive(Default)]
 pub(super) struct Remembered {
     keys: BTreeMap<(String, String), Known>,
-    pages: BTreeMap<(String, Option<String>), Page>,
+    pages: BTreeMap<(String, Option<String>), Listed>,
+}
+
+/// A page as it was listed, but for the keys that the invocation had written by then: what was committed under them, it does
+/// not tell.
+struct Listed {
+    page: Page,
+    own: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,10 +63,11 @@ impl Remembered {
                 own.insert((space.clone(), key.clone()));
             }
             (Effect::KeyList { space, after }, Answer::Keys { keys, next }) => {
-                let own = |key: &String| own.contains(&(space.clone(), key.clone()));
-                let keys = keys.iter().filter(|key| !own(key)).cloned().collect();
+                let own: BTreeSet<String> =
+                    own.iter().filter(|(of, _)| of == space).map(|(_, key)| key.clone()).collect();
+                let keys = keys.iter().filter(|key| !own.contains(*key)).cloned().collect();
                 let page = Page { revision: 0, keys, next: next.clone() };
-                self.pages.entry((space.clone(), after.clone())).or_insert(page);
+                self.pages.entry((space.clone(), after.clone())).or_insert(Listed { page, own });
             }
             _ => {}
         }
@@ -82,29 +88,32 @@ impl Remembered {
     /// Whether a page that was listed shows that a key is absent.
     fn is_listed_absent(&self, space: &str, key: &str) -> bool {
         let of_space = self.pages.iter().filter(|((own, _), _)| own == space);
-        let mut around = of_space.filter(|((_, after), page)| {
-            after.as_deref().is_none_or(|after| key > after) && page.next.as_deref().is_none_or(|next| key <= next)
+        let mut around = of_space.filter(|((_, after), Listed { page, own })| {
+            after.as_deref().is_none_or(|after| key > after)
+                && page.next.as_deref().is_none_or(|next| key <= next)
+                && !own.contains(key)
         });
-        around.any(|(_, page)| !page.keys.iter().any(|listed| listed == key))
+        around.any(|(_, listed)| !listed.page.keys.iter().any(|known| known == key))
     }
 }
 
-#[async_trait]
-impl Committed for Remembered {
-    async fn value(&self, space: &str, key: &str, wanted: Wanted) -> Result<Versioned, HostFault> {
+impl Remembered {
+    /// None: the recording does not tell.
+    pub(super) fn value(&self, space: &str, key: &str, wanted: Wanted) -> Option<Versioned> {
         let known = self.keys.get(&(space.to_owned(), key.to_owned()));
         let value = match (known, wanted) {
             (Some(Known::Value(value)), _) => value.clone(),
             (Some(Known::Exists), Wanted::Existence) => Some(Bytes::new()),
             (Some(Known::Zero), Wanted::Number) => None,
             (None, _) if self.is_listed_absent(space, key) => None,
-            (Some(Known::Exists | Known::Zero) | None, _) => return Err(HostFault::ReplayEnded),
+            (Some(Known::Exists | Known::Zero) | None, _) => return None,
         };
-        Ok(Versioned { revision: 0, value })
+        Some(Versioned { revision: 0, value })
     }
 
-    async fn page(&self, space: &str, after: Option<&str>) -> Result<Page, HostFault> {
-        let page = self.pages.get(&(space.to_owned(), after.map(str::to_owned)));
-        page.cloned().ok_or(HostFault::ReplayEnded)
+    /// None: the recording does not tell, or not of keys that this run has not written itself.
+    pub(super) fn page(&self, space: &str, after: Option<&str>, has_written: impl Fn(&str) -> bool) -> Option<Page> {
+        let Listed { page, own } = self.pages.get(&(space.to_owned(), after.map(str::to_owned)))?;
+        own.iter().all(|key| has_written(key)).then(|| page.clone())
     }
 }

@@ -28,6 +28,8 @@ pub async fn coredump(component: &[u8], event: &Accepted, host: Host) -> Result<
     };
     match called.await {
         Ok(_) => Ok(None),
+        // The host ended it: for want of an answer, or of a grant.
+        Err(_) if store.data().is_stopped() => Ok(None),
         Err(error) => match error.downcast_ref::<WasmCoreDump>() {
             Some(dump) => Ok(Some(dump.serialize(&mut store, &name))),
             None => Err(HostFault::Engine(error.into()).into()),

@@ -1,11 +1,13 @@
 //! A bundle comes back as it was packed, and one that somebody made up is refused before it does harm.
 
 use std::io::Write;
+use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::*;
+use crate::invoke::testing::engine;
 
 async fn bundle() -> Bundle {
     let stage = Stage::new();
@@ -28,6 +30,41 @@ async fn a_bundle_is_read_as_it_was_packed_and_packs_the_same_each_time() {
     assert_eq!((read.id, &read.event, &read.recording), (bundle.id, &bundle.event, &bundle.recording));
     assert_eq!((&read.deployment, &read.component), (&bundle.deployment, &bundle.component));
     assert_eq!(read.pack().unwrap(), packed);
+}
+
+/// `tests/fixtures/bundles` has one of each version, made by that version with the first version of the contract. When the form
+/// of bundles or of recordings changes, `UPDATE_EXPECT=1 cargo test --lib record` adds the new one, and never an old one again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_of_every_version_still_comes_out_the_same() {
+    for version in 1..=BUNDLE_VERSION {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/bundles/{version}.tgz"));
+        let is_new = version == BUNDLE_VERSION && !path.exists();
+        if is_new && std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&path, frozen().await.pack().unwrap()).unwrap();
+        }
+        let packed = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let Bundle { id, event, recording, deployment, component } = Bundle::unpack(&packed).unwrap();
+        let compiled = engine().compile(Digest::of(&component), component).await;
+        let stored = Stored { id, event, recording, deployment, compiled: Ok(compiled.unwrap()) };
+        let (case, compiled) = stored.read().unwrap();
+        let judged = judge(engine(), &compiled, &case, &Changes::default(), None).await.unwrap();
+        assert_eq!(judged.class, Class::Same, "version {version}: {:?}", judged.diff);
+    }
+}
+
+/// A bundle of a component that no later build changes.
+async fn frozen() -> Bundle {
+    let component = guests::handler_0_1_0();
+    let stage = Stage::new().with(|stage| stage.function.component.digest = Digest::of(component));
+    let ran = stage.run_component(component, "test.echo", "what was said").await;
+    let case = stage.case("test.echo", "what was said", &ran);
+    Bundle {
+        id: case.id,
+        event: case.event,
+        recording: ran.recording,
+        deployment: case.function.deployment().clone(),
+        component: Bytes::from_static(component),
+    }
 }
 
 /// A tar of some files; each may be given another kind and another size than it has.

@@ -72,12 +72,32 @@ async fn whatever_a_guest_does_comes_out_again() {
         ("test.read-elsewhere", "gates"),
         ("test.script", "pair peer/slow peer/fast"),
         ("test.script", "leave peer/a\nwall"),
+        ("test.http", "peer/x another body"),
         ("test.script", "http peer/a\nspin"),
     ];
     for (ty, data) in cases {
         let ran = stage.run(ty, data).await;
         let case = stage.case(ty, data, &ran);
         check_same(ty, &judged(&case, &Changes::default()).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_counted_of_another_function_is_counted_again() {
+    let stage = Stage::new();
+    let asked = |function: &str| {
+        let component = Digest::of(b"c").to_string();
+        serde_json::json!({ "function": function, "component": component, "from": 1, "to": null }).to_string()
+    };
+    for function in ["tester", "elsewhere"] {
+        let data = asked(function);
+        let ran = stage.run_component(guests::counting(), "test.count", &data).await;
+        let case = stage.case("test.count", &data, &ran);
+        let counting = compiled(guests::counting()).await;
+        let judged = judge(engine(), &counting, &case, &Changes::default(), None).await.unwrap();
+        check_same(function, &judged);
+        let asks = |entry: &crate::host::Entry| matches!(entry.effect, Effect::Statistics { .. });
+        assert!(case.recording.journal.entries().iter().any(asks), "{function}");
     }
 }
 
@@ -248,7 +268,9 @@ async fn another_input_is_answered_from_what_was_recorded() {
     check("get counts b", "Ok(None)\n").await;
     check("increment counts n 5", "Ok(5)\n").await;
     check("set counts z 7\nget counts z", "Ok(())\nOk(Some([55]))\n").await;
-    check("list counts", "a\n").await;
+    check("increment counts n 1\nlist counts", "Ok(1)\na n\n").await;
+    // Whether there was an `n` before it was written, the recording does not tell.
+    check("list counts", "unanswered after 0: key-list counts, recorded key-list counts").await;
     check("config greeting", "Ok(Some(\"hello\"))\n").await;
     check("get counts elsewhere", "Ok(None)\n").await;
     check("http peer/y", "unanswered after 0: http peer, recorded http peer").await;

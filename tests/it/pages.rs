@@ -37,6 +37,7 @@ pub fn lasting(shown: &str) -> String {
         (r"(in )?\d+(\.\d+)? (µs|ms|s|min)( ago)?\b|\bnow\b", "LONG"),
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[57][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "ID"),
         (r"sha256:[0-9a-f]{12}", "DIGEST"),
+        (r"\b[0-9a-f]{12}\b", "FINGERPRINT"),
         (r"  LONG (waited first|between attempts)|  \+LONG|<br/>#43;LONG", ""),
         (r"instructions [\d?]+ -> \d+ +memory \d+ KiB -> \d+ KiB", "USED"),
         (r"(at|place) \d+ of \d+", "PLACE"),

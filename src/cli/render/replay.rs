@@ -177,7 +177,8 @@ fn used(before: &UsedView, after: &UsedView) -> String {
 pub fn backtest(view: &BacktestView, look: &Look) -> String {
     let took = duration(std::time::Duration::from_secs_f64(view.seconds));
     let of = view.function.as_deref().map_or_else(String::new, |name| format!("{}: ", clean(name)));
-    let mut text = format!("{of}{} run again in {took}\n", count(view.cases, "attempt"));
+    let left_out: u64 = view.not_replayed.iter().map(|not| not.cases).sum();
+    let mut text = format!("{of}{} run again in {took}\n", count(view.cases - left_out, "attempt"));
     let mut table = Table::new([("COUNT", Align::Right), ("CLASS", Align::Left)]);
     for (class, cases) in [
         ("same", view.same),

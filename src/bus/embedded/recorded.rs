@@ -23,21 +23,21 @@ struct Found {
 }
 
 pub(super) fn page(log: &Log, query: &RecordedQuery) -> Result<RecordedPage, BusError> {
-    let found = log.read("read recordings", |db| {
+    let (found, more) = log.read("read recordings", |db| {
         let position_of = |time| rows::first_since(db, time);
         let from = query.since.map(position_of).transpose()?.map_or(Some(0), |first| first);
         let to = query.until.map(position_of).transpose()?.flatten().unwrap_or(Position::MAX);
-        let Some(from) = from else { return Ok(Vec::new()) };
+        let Some(from) = from else { return Ok((Vec::new(), false)) };
         let after = query.after.map_or((0, 0, 0), |after| (after.position, after.round, after.attempt));
         let failed = if query.failed_only { "AND i.verdict <> 0" } else { "" };
-        db.prepare_cached(&format!(
+        let mut statement = db.prepare_cached(&format!(
             "SELECT {INVOCATION}, r.bytes, r.digest, {EVENT}
              FROM invocations i LEFT JOIN recordings r ON r.sequence = i.sequence JOIN events e ON e.position = i.position
              WHERE i.function = ?1 AND (i.position, i.round, i.attempt) > (?2, ?3, ?4)
                AND i.position >= ?5 AND i.position < ?6 {failed}
              ORDER BY i.position, i.round, i.attempt LIMIT ?7"
-        ))?
-        .query_map(
+        ))?;
+        let rows = statement.query_map(
             params![
                 query.function.as_bytes(),
                 sql(after.0),
@@ -55,17 +55,33 @@ pub(super) fn page(log: &Log, query: &RecordedQuery) -> Result<RecordedPage, Bus
                     event: rows::accepted_from(row, RECORDING_AT + 2)?,
                 })
             },
-        )?
-        .collect::<rusqlite::Result<Vec<_>>>()
+        )?;
+        take(rows, query)
     })?;
-    read(log, query, found)
+    read(log, query, found, more)
+}
+
+/// As many rows as are asked for, and no more than about their bytes. Whether there are more.
+fn take(
+    rows: impl Iterator<Item = rusqlite::Result<Found>>,
+    query: &RecordedQuery,
+) -> rusqlite::Result<(Vec<Found>, bool)> {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for row in rows {
+        if found.len() == query.max || bytes > query.bytes_max {
+            return Ok((found, true));
+        }
+        let row = row?;
+        bytes += row.bytes.as_ref().map_or(0, Vec::len) + row.event.accepted.event.data_bytes();
+        found.push(row);
+    }
+    Ok((found, false))
 }
 
 /// Takes what fits, with what lies in the blob store.
-fn read(log: &Log, query: &RecordedQuery, found: Vec<Found>) -> Result<RecordedPage, BusError> {
-    let more = found.len() > query.max;
+fn read(log: &Log, query: &RecordedQuery, found: Vec<Found>, more: bool) -> Result<RecordedPage, BusError> {
     let (mut page, mut how, mut bytes) = (RecordedPage::default(), Shown::default(), 0);
-    for found in found.into_iter().take(query.max) {
+    for found in found {
         let id = found.invocation.id;
         if query.ty.as_ref().is_some_and(|ty| !ty.matches(&found.event.accepted.event.ty)) {
             page.next = Some(id);

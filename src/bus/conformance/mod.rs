@@ -244,6 +244,7 @@ macro_rules! meaning {
             settle: absence_is_a_revision_too,
             settle: a_listing_is_a_read_of_the_whole_space,
             settle: a_failed_attempt_writes_nothing_but_itself,
+            settle: recorded_attempts_come_page_by_page_in_log_order_each_once,
             settle: concurrent_counters_lose_no_update,
             statistics: statistics_count_what_is_final_in_the_window_and_of_the_component,
             statistics: statistics_count_a_retried_event_when_it_ends_and_a_redriven_one_again,

@@ -41,8 +41,14 @@ pub async fn an_attempt_without_a_recording_is_settled_and_told_as_any_other(ben
     let invocation = bench.history.invocation(&id).await.unwrap().unwrap();
     assert_eq!(invocation.verdict, StoredVerdict::Delivered);
     assert_eq!(bench.history.recording(&id).await.unwrap(), None);
-    let query = RecordedQuery {
-        function: handler.id,
+    let page = bench.history.recorded(recorded_of(handler.id)).await.unwrap();
+    assert_eq!((page.attempts.len(), page.unrecorded, page.next), (0, 1, None));
+}
+
+/// The first page of a function's recorded attempts.
+fn recorded_of(function: FunctionId) -> RecordedQuery {
+    RecordedQuery {
+        function,
         since: None,
         until: None,
         ty: None,
@@ -50,8 +56,34 @@ pub async fn an_attempt_without_a_recording_is_settled_and_told_as_any_other(ben
         after: None,
         max: 10,
         bytes_max: usize::MAX,
+    }
+}
+
+pub async fn recorded_attempts_come_page_by_page_in_log_order_each_once(bench: Bench) {
+    let handler = function("f", "t");
+    bench.activate(vec![handler.clone(), function("other", "t")]).await;
+    let sent: Vec<Position> = {
+        let receipts = bench.publish((0..25).map(|number| event(&number.to_string(), "t")).collect()).await;
+        receipts.iter().map(|receipt| receipt.position.unwrap()).collect()
     };
-    assert!(bench.history.recorded(query).await.unwrap().attempts.is_empty());
+    let mut subscription = bench.bus.subscribe(handler.id);
+    let mut deliveries = Vec::new();
+    for _ in &sent {
+        deliveries.push(next(&mut subscription).await);
+    }
+    // Settled in another order than the log's.
+    deliveries.reverse();
+    bench.ack_all(deliveries).await;
+    let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = bench.history.recorded(RecordedQuery { after, ..recorded_of(handler.id) }).await.unwrap();
+        found.extend(page.attempts.iter().map(|attempt| attempt.event.position));
+        (after, pages) = (page.next, pages + 1);
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((found, pages), (sent, 3));
 }
 
 pub async fn a_second_settlement_changes_nothing(bench: Bench) {

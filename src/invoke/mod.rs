@@ -289,7 +289,8 @@ async fn run(
     let started = Instant::now();
     let instructions_max = host.instructions_max();
     // Of a run that is bounded by its instructions, the time says how fast this machine is: it only keeps one from hanging.
-    let deadline = started + if instructions_max.is_some() { REPLAY_TIME_MAX } else { limits.time_max };
+    let time_max = if instructions_max.is_some() { REPLAY_TIME_MAX } else { limits.time_max.min(REPLAY_TIME_MAX) };
+    let deadline = started + time_max;
     let fuel = instructions_max.unwrap_or(u64::MAX);
     let mut store = store(linked.engine(), host.clone(), fuel);
     store.epoch_deadline_callback(move |context| match Instant::now() >= deadline || context.data().is_stopped() {

@@ -62,7 +62,7 @@ pub(super) fn limit(
     host: &Host,
     sample: impl Fn(&StoreContextMut<'_, Guest>) + Send + Sync + 'static,
 ) {
-    let deadline = Instant::now() + host.call().function.limits.time_max;
+    let deadline = Instant::now() + host.call().function.limits.time_max.min(super::super::REPLAY_TIME_MAX);
     store.epoch_deadline_callback(move |context| {
         sample(&context);
         match Instant::now() >= deadline || context.data().is_stopped() {
